@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Command lines of all programs: glibc's argp, plus an environment variable for every flag
+ * (--host-nqn-file is NVMEOT_HOST_NQN_FILE). A flag on the command line beats its variable. A
+ * repeatable flag takes a blank-separated list from its variable.
+ */
+#ifndef CMD_OPTIONS_H
+#define CMD_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "nvme/base/err.h"
+
+#define OPTION_LIST_MAX 256
+
+/* The values of a repeatable flag; borrowed from argv or the environment. */
+struct option_list {
+	const char *items[OPTION_LIST_MAX];
+	size_t count;
+};
+
+/* One flag. Exactly one of text, list and flag says where its value goes. */
+struct option_spec {
+	const char *name; /* without dashes; NULL ends a table */
+	const char *arg; /* what the help calls the value; NULL: a switch */
+	const char *help;
+	const char **text; /* holds the default */
+	struct option_list *list;
+	bool *flag;
+};
+
+/* Positional arguments; args_doc NULL: none are taken. */
+struct option_program {
+	const char *doc;
+	const char *args_doc;
+	const struct option_spec *specs;
+};
+
+/*
+ * Parses the environment, then argv. Ends the process with usage on --help, --version and wrong
+ * flags. Positional arguments are left in argv from *ret_first on.
+ */
+void options_parse(const struct option_program *program, int argc, char **argv, int *ret_first);
+
+/* Splits "NAME=VALUE" at the first '='; false when there is none or NAME is empty. */
+bool option_split(const char *item, char *name, size_t name_size, const char **ret_value);
+
+#endif

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Volume capabilities and the table of access modes. */
+#include "csi/request/access.h"
+
+#include <string.h>
+
+#include "csi/request/ids.h"
+#include "csi/volume/fs.h"
+#include "nvme/base/cleanup.h"
+#include "nvme/base/strb.h"
+
+#define MODE(name) CSI__V1__VOLUME_CAPABILITY__ACCESS_MODE__MODE__##name
+
+struct mode_row {
+	const char *name;
+	bool reader;
+	bool many_nodes;
+	bool single_path;
+	enum volume_access export_mount;
+	enum volume_access export_block;
+};
+
+/* A file system has one writing node at a time, whatever the mode says; a raw device need not. */
+static const struct mode_row modes[] = {
+	[MODE(SINGLE_NODE_WRITER)] = { .name = "SINGLE_NODE_WRITER",
+				       .export_mount = VOLUME_SINGLE_NODE,
+				       .export_block = VOLUME_SINGLE_NODE },
+	[MODE(SINGLE_NODE_READER_ONLY)] = { .name = "SINGLE_NODE_READER_ONLY",
+					    .reader = true,
+					    .export_mount = VOLUME_SINGLE_NODE,
+					    .export_block = VOLUME_SINGLE_NODE },
+	[MODE(MULTI_NODE_READER_ONLY)] = { .name = "MULTI_NODE_READER_ONLY",
+					   .reader = true,
+					   .many_nodes = true,
+					   .export_mount = VOLUME_MULTI_READER,
+					   .export_block = VOLUME_MULTI_READER },
+	[MODE(MULTI_NODE_SINGLE_WRITER)] = { .name = "MULTI_NODE_SINGLE_WRITER",
+					     .export_mount = VOLUME_SINGLE_NODE,
+					     .export_block = VOLUME_SINGLE_NODE },
+	[MODE(MULTI_NODE_MULTI_WRITER)] = { .name = "MULTI_NODE_MULTI_WRITER",
+					    .export_mount = VOLUME_SINGLE_NODE,
+					    .export_block = VOLUME_MULTI_WRITER },
+	[MODE(SINGLE_NODE_SINGLE_WRITER)] = { .name = "SINGLE_NODE_SINGLE_WRITER",
+					      .single_path = true,
+					      .export_mount = VOLUME_SINGLE_NODE,
+					      .export_block = VOLUME_SINGLE_NODE },
+	[MODE(SINGLE_NODE_MULTI_WRITER)] = { .name = "SINGLE_NODE_MULTI_WRITER",
+					     .export_mount = VOLUME_SINGLE_NODE,
+					     .export_block = VOLUME_SINGLE_NODE },
+};
+
+static int parse_mode(const Csi__V1__VolumeCapability *capability, struct access *access,
+		      struct err *err)
+{
+	const Csi__V1__VolumeCapability__AccessMode *mode = capability->access_mode;
+	const struct mode_row *row;
+
+	if (!mode || mode->mode == MODE(UNKNOWN))
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "volume_capability.access_mode is required and missing");
+	if ((size_t)mode->mode >= ARRAY_SIZE(modes))
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "volume_capability.access_mode %d is not an access mode", mode->mode);
+	row = &modes[mode->mode];
+	access->mode_name = row->name;
+	access->reader = row->reader;
+	access->many_nodes = row->many_nodes;
+	access->single_path = row->single_path;
+	access->export = access->block ? row->export_block : row->export_mount;
+	return 0;
+}
+
+static int parse_flags(const Csi__V1__VolumeCapability__MountVolume *mount, struct access *access,
+		       struct err *err)
+{
+	struct strb options = strb_over(access->options, sizeof(access->options));
+
+	for (size_t i = 0; i < mount->n_mount_flags; i++) {
+		const char *flag = mount->mount_flags[i];
+
+		if (require_text("volume_capability.mount.mount_flags", flag, MOUNT_OPTIONS_SIZE,
+				 err) < 0)
+			return -1;
+		if (strcmp(flag, "ro") == 0) {
+			access->ro_flag = true;
+		} else if (strcmp(flag, "rw") != 0) {
+			strb_addf(&options, "%s%s", options.len ? "," : "", flag);
+		}
+	}
+	if (options.overflow)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "volume_capability.mount.mount_flags take more than %d bytes",
+			       MOUNT_OPTIONS_SIZE - 1);
+	return 0;
+}
+
+static int parse_mount(const Csi__V1__VolumeCapability__MountVolume *mount, struct access *access,
+		       struct err *err)
+{
+	access->fs_type = mount->fs_type[0] ? mount->fs_type : FS_TYPE_DEFAULT;
+	if (!fs_find(access->fs_type))
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "volume_capability.mount.fs_type \"%.32s\" is not supported; use %s",
+			       access->fs_type, fs_names());
+	if (mount->volume_mount_group[0])
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "volume_capability.mount.volume_mount_group \"%.32s\" is given, but "
+			       "VOLUME_MOUNT_GROUP is not supported; use fsGroup",
+			       mount->volume_mount_group);
+	return parse_flags(mount, access, err);
+}
+
+int access_parse(const Csi__V1__VolumeCapability *capability, struct access *ret, struct err *err)
+{
+	*ret = (struct access){ .fs_type = "" };
+	if (!capability)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "volume_capability is required and missing");
+	switch (capability->access_type_case) {
+	case CSI__V1__VOLUME_CAPABILITY__ACCESS_TYPE_BLOCK:
+		ret->block = true;
+		break;
+	case CSI__V1__VOLUME_CAPABILITY__ACCESS_TYPE_MOUNT:
+		if (parse_mount(capability->mount, ret, err) < 0)
+			return -1;
+		break;
+	default:
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "volume_capability names neither block nor mount");
+	}
+	return parse_mode(capability, ret, err);
+}
+
+int access_parse_list(Csi__V1__VolumeCapability *const *capabilities, size_t count,
+		      struct access *ret, struct err *err)
+{
+	struct access other;
+
+	if (!count)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "volume_capabilities is required and missing");
+	if (access_parse(capabilities[0], ret, err) < 0)
+		return -1;
+	for (size_t i = 1; i < count; i++) {
+		if (access_parse(capabilities[i], &other, err) < 0)
+			return -1;
+		if (other.block != ret->block)
+			return err_set(err, ERR_INVALID_ARGUMENT,
+				       "volume_capabilities asks for both block and mount; one volume "
+				       "is one of them");
+	}
+	return 0;
+}

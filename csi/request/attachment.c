@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading publish and volume contexts. */
+#include "csi/request/attachment.h"
+
+#include <string.h>
+
+bool attachment_is_static(struct map volume_context)
+{
+	return map_get(volume_context, ATTACHMENT_NQN) != NULL;
+}
+
+static int parse_namespace(struct map map, const char *what, struct attachment *a, struct err *err)
+{
+	const char *uuid = map_get(map, ATTACHMENT_NS_UUID), *nsid = map_get(map, ATTACHMENT_NSID);
+	uint64_t number;
+
+	if (uuid) {
+		a->has_uuid = true;
+		return parse_uuid(ATTACHMENT_NS_UUID, uuid, &a->uuid, err);
+	}
+	if (!nsid)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "%s has neither " ATTACHMENT_NS_UUID " nor " ATTACHMENT_NSID, what);
+	if (parse_u64(ATTACHMENT_NSID, nsid, 1, UINT32_MAX - 1, &number, err) < 0)
+		return -1;
+	a->nsid = (uint32_t)number;
+	return 0;
+}
+
+/* What only our own controller says; a static volume has none of it. */
+static int parse_provisioned(struct map map, struct attachment *a, struct err *err)
+{
+	const char *blank = map_get(map, ATTACHMENT_BLANK);
+
+	if (parse_u64(ATTACHMENT_SIZE, map_get(map, ATTACHMENT_SIZE), 1, INT64_MAX, &a->size_bytes,
+		      err) < 0)
+		return -1;
+	if (!blank || (strcmp(blank, "true") != 0 && strcmp(blank, "false") != 0))
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "publish_context " ATTACHMENT_BLANK " \"%.16s\" is not true or false",
+			       blank ?: "");
+	a->blank = strcmp(blank, "true") == 0;
+	return 0;
+}
+
+int attachment_parse(struct map volume_context, struct map publish_context, struct attachment *ret,
+		     struct err *err)
+{
+	bool is_static = attachment_is_static(volume_context);
+	struct map map = is_static ? volume_context : publish_context;
+	const char *what = is_static ? "volume_context" : "publish_context";
+	struct attachment a = { 0 };
+
+	if (!map_get(map, ATTACHMENT_NQN) || !map_get(map, ATTACHMENT_PORTALS))
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "%s needs " ATTACHMENT_NQN " and " ATTACHMENT_PORTALS, what);
+	if (parse_nqn(ATTACHMENT_NQN, map_get(map, ATTACHMENT_NQN), a.nqn, err) < 0 ||
+	    portal_parse_list(map_get(map, ATTACHMENT_PORTALS), a.portals, &a.portal_count, err) <
+		    0 ||
+	    parse_namespace(map, what, &a, err) < 0 ||
+	    (!is_static && parse_provisioned(map, &a, err) < 0))
+		return -1;
+	*ret = a;
+	return 0;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names and identifiers. */
+#include "csi/request/ids.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <uuid/uuid.h>
+
+/* The namespace of every UUIDv5 of ours. It is part of the format of volume IDs: never change it. */
+static const uuid_t driver_namespace = { 0x5b, 0x1d, 0x3c, 0x6e, 0x0f, 0x7a, 0x4c, 0x52,
+					 0x9a, 0x41, 0x6e, 0x76, 0x6d, 0x65, 0x6f, 0x74 };
+
+static struct uuid uuid_v5(const char *kind, const char *text)
+{
+	char seed[16 + PATH_MAX];
+	struct uuid ret;
+	uuid_t bytes;
+	int len = snprintf(seed, sizeof(seed), "%s:%s", kind, text);
+
+	uuid_generate_sha1(bytes, driver_namespace, seed, (size_t)len);
+	uuid_unparse_lower(bytes, ret.text);
+	return ret;
+}
+
+struct uuid volume_uuid_of_name(const char *name)
+{
+	return uuid_v5("volume", name);
+}
+
+struct uuid volume_uuid_of_id(const char *volume_id)
+{
+	return uuid_v5("handle", volume_id);
+}
+
+bool short_name_ok(const char *text)
+{
+	size_t len = strlen(text);
+
+	return len >= 1 && len <= 32 && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
+}
+
+static bool take_part(const char **rest, char ret[TARGET_ID_SIZE])
+{
+	const char *slash = strchr(*rest, '/');
+
+	if (!slash || slash - *rest >= TARGET_ID_SIZE)
+		return false;
+	memcpy(ret, *rest, (size_t)(slash - *rest));
+	ret[slash - *rest] = '\0';
+	*rest = slash + 1;
+	return short_name_ok(ret);
+}
+
+bool volume_id_parse(const char *text, struct volume_id *ret)
+{
+	struct volume_id id = { 0 };
+	struct err ignored;
+
+	_Static_assert(TARGET_ID_SIZE == POOL_NAME_MAX_SIZE, "take_part serves both");
+	if (!take_part(&text, id.target) || !take_part(&text, id.pool) ||
+	    parse_uuid("volume", text, &id.uuid, &ignored) < 0 || strcmp(text, id.uuid.text) != 0)
+		return false;
+	*ret = id;
+	return true;
+}
+
+void volume_id_format(const struct volume_id *id, char ret[VOLUME_ID_SIZE])
+{
+	snprintf(ret, VOLUME_ID_SIZE, "%s/%s/%s", id->target, id->pool, id->uuid.text);
+}
+
+void volume_nqn(const struct uuid *uuid, char ret[NQN_SIZE])
+{
+	snprintf(ret, NQN_SIZE, "%s%s", SUBSYSTEM_NQN_PREFIX, uuid->text);
+}
+
+int require_text(const char *field, const char *text, size_t max, struct err *err)
+{
+	if (!text || !*text)
+		return err_set(err, ERR_INVALID_ARGUMENT, "%s is required and missing", field);
+	if (strlen(text) > max)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "%s \"%.32s…\" is %zu bytes long; at most %zu are allowed", field,
+			       text, strlen(text), max);
+	for (const unsigned char *p = (const unsigned char *)text; *p; p++)
+		if (*p < 0x20 || *p == 0x7f)
+			return err_set(err, ERR_INVALID_ARGUMENT,
+				       "%s holds the control character 0x%02x at offset %td", field,
+				       *p, p - (const unsigned char *)text);
+	return 0;
+}
+
+static bool has_dot_part(const char *path)
+{
+	for (const char *part = path; part; part = strchr(part, '/')) {
+		size_t len;
+
+		part += *part == '/';
+		len = strcspn(part, "/");
+		if ((len == 1 && part[0] == '.') || (len == 2 && part[0] == '.' && part[1] == '.'))
+			return true;
+	}
+	return false;
+}
+
+int require_path(const char *field, const char *text, struct err *err)
+{
+	if (require_text(field, text, PATH_MAX - 1, err) < 0)
+		return -1;
+	if (text[0] != '/' || text[1] == '\0' || has_dot_part(text))
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "%s \"%.200s\" is not an absolute path without \".\" and \"..\"", field,
+			       text);
+	return 0;
+}

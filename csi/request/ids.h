@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Names and identifiers: the CO's volume name, our UUIDs, volume IDs and subsystem NQNs, and the
+ * checks of the plain string fields every request has. All pure.
+ */
+#ifndef CSI_REQUEST_IDS_H
+#define CSI_REQUEST_IDS_H
+
+#include <stdbool.h>
+
+#include "nvme/base/err.h"
+#include "nvme/base/parse.h"
+
+#define NAME_MAX_BYTES 128 /* CSI: the general bound of string fields */
+#define NODE_ID_MAX_BYTES 256 /* CSI: the bound of node_id */
+#define TARGET_ID_SIZE 33 /* [a-z0-9-]{1,32} */
+#define POOL_NAME_MAX_SIZE 33 /* the same form */
+#define VOLUME_ID_SIZE (NAME_MAX_BYTES + 1)
+#define SUBSYSTEM_NQN_PREFIX "nqn.2026-11.io.nvmeot:"
+
+/* "<target>/<pool>/<uuid>" taken apart. */
+struct volume_id {
+	char target[TARGET_ID_SIZE];
+	char pool[POOL_NAME_MAX_SIZE];
+	struct uuid uuid;
+};
+
+/* True when text is a volume ID of ours; a malformed one names no volume, which is no error. */
+bool volume_id_parse(const char *text, struct volume_id *ret);
+void volume_id_format(const struct volume_id *id, char ret[VOLUME_ID_SIZE]);
+
+/* UUIDv5 of the CO's name in our namespace: the same name gives the same UUID, everywhere. */
+struct uuid volume_uuid_of_name(const char *name);
+
+/* UUIDv5 of any volume ID, as a file name for what the node keeps about it. */
+struct uuid volume_uuid_of_id(const char *volume_id);
+
+void volume_nqn(const struct uuid *uuid, char ret[NQN_SIZE]);
+
+/* A target ID or pool name: [a-z0-9-]{1,32}. */
+bool short_name_ok(const char *text);
+
+/*
+ * Checks a required string field: neither empty, nor longer than max bytes, nor with control
+ * characters. `field` names it in the error.
+ */
+int require_text(const char *field, const char *text, size_t max, struct err *err);
+
+/* Checks a required path field: absolute, canonical (no "." or ".." part), below PATH_MAX. */
+int require_path(const char *field, const char *text, struct err *err);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * StorageClass parameters, checked by one table. Those the node needs travel on in the volume
+ * context under the same names and are checked there by the same table.
+ */
+#ifndef CSI_REQUEST_PARAMETERS_H
+#define CSI_REQUEST_PARAMETERS_H
+
+#include <stdbool.h>
+
+#include "csi/request/ids.h"
+#include "csi/request/map.h"
+#include "nvme/base/err.h"
+#include "nvme/host/connect.h"
+
+struct parameters {
+	char target[TARGET_ID_SIZE]; /* "": any */
+	char pool[POOL_NAME_MAX_SIZE]; /* "": the one with most room */
+	bool volatile_cache;
+	const char *fs_type; /* borrowed from the map; NULL: not given */
+	const char *mkfs_options; /* borrowed from the map; "" when not given */
+	struct host_connect_options connect;
+};
+
+/* Reads CreateVolume's parameters; an unknown one is ERR_INVALID_ARGUMENT naming all known. */
+int parameters_parse(struct map map, struct parameters *ret, struct err *err);
+
+/* Reads the node's share out of a volume context; keys that are no parameters are skipped. */
+int parameters_parse_context(struct map map, struct parameters *ret, struct err *err);
+
+/* Whether a parameter is one that the node needs, to be put into the volume context. */
+bool parameters_for_node(const char *name);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The one way to run a program: posix_spawn without a shell, in a process group of its own, with
+ * stdin from /dev/null, both outputs captured, under a deadline after which the whole group is
+ * killed. Secrets must never be arguments: they would be visible to every process.
+ */
+#ifndef NVME_BASE_PROC_H
+#define NVME_BASE_PROC_H
+
+#include "nvme/base/clock.h"
+#include "nvme/base/err.h"
+
+#define PROC_OUT_SIZE 65536
+#define PROC_ERR_SIZE 4096
+
+/* exit_code is the program's, or -1 with term_signal set when a signal ended it. */
+struct proc_result {
+	int exit_code;
+	int term_signal;
+	char out[PROC_OUT_SIZE]; /* the head of stdout, terminated */
+	char err[PROC_ERR_SIZE]; /* the tail of stderr, terminated, trailing newline removed */
+};
+
+/*
+ * Runs argv (argv[0] is looked up in PATH; NULL terminated) and waits for it. 0: it ran and ended,
+ * whatever its exit code. -1: it could not be started (ERR_FAILED_PRECONDITION when there is no
+ * such program), or the deadline passed and it was killed (ERR_DEADLINE_EXCEEDED).
+ */
+int proc_run(const char *const argv[], struct deadline deadline, struct proc_result *ret,
+	     struct err *err);
+
+#endif
