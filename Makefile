@@ -138,10 +138,10 @@ $(GEN)/protofacts: csi/proto/protofacts.c $(GEN)/google/protobuf/descriptor.pb-c
 
 $(O)/gen/%.o: $(GEN)/%.c | $(GEN_HEADERS)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -Wall -Werror -MMD -MP -c $< -o $@
+	@echo "CC $@"; $(CC) $(CPPFLAGS) $(CFLAGS) -Wall -Werror -MMD -MP -c $< -o $@
 $(O)/%.o: %.c | $(GEN_HEADERS)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(WARN) -MMD -MP -c $< -o $@
+	@echo "CC $@"; $(CC) $(CPPFLAGS) $(CFLAGS) $(WARN) -MMD -MP -c $< -o $@
 $(LIB): $(LIB_OBJECTS)
 	@rm -f $@
 	ar rcs $@ $^
@@ -152,13 +152,13 @@ $(O)/bin/nvmeot-csi: $(patsubst %.c,$(O)/%.o,$(wildcard cmd/nvmeot-csi/*.c cmd/*
 $(O)/bin/nvmeot-target: $(patsubst %.c,$(O)/%.o,$(wildcard cmd/nvmeot-target/*.c cmd/*.c)) $(LIB)
 $(O)/bin/%:
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ $(LIBS)
+	@echo "LD $@"; $(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ $(LIBS)
 
 $(O)/tests/%: $(O)/tests/unit/%.o $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ -lcmocka $(LIBS)
+	@echo "LD $@"; $(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ -lcmocka $(LIBS)
 $(O)/tests/%: $(O)/tests/vm/programs/%.o $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ -lcmocka $(LIBS)
+	@echo "LD $@"; $(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ -lcmocka $(LIBS)
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

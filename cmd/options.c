@@ -71,8 +71,9 @@ static error_t parse_one(int key, char *arg, struct argp_state *argp)
 		return 0;
 	}
 	if (key == ARGP_KEY_ARG)
-		return state->program->args_doc ? ARGP_ERR_UNKNOWN :
-						  (argp_error(argp, "unexpected argument \"%s\"", arg), 0);
+		return state->program->args_doc ?
+			       ARGP_ERR_UNKNOWN :
+			       (argp_error(argp, "unexpected argument \"%s\"", arg), 0);
 	if (key < KEY_BASE || key >= KEY_BASE + (int)ARRAY_SIZE(state->from_argv))
 		return ARGP_ERR_UNKNOWN;
 	spec = &state->program->specs[key - KEY_BASE];
@@ -102,7 +103,7 @@ void options_parse(const struct option_program *program, int argc, char **argv, 
 		const struct option_spec *spec = &program->specs[i];
 
 		apply_env(spec);
-		table[i] = (struct argp_option){
+		table[i] = (struct argp_option) {
 			.name = spec->name, .key = KEY_BASE + i, .arg = spec->arg, .doc = spec->help
 		};
 	}

@@ -23,7 +23,7 @@ struct option_list {
 /* One flag. Exactly one of text, list and flag says where its value goes. */
 struct option_spec {
 	const char *name; /* without dashes; NULL ends a table */
-	const char *arg; /* what the help calls the value; NULL: a switch */
+	const char *arg;  /* what the help calls the value; NULL: a switch */
 	const char *help;
 	const char **text; /* holds the default */
 	struct option_list *list;

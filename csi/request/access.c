@@ -60,7 +60,8 @@ static int parse_mode(const Csi__V1__VolumeCapability *capability, struct access
 			       "volume_capability.access_mode is required and missing");
 	if ((size_t)mode->mode >= ARRAY_SIZE(modes))
 		return err_set(err, ERR_INVALID_ARGUMENT,
-			       "volume_capability.access_mode %d is not an access mode", mode->mode);
+			       "volume_capability.access_mode %d is not an access mode",
+			       mode->mode);
 	row = &modes[mode->mode];
 	access->mode_name = row->name;
 	access->reader = row->reader;
@@ -78,7 +79,7 @@ static int parse_flags(const Csi__V1__VolumeCapability__MountVolume *mount, stru
 	for (size_t i = 0; i < mount->n_mount_flags; i++) {
 		const char *flag = mount->mount_flags[i];
 
-		if (require_text("volume_capability.mount.mount_flags", flag, MOUNT_OPTIONS_SIZE,
+		if (require_text("volume_capability.mount.mount_flags", flag, ACCESS_OPTIONS_SIZE,
 				 err) < 0)
 			return -1;
 		if (strcmp(flag, "ro") == 0) {
@@ -90,7 +91,7 @@ static int parse_flags(const Csi__V1__VolumeCapability__MountVolume *mount, stru
 	if (options.overflow)
 		return err_set(err, ERR_INVALID_ARGUMENT,
 			       "volume_capability.mount.mount_flags take more than %d bytes",
-			       MOUNT_OPTIONS_SIZE - 1);
+			       ACCESS_OPTIONS_SIZE - 1);
 	return 0;
 }
 
@@ -99,9 +100,10 @@ static int parse_mount(const Csi__V1__VolumeCapability__MountVolume *mount, stru
 {
 	access->fs_type = mount->fs_type[0] ? mount->fs_type : FS_TYPE_DEFAULT;
 	if (!fs_find(access->fs_type))
-		return err_set(err, ERR_INVALID_ARGUMENT,
-			       "volume_capability.mount.fs_type \"%.32s\" is not supported; use %s",
-			       access->fs_type, fs_names());
+		return err_set(
+			err, ERR_INVALID_ARGUMENT,
+			"volume_capability.mount.fs_type \"%.32s\" is not supported; use " FS_NAMES,
+			access->fs_type);
 	if (mount->volume_mount_group[0])
 		return err_set(err, ERR_INVALID_ARGUMENT,
 			       "volume_capability.mount.volume_mount_group \"%.32s\" is given, but "
@@ -112,7 +114,7 @@ static int parse_mount(const Csi__V1__VolumeCapability__MountVolume *mount, stru
 
 int access_parse(const Csi__V1__VolumeCapability *capability, struct access *ret, struct err *err)
 {
-	*ret = (struct access){ .fs_type = "" };
+	*ret = (struct access) { .fs_type = "" };
 	if (!capability)
 		return err_set(err, ERR_INVALID_ARGUMENT,
 			       "volume_capability is required and missing");
@@ -145,9 +147,10 @@ int access_parse_list(Csi__V1__VolumeCapability *const *capabilities, size_t cou
 		if (access_parse(capabilities[i], &other, err) < 0)
 			return -1;
 		if (other.block != ret->block)
-			return err_set(err, ERR_INVALID_ARGUMENT,
-				       "volume_capabilities asks for both block and mount; one volume "
-				       "is one of them");
+			return err_set(
+				err, ERR_INVALID_ARGUMENT,
+				"volume_capabilities asks for both block and mount; one volume "
+				"is one of them");
 	}
 	return 0;
 }

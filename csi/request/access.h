@@ -14,18 +14,18 @@
 #include "nvme/target/volume.h"
 
 #define FS_TYPE_DEFAULT "ext4"
-#define MOUNT_OPTIONS_SIZE 4097 /* CSI: all mount flags together at most 4 KiB */
+#define ACCESS_OPTIONS_SIZE 4097 /* CSI: all mount flags together at most 4 KiB */
 
 struct access {
-	const char *mode_name; /* static, as in the CSI specification */
-	bool block; /* raw block, else a file system */
-	bool reader; /* the mode allows no write at all */
-	bool many_nodes; /* readers on many nodes: nothing may ever write to the device */
-	bool single_path; /* one target path on one node (RWOP) */
+	const char *mode_name;	   /* static, as in the CSI specification */
+	bool block;		   /* raw block, else a file system */
+	bool reader;		   /* the mode allows no write at all */
+	bool many_nodes;	   /* readers on many nodes: nothing may ever write to the device */
+	bool single_path;	   /* one target path on one node (RWOP) */
 	enum volume_access export; /* what the target has to enforce */
-	const char *fs_type; /* file system: borrowed from the request, or the default */
-	bool ro_flag; /* "ro" was among the mount flags */
-	char options[MOUNT_OPTIONS_SIZE]; /* the other mount flags, comma separated */
+	const char *fs_type;	   /* file system: borrowed from the request, or the default */
+	bool ro_flag;		   /* "ro" was among the mount flags */
+	char options[ACCESS_OPTIONS_SIZE]; /* the other mount flags, comma separated */
 };
 
 /*

@@ -37,7 +37,8 @@ static int parse_provisioned(struct map map, struct attachment *a, struct err *e
 		return -1;
 	if (!blank || (strcmp(blank, "true") != 0 && strcmp(blank, "false") != 0))
 		return err_set(err, ERR_INVALID_ARGUMENT,
-			       "publish_context " ATTACHMENT_BLANK " \"%.16s\" is not true or false",
+			       "publish_context " ATTACHMENT_BLANK
+			       " \"%.16s\" is not true or false",
 			       blank ?: "");
 	a->blank = strcmp(blank, "true") == 0;
 	return 0;

@@ -37,14 +37,15 @@ bool short_name_ok(const char *text)
 {
 	size_t len = strlen(text);
 
-	return len >= 1 && len <= 32 && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
+	return len >= 1 && len <= 32 &&
+	       strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
 }
 
-static bool take_part(const char **rest, char ret[TARGET_ID_SIZE])
+static bool take_part(const char **rest, char ret[TARGET_NAME_SIZE])
 {
 	const char *slash = strchr(*rest, '/');
 
-	if (!slash || slash - *rest >= TARGET_ID_SIZE)
+	if (!slash || slash - *rest >= TARGET_NAME_SIZE)
 		return false;
 	memcpy(ret, *rest, (size_t)(slash - *rest));
 	ret[slash - *rest] = '\0';
@@ -57,7 +58,7 @@ bool volume_id_parse(const char *text, struct volume_id *ret)
 	struct volume_id id = { 0 };
 	struct err ignored;
 
-	_Static_assert(TARGET_ID_SIZE == POOL_NAME_MAX_SIZE, "take_part serves both");
+	_Static_assert(TARGET_NAME_SIZE == VOLUME_POOL_SIZE, "take_part serves both");
 	if (!take_part(&text, id.target) || !take_part(&text, id.pool) ||
 	    parse_uuid("volume", text, &id.uuid, &ignored) < 0 || strcmp(text, id.uuid.text) != 0)
 		return false;
@@ -68,11 +69,6 @@ bool volume_id_parse(const char *text, struct volume_id *ret)
 void volume_id_format(const struct volume_id *id, char ret[VOLUME_ID_SIZE])
 {
 	snprintf(ret, VOLUME_ID_SIZE, "%s/%s/%s", id->target, id->pool, id->uuid.text);
-}
-
-void volume_nqn(const struct uuid *uuid, char ret[NQN_SIZE])
-{
-	snprintf(ret, NQN_SIZE, "%s%s", SUBSYSTEM_NQN_PREFIX, uuid->text);
 }
 
 int require_text(const char *field, const char *text, size_t max, struct err *err)
@@ -110,7 +106,7 @@ int require_path(const char *field, const char *text, struct err *err)
 		return -1;
 	if (text[0] != '/' || text[1] == '\0' || has_dot_part(text))
 		return err_set(err, ERR_INVALID_ARGUMENT,
-			       "%s \"%.200s\" is not an absolute path without \".\" and \"..\"", field,
-			       text);
+			       "%s \"%.200s\" is not an absolute path without \".\" and \"..\"",
+			       field, text);
 	return 0;
 }

@@ -10,18 +10,17 @@
 
 #include "nvme/base/err.h"
 #include "nvme/base/parse.h"
+#include "nvme/target/volume.h"
 
-#define NAME_MAX_BYTES 128 /* CSI: the general bound of string fields */
-#define NODE_ID_MAX_BYTES 256 /* CSI: the bound of node_id */
-#define TARGET_ID_SIZE 33 /* [a-z0-9-]{1,32} */
-#define POOL_NAME_MAX_SIZE 33 /* the same form */
+#define NAME_MAX_BYTES VOLUME_NAME_MAX /* CSI: the general bound of string fields */
+#define NODE_ID_MAX_BYTES 256	       /* CSI: the bound of node_id */
+#define TARGET_NAME_SIZE 33	       /* [a-z0-9-]{1,32} */
 #define VOLUME_ID_SIZE (NAME_MAX_BYTES + 1)
-#define SUBSYSTEM_NQN_PREFIX "nqn.2026-11.io.nvmeot:"
 
 /* "<target>/<pool>/<uuid>" taken apart. */
 struct volume_id {
-	char target[TARGET_ID_SIZE];
-	char pool[POOL_NAME_MAX_SIZE];
+	char target[TARGET_NAME_SIZE];
+	char pool[VOLUME_POOL_SIZE];
 	struct uuid uuid;
 };
 
@@ -34,8 +33,6 @@ struct uuid volume_uuid_of_name(const char *name);
 
 /* UUIDv5 of any volume ID, as a file name for what the node keeps about it. */
 struct uuid volume_uuid_of_id(const char *volume_id);
-
-void volume_nqn(const struct uuid *uuid, char ret[NQN_SIZE]);
 
 /* A target ID or pool name: [a-z0-9-]{1,32}. */
 bool short_name_ok(const char *text);

@@ -21,7 +21,8 @@ int map_check_size(const char *what, struct map map, struct err *err)
 	for (size_t i = 0; i < map.count; i++)
 		bytes += strlen(map.entries[i]->key) + strlen(map.entries[i]->value);
 	if (bytes > MAP_MAX_BYTES)
-		return err_set(err, ERR_INVALID_ARGUMENT, "%s takes %zu bytes; at most %d are allowed",
-			       what, bytes, MAP_MAX_BYTES);
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "%s takes %zu bytes; at most %d are allowed", what, bytes,
+			       MAP_MAX_BYTES);
 	return 0;
 }

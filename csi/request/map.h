@@ -22,8 +22,8 @@ struct map {
 };
 
 #define MAP_OF(message, field)                                                                     \
-	((struct map){ .entries = (struct map_entry **)(void *)(message)->field,                   \
-		       .count = (message)->n_##field })
+	((struct map) { .entries = (struct map_entry **)(void *)(message)->field,                  \
+			.count = (message)->n_##field })
 
 /* The value of key; NULL when it is absent. */
 const char *map_get(struct map map, const char *key);

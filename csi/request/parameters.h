@@ -14,10 +14,10 @@
 #include "nvme/host/connect.h"
 
 struct parameters {
-	char target[TARGET_ID_SIZE]; /* "": any */
-	char pool[POOL_NAME_MAX_SIZE]; /* "": the one with most room */
+	char target[TARGET_NAME_SIZE]; /* "": any */
+	char pool[VOLUME_POOL_SIZE]; /* "": the one with most room */
 	bool volatile_cache;
-	const char *fs_type; /* borrowed from the map; NULL: not given */
+	const char *fs_type;	  /* borrowed from the map; NULL: not given */
 	const char *mkfs_options; /* borrowed from the map; "" when not given */
 	struct host_connect_options connect;
 };

@@ -7,8 +7,8 @@
 
 #include "csi.pb-c.h"
 #include "nvme/base/err.h"
+#include "nvme/target/volume.h"
 
-#define RANGE_STEP_BYTES 4096ULL /* the LBA size of our namespaces, which is the block size of the pool */
 #define RANGE_DEFAULT_BYTES (1ULL << 30)
 #define RANGE_MAX_BYTES (1ULL << 50) /* far above any pool, far below any overflow */
 
@@ -26,7 +26,7 @@ int range_parse(const Csi__V1__CapacityRange *range, struct range *ret, struct e
 
 /*
  * The smallest size in the range that is at least minimum_bytes (of the file system) and a multiple
- * of RANGE_STEP_BYTES; RANGE_DEFAULT_BYTES when no size was required. ERR_OUT_OF_RANGE when there
+ * of VOLUME_BLOCK_BYTES; RANGE_DEFAULT_BYTES when no size was required. ERR_OUT_OF_RANGE when there
  * is none.
  */
 int range_size(const struct range *range, uint64_t minimum_bytes, uint64_t *ret, struct err *err);

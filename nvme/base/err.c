@@ -36,11 +36,11 @@ int err_sys(struct err *err, int sys_errno, const char *format, ...)
 int err_wrap(struct err *err, const char *format, ...)
 {
 	char inner[ERR_MESSAGE_SIZE];
-	struct strb text = strb_over(err->msg, sizeof(err->msg));
+	struct strb text;
 	va_list args;
 
 	memcpy(inner, err->msg, sizeof(inner));
-	strb_clear(&text);
+	text = strb_over(err->msg, sizeof(err->msg));
 	va_start(args, format);
 	strb_addv(&text, format, args);
 	va_end(args);

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* nvmeot-csi: the CSI plugin, as controller, node or both. Parses, wires up, serves, drains. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/options.h"
+#include "cmd/serve.h"
+#include "csi/controller/controller.h"
+#include "csi/identity/identity.h"
+#include "csi/node/node.h"
+#include "nvme/base/log.h"
+
+struct settings {
+	const char *role, *endpoint, *driver_name;
+	struct option_list targets;
+	const char *tls_dir;
+	bool insecure;
+	const char *host_nqn_file, *state_dir, *max_volumes;
+	struct option_list topology;
+	const char *log_format, *log_level;
+};
+
+/* Everything the process holds; which parts are open depends on the role. */
+struct plugin {
+	bool is_controller, is_node;
+	struct controller controller;
+	struct host host;
+	struct node node;
+	struct identity identity;
+};
+
+static void parse_options(struct settings *s, int argc, char **argv)
+{
+	const struct option_spec specs[] = {
+		{ .name = "role",
+		  .arg = "controller|node|all",
+		  .text = &s->role,
+		  .help = "what to serve (default: all)" },
+		{ .name = "endpoint",
+		  .arg = "unix:///PATH",
+		  .text = &s->endpoint,
+		  .help = "where to serve CSI" },
+		{ .name = "driver-name",
+		  .arg = "NAME",
+		  .text = &s->driver_name,
+		  .help = "CSI driver name (default: csi.nvmeot.io)" },
+		{ .name = "target",
+		  .arg = "NAME=HOST:PORT",
+		  .list = &s->targets,
+		  .help = "controller: a target agent; repeatable" },
+		{ .name = "tls-dir",
+		  .arg = "DIR",
+		  .text = &s->tls_dir,
+		  .help = "controller: ca.crt, tls.crt and tls.key towards the agents" },
+		{ .name = "insecure",
+		  .flag = &s->insecure,
+		  .help = "controller: talk to agents without TLS" },
+		{ .name = "host-nqn-file",
+		  .arg = "FILE",
+		  .text = &s->host_nqn_file,
+		  .help = "node: the host's NQN (default: /etc/nvme/hostnqn)" },
+		{ .name = "state-dir",
+		  .arg = "DIR",
+		  .text = &s->state_dir,
+		  .help = "node: what must outlive the process (default: /var/lib/nvmeot)" },
+		{ .name = "max-volumes",
+		  .arg = "N",
+		  .text = &s->max_volumes,
+		  .help = "node: volumes it can take in all (default: 128)" },
+		{ .name = "topology",
+		  .arg = "KEY=VALUE",
+		  .list = &s->topology,
+		  .help = "node: a topology segment; repeatable" },
+		{ .name = "log-format",
+		  .arg = "text|json",
+		  .text = &s->log_format,
+		  .help = "(default: text)" },
+		{ .name = "log-level",
+		  .arg = "LEVEL",
+		  .text = &s->log_level,
+		  .help = "debug, info, warning or error (default: info)" },
+		{ 0 },
+	};
+	const struct option_program program = {
+		.doc = "CSI plugin for NVMe over TCP volumes. Every flag has an environment "
+		       "variable: "
+		       "--host-nqn-file is NVMEOT_HOST_NQN_FILE.",
+		.specs = specs,
+	};
+
+	options_parse(&program, argc, argv, NULL);
+}
+
+static int check_role(const char *role, struct plugin *plugin, struct err *err)
+{
+	plugin->is_controller = strcmp(role, "controller") == 0 || strcmp(role, "all") == 0;
+	plugin->is_node = strcmp(role, "node") == 0 || strcmp(role, "all") == 0;
+	if (!plugin->is_controller && !plugin->is_node)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "--role \"%.32s\" is not controller, node or all", role);
+	return 0;
+}
+
+static int add_target(const struct settings *s, const char *item, struct controller *controller,
+		      struct err *err)
+{
+	struct agent *agent = NULL;
+	char name[TARGET_NAME_SIZE];
+	const char *address;
+
+	if (!option_split(item, name, sizeof(name), &address) || !short_name_ok(name))
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "--target \"%.100s\" is not NAME=HOST:PORT with a NAME of 1 to 32 "
+			       "characters a-z, 0-9 and -",
+			       item);
+	if (agent_new(name, address, s->tls_dir, &agent, err) < 0)
+		return -1;
+	if (controller_add_target(controller, agent, err) < 0) {
+		agent_free(agent);
+		return -1;
+	}
+	return 0;
+}
+
+static int open_controller(const struct settings *s, struct plugin *plugin, struct err *err)
+{
+	if (s->targets.count && !s->tls_dir && !s->insecure)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "give --tls-dir to talk to the target agents, or --insecure");
+	for (size_t i = 0; i < s->targets.count; i++)
+		if (add_target(s, s->targets.items[i], &plugin->controller, err) < 0)
+			return -1;
+	plugin->identity.checks[0] = (struct identity_check) { .check = controller_check,
+							       .context = &plugin->controller };
+	return 0;
+}
+
+static int add_topology(const struct settings *s, struct node *node, struct err *err)
+{
+	for (size_t i = 0; i < s->topology.count; i++) {
+		char *key = xcalloc(1, 320); /* lives as long as the process */
+		const char *value;
+
+		if (node->topology_count == NODE_TOPOLOGY_MAX ||
+		    !option_split(s->topology.items[i], key, 320, &value))
+			return err_set(
+				err, ERR_INVALID_ARGUMENT,
+				"--topology \"%.100s\" is not KEY=VALUE, or one too many (%d)",
+				s->topology.items[i], NODE_TOPOLOGY_MAX);
+		node->topology[node->topology_count++] =
+			(struct node_segment) { .key = key, .value = value };
+	}
+	return 0;
+}
+
+static int open_node(const struct settings *s, struct plugin *plugin, struct err *err)
+{
+	struct host_paths paths = { .nqn_file = s->host_nqn_file, .state_dir = s->state_dir };
+	uint64_t max_volumes;
+
+	if (parse_u64("--max-volumes", s->max_volumes, 1, 65535, &max_volumes, err) < 0 ||
+	    host_open(&plugin->host, &paths, err) < 0 ||
+	    node_open(&plugin->node, &plugin->host, s->state_dir, err) < 0 ||
+	    add_topology(s, &plugin->node, err) < 0)
+		return -1;
+	plugin->node.max_volumes = (int64_t)max_volumes;
+	plugin->identity.checks[1] =
+		(struct identity_check) { .check = node_check, .context = &plugin->node };
+	log_info("node", KV("host_nqn", plugin->host.identity.nqn),
+		 KV("host_id", plugin->host.identity.id.text), KV("state_dir", s->state_dir));
+	return 0;
+}
+
+static int run(const struct settings *s, struct plugin *plugin, struct err *err)
+{
+	struct rpc_service services[3];
+	struct rpc_server_config config = { .endpoint = s->endpoint, .services = services };
+
+	if (!s->endpoint)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "--endpoint=unix:///PATH is required and missing");
+	if (check_role(s->role, plugin, err) < 0 ||
+	    (plugin->is_controller && open_controller(s, plugin, err) < 0) ||
+	    (plugin->is_node && open_node(s, plugin, err) < 0))
+		return -1;
+	plugin->identity.driver_name = s->driver_name;
+	services[config.service_count++] = identity_service(&plugin->identity);
+	if (plugin->is_controller)
+		services[config.service_count++] = controller_service(&plugin->controller);
+	if (plugin->is_node)
+		services[config.service_count++] = node_service(&plugin->node);
+	return serve_until_signal(&config, err);
+}
+
+int main(int argc, char **argv)
+{
+	struct settings settings = { .role = "all",
+				     .driver_name = "csi.nvmeot.io",
+				     .host_nqn_file = "/etc/nvme/hostnqn",
+				     .state_dir = "/var/lib/nvmeot",
+				     .max_volumes = "128",
+				     .log_format = "text",
+				     .log_level = "info" };
+	static struct plugin plugin = { .host = HOST_INIT, .node.state = ROOT_INIT };
+	struct err err = ERR_INIT;
+	int rc;
+
+	serve_prepare();
+	parse_options(&settings, argc, argv);
+	rc = log_init(settings.log_format, settings.log_level, &err);
+	if (rc == 0)
+		rc = run(&settings, &plugin, &err);
+	if (rc < 0)
+		log_error("cannot run", KV_ERR(&err));
+	controller_fini(&plugin.controller);
+	node_close(&plugin.node);
+	host_close(&plugin.host);
+	return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* nvmeot-target: the agent of one storage box. Parses, restores the exports, then serves. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/options.h"
+#include "cmd/serve.h"
+#include "csi/agent/service.h"
+#include "nvme/base/log.h"
+#include "nvme/target/target.h"
+
+struct settings {
+	const char *name, *listen;
+	struct option_list portals, pools;
+	const char *tls_dir;
+	bool insecure;
+	const char *log_format, *log_level;
+};
+
+static void parse_options(struct settings *s, int argc, char **argv)
+{
+	const struct option_spec specs[] = {
+		{ .name = "name",
+		  .arg = "ID",
+		  .text = &s->name,
+		  .help = "the target's ID, unique among all targets: a-z, 0-9, -" },
+		{ .name = "listen",
+		  .arg = "HOST:PORT",
+		  .text = &s->listen,
+		  .help = "where to serve the controller (default: 127.0.0.1:9500)" },
+		{ .name = "portal",
+		  .arg = "tcp://IP:PORT",
+		  .list = &s->portals,
+		  .help = "where hosts reach the volumes; repeatable" },
+		{ .name = "pool",
+		  .arg = "NAME=dir:PATH",
+		  .list = &s->pools,
+		  .help = "where volumes are kept; repeatable" },
+		{ .name = "tls-dir",
+		  .arg = "DIR",
+		  .text = &s->tls_dir,
+		  .help = "ca.crt, tls.crt and tls.key towards the controller" },
+		{ .name = "insecure",
+		  .flag = &s->insecure,
+		  .help = "serve without TLS; only on loopback" },
+		{ .name = "log-format",
+		  .arg = "text|json",
+		  .text = &s->log_format,
+		  .help = "(default: text)" },
+		{ .name = "log-level",
+		  .arg = "LEVEL",
+		  .text = &s->log_level,
+		  .help = "debug, info, warning or error (default: info)" },
+		{ 0 },
+	};
+	const struct option_program program = {
+		.doc = "Target agent: serves volumes of this machine over NVMe/TCP. Every flag has "
+		       "an "
+		       "environment variable: --tls-dir is NVMEOT_TLS_DIR.",
+		.specs = specs,
+	};
+
+	options_parse(&program, argc, argv, NULL);
+}
+
+static int check_settings(const struct settings *s, struct err *err)
+{
+	if (!s->name)
+		return err_set(err, ERR_INVALID_ARGUMENT, "--name=ID is required and missing");
+	if (!s->portals.count)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "--portal=tcp://IP:PORT is required and missing");
+	if (!s->pools.count)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "--pool=NAME=dir:PATH is required and missing");
+	if (!s->tls_dir && !s->insecure)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "give --tls-dir, or --insecure on loopback");
+	return 0;
+}
+
+static int open_target(const struct settings *s, struct target **ret, struct err *err)
+{
+	struct portal portals[PORTAL_MAX];
+	struct target_config config = { .id = s->name,
+					.pools = s->pools.items,
+					.pool_count = s->pools.count,
+					.portals = portals };
+
+	for (size_t i = 0; i < s->portals.count; i++) {
+		if (config.portal_count == PORTAL_MAX)
+			return err_set(err, ERR_INVALID_ARGUMENT, "more than %d portals",
+				       PORTAL_MAX);
+		if (portal_parse(s->portals.items[i], &portals[config.portal_count++], err) < 0)
+			return -1;
+	}
+	return target_new(&config, ret, err);
+}
+
+static int run(const struct settings *s, struct err *err)
+{
+	struct target *target cleanup_target = NULL;
+	cleanup_free char *endpoint = xasprintf("tcp://%s", s->listen);
+	struct rpc_service service;
+	struct rpc_server_config config = { .endpoint = endpoint,
+					    .tls_dir = s->tls_dir,
+					    .services = &service,
+					    .service_count = 1 };
+
+	if (check_settings(s, err) < 0 || open_target(s, &target, err) < 0 ||
+	    target_restore(target, err) < 0)
+		return -1;
+	service = agent_service(target);
+	return serve_until_signal(&config, err);
+}
+
+int main(int argc, char **argv)
+{
+	struct settings settings = { .listen = "127.0.0.1:9500",
+				     .log_format = "text",
+				     .log_level = "info" };
+	struct err err = ERR_INIT;
+	int rc;
+
+	serve_prepare();
+	parse_options(&settings, argc, argv);
+	rc = log_init(settings.log_format, settings.log_level, &err);
+	if (rc == 0)
+		rc = run(&settings, &err);
+	if (rc < 0)
+		log_error("cannot run", KV_ERR(&err));
+	return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* nvmeotctl: the operator's tool. `rpc` calls any method of a CSI socket or a target agent. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/options.h"
+#include "csi.pb-c.h"
+#include "csi/rpc/client.h"
+#include "csi/rpc/json.h"
+#include "csi/rpc/status.h"
+#include "nvme/base/parse.h"
+#include "nvme/base/strb.h"
+#include "target.pb-c.h"
+
+struct settings {
+	const char *endpoint, *tls_dir, *timeout;
+};
+
+static const ProtobufCServiceDescriptor *const services[] = {
+	&csi__v1__identity__descriptor,
+	&csi__v1__controller__descriptor,
+	&csi__v1__node__descriptor,
+	&csi__v1__group_controller__descriptor,
+	&nvmeot__target__v1__target__descriptor,
+};
+
+static const ProtobufCServiceDescriptor *service_find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(services); i++)
+		if (strcmp(services[i]->name, name) == 0)
+			return services[i];
+	return NULL;
+}
+
+static const ProtobufCMethodDescriptor *method_find(const char *service_name,
+						    const char *method_name, struct err *err)
+{
+	const ProtobufCServiceDescriptor *service = service_find(service_name);
+	const ProtobufCMethodDescriptor *method;
+	char known[512];
+	struct strb list = strb_over(known, sizeof(known));
+
+	if (!service) {
+		for (size_t i = 0; i < ARRAY_SIZE(services); i++)
+			strb_addf(&list, "%s%s", i ? ", " : "", services[i]->name);
+		err_set(err, ERR_INVALID_ARGUMENT, "service \"%.64s\" is none of %s", service_name,
+			known);
+		return NULL;
+	}
+	method = protobuf_c_service_descriptor_get_method_by_name(service, method_name);
+	if (!method)
+		err_set(err, ERR_INVALID_ARGUMENT, "service %s has no method \"%.64s\"",
+			service_name, method_name);
+	return method;
+}
+
+static void message_free(ProtobufCMessage **message)
+{
+	if (*message)
+		protobuf_c_message_free_unpacked(*message, NULL);
+}
+
+static int call(const struct settings *s, const char *service_name,
+		const ProtobufCMethodDescriptor *method, const char *json, struct err *err)
+{
+	struct rpc_client *client cleanup_rpc_client = NULL;
+	ProtobufCMessage *request CLEANUP(message_free) = NULL;
+	ProtobufCMessage *response CLEANUP(message_free) = NULL;
+	cleanup_free char *path = xasprintf("/%s/%s", service_name, method->name);
+	cleanup_free char *text = NULL;
+	uint64_t timeout_ms;
+
+	if (parse_duration_ms("--timeout", s->timeout, &timeout_ms, err) < 0 ||
+	    rpc_json_to_message(method->input, json, NULL, &request, err) < 0 ||
+	    rpc_client_new(s->endpoint, s->tls_dir, &client, err) < 0 ||
+	    rpc_client_call(client, path, request, method->output, deadline_after_ms(timeout_ms),
+			    &response, err) < 0)
+		return -1;
+	text = rpc_json_from_message(response, true);
+	puts(text);
+	return 0;
+}
+
+static int run(const struct settings *s, int argc, char **argv, struct err *err)
+{
+	const ProtobufCMethodDescriptor *method;
+
+	if (argc < 3 || argc > 4 || strcmp(argv[0], "rpc") != 0)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "usage: nvmeotctl [FLAGS] rpc SERVICE METHOD [JSON]");
+	if (!s->endpoint)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "--endpoint is required: unix:///PATH or HOST:PORT");
+	method = method_find(argv[1], argv[2], err);
+	if (!method)
+		return -1;
+	return call(s, argv[1], method, argc == 4 ? argv[3] : "{}", err);
+}
+
+int main(int argc, char **argv)
+{
+	struct settings s = { .timeout = "2m" };
+	const struct option_spec specs[] = {
+		{ .name = "endpoint",
+		  .arg = "ADDRESS",
+		  .text = &s.endpoint,
+		  .help = "unix:///PATH of a CSI socket, or HOST:PORT of a target agent" },
+		{ .name = "tls-dir",
+		  .arg = "DIR",
+		  .text = &s.tls_dir,
+		  .help = "ca.crt, tls.crt and tls.key; without it no TLS" },
+		{ .name = "timeout",
+		  .arg = "DURATION",
+		  .text = &s.timeout,
+		  .help = "how long to wait for the answer (default: 2m)" },
+		{ 0 },
+	};
+	const struct option_program program = {
+		.doc = "Calls a method of a CSI plugin or a target agent and prints the answer as "
+		       "JSON. "
+		       "The exit status is the gRPC code.",
+		.args_doc = "rpc SERVICE METHOD [JSON]",
+		.specs = specs,
+	};
+	struct err err = ERR_INIT;
+	int first;
+
+	options_parse(&program, argc, argv, &first);
+	if (run(&s, argc - first, argv + first, &err) == 0)
+		return EXIT_SUCCESS;
+	fprintf(stderr, "%s: %s\n", err_code_name(err.code), err.msg);
+	return rpc_status_of(err.code);
+}

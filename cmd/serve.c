@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of a server process. */
+#include "cmd/serve.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "nvme/base/log.h"
+
+/* A pod has 30 s between SIGTERM and SIGKILL; keep some of it for the rest of the shutdown. */
+#define DRAIN_MAX_MS 25000
+
+static sigset_t end_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	return set;
+}
+
+void serve_prepare(void)
+{
+	sigset_t set = end_signals();
+
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+int serve_until_signal(const struct rpc_server_config *config, struct err *err)
+{
+	struct rpc_server *server cleanup_rpc_server = NULL;
+	sigset_t set = end_signals();
+	int signal_number = 0;
+
+	if (rpc_server_new(config, &server, err) < 0 || rpc_server_start(server, err) < 0)
+		return -1;
+	log_info("serving", KV("endpoint", config->endpoint), KV("version", NVMEOT_VERSION));
+	while (sigwait(&set, &signal_number) != 0)
+		;
+	log_info("draining", KV_NUM("signal", signal_number));
+	if (rpc_server_drain(server, deadline_after_ms(DRAIN_MAX_MS), err) < 0) {
+		log_warning("calls still running; leaving them to the kernel", KV_ERR(err));
+		_exit(EXIT_SUCCESS);
+	}
+	log_info("stopped");
+	return 0;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of a server process: serve until SIGTERM or SIGINT, drain, leave. */
+#ifndef CMD_SERVE_H
+#define CMD_SERVE_H
+
+#include "csi/rpc/server.h"
+
+/*
+ * Blocks the signals that end us and ignores SIGPIPE; before any thread is started, since threads
+ * inherit the mask.
+ */
+void serve_prepare(void);
+
+/*
+ * Serves until a signal comes, then refuses new calls and lets the running ones end, for as long as
+ * a Kubernetes pod has. Ends the process with _exit when calls are stuck in the kernel by then.
+ */
+int serve_until_signal(const struct rpc_server_config *config, struct err *err);
+
+#endif

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Calls to a target agent. */
+#include "csi/agent/client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "csi/agent/convert.h"
+#include "csi/rpc/client.h"
+#include "nvme/base/strb.h"
+#include "target.pb-c.h"
+
+#define METHOD(name) "/nvmeot.target.v1.Target/" name
+
+struct agent {
+	char *name;
+	struct rpc_client *client;
+};
+
+/* An unpacked answer, freed at the end of the scope. */
+static void answer_free(ProtobufCMessage **message)
+{
+	if (*message)
+		protobuf_c_message_free_unpacked(*message, NULL);
+}
+
+int agent_new(const char *name, const char *address, const char *tls_dir, struct agent **ret,
+	      struct err *err)
+{
+	struct rpc_client *client = NULL;
+	struct agent *agent;
+
+	if (rpc_client_new(address, tls_dir, &client, err) < 0)
+		return err_wrap(err, "target %s", name);
+	agent = xcalloc(1, sizeof(*agent));
+	agent->name = xstrdup(name);
+	agent->client = client;
+	*ret = agent;
+	return 0;
+}
+
+void agent_free(struct agent *agent)
+{
+	rpc_client_free(agent->client);
+	free(agent->name);
+	free(agent);
+}
+
+const char *agent_name(const struct agent *agent)
+{
+	return agent->name;
+}
+
+static int agent_call(struct agent *agent, const char *method, const void *request,
+		      const ProtobufCMessageDescriptor *response, struct deadline deadline,
+		      ProtobufCMessage **ret, struct err *err)
+{
+	if (rpc_client_call(agent->client, method, request, response, deadline, ret, err) < 0)
+		return err_wrap(err, "target %s", agent->name);
+	return 0;
+}
+
+/* Copies an answer's volume out; an answer that does not fit our types is the agent's fault. */
+static int take_volume(const struct agent *agent, const Nvmeot__Target__V1__Volume *volume,
+		       struct agent_volume *ret, struct err *err)
+{
+	struct agent_volume v = { 0 };
+	struct strb portals = strb_over(v.portals, sizeof(v.portals));
+
+	if (!volume || !short_name_ok(volume->pool) || volume->size_bytes <= 0 ||
+	    parse_nqn("nqn", volume->nqn, v.nqn, err) < 0)
+		return err_set(err, ERR_INTERNAL, "target %s: the answer holds no valid volume",
+			       agent->name);
+	strcpy(v.pool, volume->pool);
+	v.size_bytes = (uint64_t)volume->size_bytes;
+	v.volatile_cache = volume->write_cache ==
+			   NVMEOT__TARGET__V1__WRITE_CACHE__WRITE_CACHE_VOLATILE;
+	v.blank = volume->blank;
+	for (size_t i = 0; i < volume->n_portals; i++)
+		strb_addf(&portals, "%s%s", i ? "," : "", volume->portals[i]);
+	if (portals.overflow || !portals.len)
+		return err_set(err, ERR_INTERNAL, "target %s: the answer holds no valid portals",
+			       agent->name);
+	*ret = v;
+	return 0;
+}
+
+static int check_identity(const struct agent *agent,
+			  const Nvmeot__Target__V1__GetInfoResponse *info, struct err *err)
+{
+	if (strcmp(info->target_id, agent->name) != 0)
+		return err_set(
+			err, ERR_FAILED_PRECONDITION,
+			"target %s: the agent at this address calls itself \"%.64s\"; the name "
+			"in --target must be the agent's --name",
+			agent->name, info->target_id);
+	return 0;
+}
+
+int agent_available(struct agent *agent, const char *pool, struct deadline deadline,
+		    uint64_t *ret_bytes, struct err *err)
+{
+	Nvmeot__Target__V1__GetInfoRequest request = NVMEOT__TARGET__V1__GET_INFO_REQUEST__INIT;
+	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
+	const Nvmeot__Target__V1__GetInfoResponse *info;
+	uint64_t most = 0;
+	bool found = false;
+
+	if (agent_call(agent, METHOD("GetInfo"), &request,
+		       &nvmeot__target__v1__get_info_response__descriptor, deadline, &answer,
+		       err) < 0)
+		return -1;
+	info = (const Nvmeot__Target__V1__GetInfoResponse *)answer;
+	if (check_identity(agent, info, err) < 0)
+		return -1;
+	for (size_t i = 0; i < info->n_pools; i++) {
+		if (*pool && strcmp(pool, info->pools[i]->name) != 0)
+			continue;
+		found = true;
+		if (info->pools[i]->available_bytes > (int64_t)most)
+			most = (uint64_t)info->pools[i]->available_bytes;
+	}
+	if (!found)
+		return err_set(err, ERR_NOT_FOUND, "target %s has no pool \"%s\"", agent->name,
+			       pool);
+	*ret_bytes = most;
+	return 0;
+}
+
+/* Our map entries and those of the request have one layout but different descriptors. */
+static void copy_parameters(struct map map,
+			    Nvmeot__Target__V1__CreateVolumeRequest__ParametersEntry *entries,
+			    Nvmeot__Target__V1__CreateVolumeRequest__ParametersEntry **pointers)
+{
+	for (size_t i = 0; i < map.count; i++) {
+		nvmeot__target__v1__create_volume_request__parameters_entry__init(&entries[i]);
+		entries[i].key = map.entries[i]->key;
+		entries[i].value = map.entries[i]->value;
+		pointers[i] = &entries[i];
+	}
+}
+
+int agent_create(struct agent *agent, const struct agent_volume_spec *spec,
+		 struct deadline deadline, struct agent_volume *ret, struct err *err)
+{
+	Nvmeot__Target__V1__CreateVolumeRequest request =
+		NVMEOT__TARGET__V1__CREATE_VOLUME_REQUEST__INIT;
+	cleanup_free Nvmeot__Target__V1__CreateVolumeRequest__ParametersEntry *entries =
+		xcalloc(spec->parameters.count, sizeof(*entries));
+	cleanup_free Nvmeot__Target__V1__CreateVolumeRequest__ParametersEntry **pointers =
+		xcalloc(spec->parameters.count, sizeof(*pointers));
+	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
+
+	copy_parameters(spec->parameters, entries, pointers);
+	request.uuid = (char *)spec->uuid.text;
+	request.pool = (char *)spec->pool;
+	request.name = (char *)spec->name;
+	request.size_bytes = (int64_t)spec->size_bytes;
+	request.write_cache = convert_cache_to_wire(spec->volatile_cache);
+	request.parameters = pointers;
+	request.n_parameters = spec->parameters.count;
+	if (agent_call(agent, METHOD("CreateVolume"), &request,
+		       &nvmeot__target__v1__create_volume_response__descriptor, deadline, &answer,
+		       err) < 0)
+		return -1;
+	return take_volume(agent, ((Nvmeot__Target__V1__CreateVolumeResponse *)answer)->volume, ret,
+			   err);
+}
+
+int agent_find(struct agent *agent, const struct uuid *uuid, const char *pool,
+	       struct deadline deadline, struct agent_volume *ret, struct err *err)
+{
+	Nvmeot__Target__V1__GetVolumeRequest request = NVMEOT__TARGET__V1__GET_VOLUME_REQUEST__INIT;
+	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
+
+	request.uuid = (char *)uuid->text;
+	request.pool = (char *)pool;
+	if (agent_call(agent, METHOD("GetVolume"), &request,
+		       &nvmeot__target__v1__get_volume_response__descriptor, deadline, &answer,
+		       err) < 0)
+		return err->code == ERR_NOT_FOUND ? 0 : -1;
+	if (take_volume(agent, ((Nvmeot__Target__V1__GetVolumeResponse *)answer)->volume, ret,
+			err) < 0)
+		return -1;
+	return 1;
+}
+
+int agent_delete(struct agent *agent, const struct uuid *uuid, const char *pool,
+		 struct deadline deadline, struct err *err)
+{
+	Nvmeot__Target__V1__DeleteVolumeRequest request =
+		NVMEOT__TARGET__V1__DELETE_VOLUME_REQUEST__INIT;
+	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
+
+	request.uuid = (char *)uuid->text;
+	request.pool = (char *)pool;
+	return agent_call(agent, METHOD("DeleteVolume"), &request,
+			  &nvmeot__target__v1__delete_volume_response__descriptor, deadline,
+			  &answer, err);
+}
+
+int agent_export(struct agent *agent, const struct volume_id *id,
+		 const struct volume_export *export, struct deadline deadline,
+		 struct agent_volume *ret, struct err *err)
+{
+	Nvmeot__Target__V1__ExportRequest request = NVMEOT__TARGET__V1__EXPORT_REQUEST__INIT;
+	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
+
+	request.uuid = (char *)id->uuid.text;
+	request.pool = (char *)id->pool;
+	request.host_nqn = (char *)export->host_nqn;
+	request.mode = convert_access_to_wire(export->access);
+	request.readonly = export->readonly;
+	if (agent_call(agent, METHOD("Export"), &request,
+		       &nvmeot__target__v1__export_response__descriptor, deadline, &answer,
+		       err) < 0)
+		return -1;
+	return take_volume(agent, ((Nvmeot__Target__V1__ExportResponse *)answer)->volume, ret, err);
+}
+
+int agent_unexport(struct agent *agent, const struct volume_id *id, const char *host_nqn,
+		   struct deadline deadline, struct err *err)
+{
+	Nvmeot__Target__V1__UnexportRequest request = NVMEOT__TARGET__V1__UNEXPORT_REQUEST__INIT;
+	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
+
+	request.uuid = (char *)id->uuid.text;
+	request.pool = (char *)id->pool;
+	request.host_nqn = (char *)host_nqn;
+	return agent_call(agent, METHOD("Unexport"), &request,
+			  &nvmeot__target__v1__unexport_response__descriptor, deadline, &answer,
+			  err);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The CSI Controller service over a set of target agents. Stateless: what a volume is, the targets
+ * say; any number of controllers may run at once.
+ */
+#ifndef CSI_CONTROLLER_CONTROLLER_H
+#define CSI_CONTROLLER_CONTROLLER_H
+
+#include "csi/agent/client.h"
+#include "csi/rpc/service.h"
+
+#define CONTROLLER_TARGETS_MAX 256
+
+/* Owns its agents. Filled before serving, then only read. */
+struct controller {
+	struct agent *targets[CONTROLLER_TARGETS_MAX];
+	size_t target_count;
+};
+
+/* Adds a target; takes the agent over. ERR_INVALID_ARGUMENT when its name is there already. */
+int controller_add_target(struct controller *controller, struct agent *agent, struct err *err);
+void controller_fini(struct controller *controller);
+
+/* The target of that name; NULL when it is not configured. */
+struct agent *controller_target(const struct controller *controller, const char *name);
+
+/* Readiness, as struct identity_check wants it: at least one target answers. */
+int controller_check(void *controller, struct deadline deadline, struct err *err);
+
+/* The method table over controller. */
+struct rpc_service controller_service(struct controller *controller);
+
+#endif

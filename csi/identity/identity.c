@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The CSI Identity service. */
+#include "csi/identity/identity.h"
+
+#include "csi.pb-c.h"
+#include "nvme/base/cleanup.h"
+
+/* Probe answers within this time even when the caller gave more: it must stay cheap. */
+#define PROBE_MAX_MS 5000
+
+static int get_plugin_info(struct rpc_call *call, const void *request, void *response,
+			   struct err *err)
+{
+	const struct identity *identity = call->context;
+	Csi__V1__GetPluginInfoResponse *info = response;
+
+	(void)request, (void)err;
+	info->name = rpc_strdup(call, identity->driver_name);
+	info->vendor_version = rpc_strdup(call, NVMEOT_VERSION);
+	return 0;
+}
+
+static int get_plugin_capabilities(struct rpc_call *call, const void *request, void *response,
+				   struct err *err)
+{
+	Csi__V1__GetPluginCapabilitiesResponse *answer = response;
+	Csi__V1__PluginCapability *capability =
+		RPC_NEW(call, Csi__V1__PluginCapability, csi__v1__plugin_capability__init);
+
+	(void)request, (void)err;
+	capability->type_case = CSI__V1__PLUGIN_CAPABILITY__TYPE_SERVICE;
+	capability->service = RPC_NEW(call, Csi__V1__PluginCapability__Service,
+				      csi__v1__plugin_capability__service__init);
+	capability->service->type = CSI__V1__PLUGIN_CAPABILITY__SERVICE__TYPE__CONTROLLER_SERVICE;
+	answer->capabilities = rpc_alloc(call, sizeof(*answer->capabilities));
+	answer->capabilities[0] = capability;
+	answer->n_capabilities = 1;
+	return 0;
+}
+
+static int probe(struct rpc_call *call, const void *request, void *response, struct err *err)
+{
+	const struct identity *identity = call->context;
+	struct deadline deadline = deadline_min(call->deadline, deadline_after_ms(PROBE_MAX_MS));
+	Csi__V1__ProbeResponse *answer = response;
+
+	(void)request;
+	for (size_t i = 0; i < ARRAY_SIZE(identity->checks); i++) {
+		const struct identity_check *check = &identity->checks[i];
+
+		/* CSI knows one code for "cannot work now", whatever the cause. */
+		if (check->check && check->check(check->context, deadline, err) < 0)
+			return err_recode(err, ERR_FAILED_PRECONDITION);
+	}
+	answer->ready =
+		RPC_NEW(call, Google__Protobuf__BoolValue, google__protobuf__bool_value__init);
+	answer->ready->value = true;
+	return 0;
+}
+
+static const struct rpc_method methods[] = {
+	{ .name = "GetPluginInfo",
+	  .request = &csi__v1__get_plugin_info_request__descriptor,
+	  .response = &csi__v1__get_plugin_info_response__descriptor,
+	  .handle = get_plugin_info,
+	  .quiet = true },
+	{ .name = "GetPluginCapabilities",
+	  .request = &csi__v1__get_plugin_capabilities_request__descriptor,
+	  .response = &csi__v1__get_plugin_capabilities_response__descriptor,
+	  .handle = get_plugin_capabilities,
+	  .quiet = true },
+	{ .name = "Probe",
+	  .request = &csi__v1__probe_request__descriptor,
+	  .response = &csi__v1__probe_response__descriptor,
+	  .handle = probe,
+	  .quiet = true },
+};
+
+struct rpc_service identity_service(struct identity *identity)
+{
+	return (struct rpc_service) { .name = "csi.v1.Identity",
+				      .methods = methods,
+				      .count = ARRAY_SIZE(methods),
+				      .context = identity };
+}

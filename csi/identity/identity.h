@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The CSI Identity service: who this plugin is, what it can do, and whether it can do it now.
+ */
+#ifndef CSI_IDENTITY_IDENTITY_H
+#define CSI_IDENTITY_IDENTITY_H
+
+#include "csi/rpc/service.h"
+
+#define IDENTITY_CHECK_MAX 2
+
+/*
+ * One readiness check: 0 when this part of the plugin can work now, else -1 and err with the reason
+ * in a sentence. It may block until the deadline, not longer.
+ */
+struct identity_check {
+	int (*check)(void *context, struct deadline deadline, struct err *err);
+	void *context;
+};
+
+/* Must outlive the server that serves it. */
+struct identity {
+	const char *driver_name;
+	struct identity_check checks[IDENTITY_CHECK_MAX]; /* unused ones have no function */
+};
+
+/* The method table over identity. */
+struct rpc_service identity_service(struct identity *identity);
+
+#endif

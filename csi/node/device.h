@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A namespace on this node: connecting it, making its file system if and only if that can lose
+ * nothing, mounting it once at its private path, and letting go of it when its last user is gone.
+ * Everything here may block for as long as the kernel does.
+ */
+#ifndef CSI_NODE_DEVICE_H
+#define CSI_NODE_DEVICE_H
+
+#include "csi/node/node.h"
+#include "csi/node/record.h"
+#include "csi/request/access.h"
+#include "csi/request/parameters.h"
+#include "csi/volume/fs.h"
+#include "csi/volume/mount.h"
+#include "csi/volume/probe.h"
+
+/* Where the device of a record is mounted once: <state>/mnt/<key>. */
+void device_private_path(const struct node *node, const struct node_record *record,
+			 char ret[PATH_MAX]);
+
+/* The device node of a namespace. */
+void device_path(const struct node *node, const struct host_namespace *ns, char ret[PATH_MAX]);
+
+/* Finds the record's namespace in sysfs: 1 found, 0 absent, -1 error. */
+int device_find(const struct node *node, const struct node_record *record,
+		struct host_namespace *ret, struct err *err);
+
+/*
+ * Connects all portals (those that are connected already stay) and waits for the namespace.
+ * ERR_FAILED_PRECONDITION when its size is not the one the target promised.
+ */
+int device_connect(const struct node *node, const struct node_record *record,
+		   const struct attachment *attachment, const struct parameters *parameters,
+		   struct deadline deadline, struct host_namespace *ret, struct err *err);
+
+enum device_plan { DEVICE_MOUNT, DEVICE_FORMAT };
+
+/*
+ * Law 1, the decision: what to do with a device on which the probe found this. Pure.
+ * ERR_FAILED_PRECONDITION names what was found or which condition of formatting does not hold.
+ */
+int device_plan(const struct attachment *attachment, const struct access *access,
+		const struct probe_result *probe, enum device_plan *ret, struct err *err);
+
+/* Probes, formats if the plan says so, and mounts at the private path; verifies what is there. */
+int device_mount(const struct node *node, const struct node_record *record,
+		 const struct attachment *attachment, const struct access *access,
+		 const struct parameters *parameters, const struct host_namespace *ns,
+		 struct err *err);
+
+/*
+ * The next mount that uses the namespace after previous (NULL: the first): mounts of its file
+ * system, and binds of its device node. NULL: no more.
+ */
+const struct mount_entry *device_next_mount(const struct mount_table *table,
+					    const struct mount_entry *previous,
+					    const struct host_namespace *ns);
+
+/*
+ * Lets go of the record's namespace once no mount but the private one uses it: unmounts that,
+ * makes sure that the superblock is gone, disconnects, removes the record. A user that is the
+ * staging path of another record makes it keep the device and remove only the record; any other
+ * user is ERR_FAILED_PRECONDITION and named.
+ */
+int device_release(const struct node *node, const struct node_record *record,
+		   struct deadline deadline, struct err *err);
+
+#endif

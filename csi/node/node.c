@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The CSI Node service: its state and its handlers. */
+#include "csi/node/node.h"
+
+#include "csi.pb-c.h"
+#include "csi/node/paths.h"
+#include "csi/node/publish.h"
+#include "csi/node/stage.h"
+#include "nvme/base/file.h"
+
+/* What a stage or unstage takes at most when the caller names no deadline. */
+#define OPERATION_MAX_MS 120000
+
+int node_open(struct node *node, struct host *host, const char *state_dir, struct err *err)
+{
+	*node = (struct node) { .host = host, .state = ROOT_INIT };
+	gate_init(&node->gate);
+	if (file_mkdirs(state_dir, err) < 0 || root_open(&node->state, state_dir, err) < 0 ||
+	    root_mkdir(&node->state, err, "volumes") < 0 ||
+	    root_mkdir(&node->state, err, "mnt") < 0)
+		return err_wrap(err, "state directory");
+	return 0;
+}
+
+void node_close(struct node *node)
+{
+	root_close(&node->state);
+	gate_fini(&node->gate);
+}
+
+int node_check(void *context, struct deadline deadline, struct err *err)
+{
+	(void)context, (void)deadline;
+	return host_fabrics_check(err);
+}
+
+static struct deadline bounded(const struct rpc_call *call)
+{
+	return deadline_min(call->deadline, deadline_after_ms(OPERATION_MAX_MS));
+}
+
+static int node_stage(struct rpc_call *call, const void *request, void *response, struct err *err)
+{
+	struct stage_spec *spec = rpc_alloc(call, sizeof(*spec));
+	const Csi__V1__NodeStageVolumeRequest *stage = request;
+
+	(void)response;
+	if (stage_spec_parse(stage, spec, err) < 0 ||
+	    paths_check_staging(stage->staging_target_path, spec->staging_path, err) < 0)
+		return -1;
+	return stage_volume(call->context, spec, bounded(call), err);
+}
+
+static int node_unstage(struct rpc_call *call, const void *request, void *response, struct err *err)
+{
+	const Csi__V1__NodeUnstageVolumeRequest *unstage = request;
+	char *path = rpc_alloc(call, PATH_MAX);
+	int found;
+
+	(void)response;
+	if (require_text("volume_id", unstage->volume_id, NAME_MAX_BYTES, err) < 0 ||
+	    require_path("staging_target_path", unstage->staging_target_path, err) < 0)
+		return -1;
+	found = mount_path_resolve(unstage->staging_target_path, path, err);
+	if (found < 0)
+		return -1;
+	/* Nothing can be mounted below an absent directory, but the device may still be connected. */
+	if (!found)
+		path = unstage->staging_target_path;
+	return unstage_volume(call->context, unstage->volume_id, path, bounded(call), err);
+}
+
+static int node_publish(struct rpc_call *call, const void *request, void *response, struct err *err)
+{
+	struct publish_spec *spec = rpc_alloc(call, sizeof(*spec));
+
+	(void)response;
+	if (publish_spec_parse(request, spec, err) < 0)
+		return -1;
+	return publish_volume(call->context, spec, err);
+}
+
+static int node_unpublish(struct rpc_call *call, const void *request, void *response,
+			  struct err *err)
+{
+	const Csi__V1__NodeUnpublishVolumeRequest *unpublish = request;
+
+	(void)response;
+	if (require_text("volume_id", unpublish->volume_id, NAME_MAX_BYTES, err) < 0 ||
+	    require_path("target_path", unpublish->target_path, err) < 0)
+		return -1;
+	return unpublish_volume(call->context, unpublish->volume_id, unpublish->target_path, err);
+}
+
+static int node_get_info(struct rpc_call *call, const void *request, void *response,
+			 struct err *err)
+{
+	const struct node *node = call->context;
+	Csi__V1__NodeGetInfoResponse *info = response;
+	Csi__V1__Topology *topology;
+
+	(void)request, (void)err;
+	info->node_id = rpc_strdup(call, node->host->identity.nqn);
+	info->max_volumes_per_node = node->max_volumes;
+	if (!node->topology_count)
+		return 0;
+	topology = RPC_NEW(call, Csi__V1__Topology, csi__v1__topology__init);
+	topology->segments = rpc_alloc(call, node->topology_count * sizeof(*topology->segments));
+	for (size_t i = 0; i < node->topology_count; i++) {
+		Csi__V1__Topology__SegmentsEntry *entry =
+			RPC_NEW(call, Csi__V1__Topology__SegmentsEntry,
+				csi__v1__topology__segments_entry__init);
+
+		entry->key = rpc_strdup(call, node->topology[i].key);
+		entry->value = rpc_strdup(call, node->topology[i].value);
+		topology->segments[topology->n_segments++] = entry;
+	}
+	info->accessible_topology = topology;
+	return 0;
+}
+
+static int node_get_capabilities(struct rpc_call *call, const void *request, void *response,
+				 struct err *err)
+{
+	static const Csi__V1__NodeServiceCapability__RPC__Type types[] = {
+		CSI__V1__NODE_SERVICE_CAPABILITY__RPC__TYPE__STAGE_UNSTAGE_VOLUME,
+		CSI__V1__NODE_SERVICE_CAPABILITY__RPC__TYPE__SINGLE_NODE_MULTI_WRITER,
+	};
+	Csi__V1__NodeGetCapabilitiesResponse *answer = response;
+
+	(void)request, (void)err;
+	answer->capabilities = rpc_alloc(call, sizeof(types) / sizeof(*types) * sizeof(void *));
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		Csi__V1__NodeServiceCapability *capability =
+			RPC_NEW(call, Csi__V1__NodeServiceCapability,
+				csi__v1__node_service_capability__init);
+
+		capability->type_case = CSI__V1__NODE_SERVICE_CAPABILITY__TYPE_RPC;
+		capability->rpc = RPC_NEW(call, Csi__V1__NodeServiceCapability__RPC,
+					  csi__v1__node_service_capability__rpc__init);
+		capability->rpc->type = types[i];
+		answer->capabilities[answer->n_capabilities++] = capability;
+	}
+	return 0;
+}
+
+static const char *lock_of_stage(struct rpc_call *call, const void *request)
+{
+	(void)call;
+	return ((const Csi__V1__NodeStageVolumeRequest *)request)->volume_id;
+}
+
+static const char *lock_of_unstage(struct rpc_call *call, const void *request)
+{
+	(void)call;
+	return ((const Csi__V1__NodeUnstageVolumeRequest *)request)->volume_id;
+}
+
+static const char *lock_of_publish(struct rpc_call *call, const void *request)
+{
+	(void)call;
+	return ((const Csi__V1__NodePublishVolumeRequest *)request)->volume_id;
+}
+
+static const char *lock_of_unpublish(struct rpc_call *call, const void *request)
+{
+	(void)call;
+	return ((const Csi__V1__NodeUnpublishVolumeRequest *)request)->volume_id;
+}
+
+static const struct rpc_method methods[] = {
+	{ .name = "NodeStageVolume",
+	  .request = &csi__v1__node_stage_volume_request__descriptor,
+	  .response = &csi__v1__node_stage_volume_response__descriptor,
+	  .handle = node_stage,
+	  .lock_key = lock_of_stage },
+	{ .name = "NodeUnstageVolume",
+	  .request = &csi__v1__node_unstage_volume_request__descriptor,
+	  .response = &csi__v1__node_unstage_volume_response__descriptor,
+	  .handle = node_unstage,
+	  .lock_key = lock_of_unstage },
+	{ .name = "NodePublishVolume",
+	  .request = &csi__v1__node_publish_volume_request__descriptor,
+	  .response = &csi__v1__node_publish_volume_response__descriptor,
+	  .handle = node_publish,
+	  .lock_key = lock_of_publish },
+	{ .name = "NodeUnpublishVolume",
+	  .request = &csi__v1__node_unpublish_volume_request__descriptor,
+	  .response = &csi__v1__node_unpublish_volume_response__descriptor,
+	  .handle = node_unpublish,
+	  .lock_key = lock_of_unpublish },
+	{ .name = "NodeGetInfo",
+	  .request = &csi__v1__node_get_info_request__descriptor,
+	  .response = &csi__v1__node_get_info_response__descriptor,
+	  .handle = node_get_info },
+	{ .name = "NodeGetCapabilities",
+	  .request = &csi__v1__node_get_capabilities_request__descriptor,
+	  .response = &csi__v1__node_get_capabilities_response__descriptor,
+	  .handle = node_get_capabilities,
+	  .quiet = true },
+};
+
+struct rpc_service node_service(struct node *node)
+{
+	return (struct rpc_service) { .name = "csi.v1.Node",
+				      .methods = methods,
+				      .count = ARRAY_SIZE(methods),
+				      .context = node };
+}

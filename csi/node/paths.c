@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Staging and target paths. */
+#include "csi/node/paths.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+bool paths_is_of(const struct mount_entry *entry, const struct host_namespace *ns)
+{
+	if (entry->major == ns->major && entry->minor == ns->minor)
+		return true;
+	return strcmp(entry->fs_type, "devtmpfs") == 0 && entry->fs_root[0] == '/' &&
+	       strcmp(entry->fs_root + 1, ns->name) == 0;
+}
+
+/* The device is gone: all that is left to go by is what mountinfo says it once was. */
+static bool is_of_nvme(const struct mount_entry *entry)
+{
+	if (strcmp(entry->fs_type, "devtmpfs") == 0)
+		return strncmp(entry->fs_root, "/nvme", strlen("/nvme")) == 0;
+	return strncmp(entry->source, "/dev/nvme", strlen("/dev/nvme")) == 0;
+}
+
+int paths_check_staging(const char *path, char ret[PATH_MAX], struct err *err)
+{
+	struct mount_table table cleanup_mount_table = { 0 };
+	struct stat st;
+	int found = mount_path_resolve(path, ret, err);
+
+	if (found < 0)
+		return -1;
+	if (!found)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "staging_target_path \"%.200s\" does not exist", path);
+	/* A mount point is a directory, and looking at a dead one may hang. */
+	if (mount_table_read(&table, err) < 0)
+		return -1;
+	if (mount_table_find(&table, ret))
+		return 0;
+	if (lstat(ret, &st) < 0)
+		return err_set(err, ERR_INVALID_ARGUMENT, "staging_target_path \"%.200s\": %s",
+			       path, strerrordesc_np(errno));
+	if (!S_ISDIR(st.st_mode))
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "staging_target_path \"%.200s\" is %s, not a directory", path,
+			       S_ISLNK(st.st_mode) ? "a symbolic link" : "a file");
+	return 0;
+}
+
+int paths_unmount_ours(const struct mount_table *table, const char *path,
+		       const struct host_namespace *ns, struct err *err)
+{
+	const struct mount_entry *entry = mount_table_find(table, path);
+
+	if (!entry)
+		return 0;
+	if (!(ns && paths_is_of(entry, ns)) && !(!ns && is_of_nvme(entry)))
+		return err_set(
+			err, ERR_FAILED_PRECONDITION,
+			"%s is a mount of %s (%s), which is not this volume; it is left alone",
+			path, entry->source, entry->fs_type);
+	return mount_unmount_all(path, err);
+}
+
+int paths_create_file(const char *path, struct err *err)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct stat st;
+
+	if (fd >= 0) {
+		close(fd);
+		return 0;
+	}
+	if (errno != EEXIST || lstat(path, &st) < 0)
+		return err_sys(err, errno, "create %s", path);
+	if (!S_ISREG(st.st_mode) || st.st_size)
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "%s is there already and is not an empty file", path);
+	return 0;
+}
+
+int paths_create_directory(const char *path, struct err *err)
+{
+	struct stat st;
+
+	if (mkdir(path, 0750) == 0)
+		return 0;
+	if (errno != EEXIST || lstat(path, &st) < 0)
+		return err_sys(err, errno, "create directory %s", path);
+	if (!S_ISDIR(st.st_mode))
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "%s is there already and is not a directory", path);
+	return 0;
+}
+
+int paths_remove_file(const char *path, struct err *err)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return errno == ENOENT || errno == ENOTDIR ? 0 :
+							     err_sys(err, errno, "stat %s", path);
+	if (!S_ISREG(st.st_mode) || st.st_size)
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "%s is not an empty file; it is left alone", path);
+	if (unlink(path) < 0 && errno != ENOENT)
+		return err_sys(err, errno, "remove %s", path);
+	return 0;
+}
+
+int paths_remove_any(const char *path, struct err *err)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return errno == ENOENT || errno == ENOTDIR ? 0 :
+							     err_sys(err, errno, "stat %s", path);
+	if (!S_ISDIR(st.st_mode))
+		return paths_remove_file(path, err);
+	if (rmdir(path) == 0 || errno == ENOENT)
+		return 0;
+	if (errno == ENOTEMPTY || errno == EEXIST || errno == EBUSY)
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "%s is not mounted but holds files; it is left alone", path);
+	return err_sys(err, errno, "remove %s", path);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Staging and target paths: what may be made, unmounted and removed there. A path comes from
+ * outside, so only mounts of NVMe namespaces, empty files and empty directories are ever taken away.
+ */
+#ifndef CSI_NODE_PATHS_H
+#define CSI_NODE_PATHS_H
+
+#include "csi/volume/mount.h"
+#include "nvme/host/namespace.h"
+
+/* Whether a mount is of this namespace: of its file system, or a bind of its device node. */
+bool paths_is_of(const struct mount_entry *entry, const struct host_namespace *ns);
+
+/*
+ * Checks a staging path: an existing directory, no symbolic link. ret gets its canonical form.
+ * ERR_INVALID_ARGUMENT otherwise. The path is not looked into once something is mounted there.
+ */
+int paths_check_staging(const char *path, char ret[PATH_MAX], struct err *err);
+
+/*
+ * Unmounts everything at path if it is of the namespace. Without one (its device is gone), any mount
+ * of an NVMe device will do. Nothing there is fine; a foreign mount is ERR_FAILED_PRECONDITION.
+ */
+int paths_unmount_ours(const struct mount_table *table, const char *path,
+		       const struct host_namespace *ns, struct err *err);
+
+/* Creates an empty file or a directory; one that is there already is fine. */
+int paths_create_file(const char *path, struct err *err);
+int paths_create_directory(const char *path, struct err *err);
+
+/* Removes an empty file, or an empty directory. Absent is fine; anything with content is refused. */
+int paths_remove_file(const char *path, struct err *err);
+int paths_remove_any(const char *path, struct err *err);
+
+#endif

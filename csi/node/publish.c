@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Publish and unpublish. */
+#include "csi/node/publish.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "csi/node/paths.h"
+#include "csi/node/stage.h"
+
+static int resolve(const char *field, const char *path, char ret[PATH_MAX], struct err *err)
+{
+	int found = mount_path_resolve(path, ret, err);
+
+	if (found < 0)
+		return err_wrap(err, "%s", field);
+	if (!found)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "%s \"%.200s\": the directory above it does not exist", field, path);
+	return 0;
+}
+
+int publish_spec_parse(const Csi__V1__NodePublishVolumeRequest *request, struct publish_spec *ret,
+		       struct err *err)
+{
+	struct map volume_context = MAP_OF(request, volume_context);
+	struct map publish_context = MAP_OF(request, publish_context);
+
+	ret->volume_id = request->volume_id;
+	if (require_text("volume_id", request->volume_id, NAME_MAX_BYTES, err) < 0 ||
+	    require_path("target_path", request->target_path, err) < 0 ||
+	    access_parse(request->volume_capability, &ret->access, err) < 0 ||
+	    require_path("staging_target_path", request->staging_target_path, err) < 0 ||
+	    attachment_parse(volume_context, publish_context, &ret->attachment, err) < 0 ||
+	    resolve("staging_target_path", request->staging_target_path, ret->staging_path, err) <
+		    0 ||
+	    resolve("target_path", request->target_path, ret->target_path, err) < 0)
+		return -1;
+	ret->readonly = request->readonly || ret->access.reader || ret->access.ro_flag;
+	return 0;
+}
+
+static int not_staged(const struct publish_spec *spec, struct err *err)
+{
+	return err_set(err, ERR_FAILED_PRECONDITION, "volume \"%s\" is not staged at %s",
+		       spec->volume_id, spec->staging_path);
+}
+
+/* The staged bind and, for a file system, the private mount are there and of this very device. */
+static int check_staged(const struct node *node, const struct publish_spec *spec,
+			const struct node_record *record, const struct host_namespace *ns,
+			const struct mount_table *table, struct err *err)
+{
+	const struct mount_entry *entry;
+	char path[PATH_MAX];
+
+	stage_bind_path(spec->staging_path, spec->access.block, record, path);
+	entry = mount_table_find(table, path);
+	if (!entry || !paths_is_of(entry, ns))
+		return not_staged(spec, err);
+	if (spec->access.block)
+		return 0;
+	device_private_path(node, record, path);
+	entry = mount_table_find(table, path);
+	if (!entry || !paths_is_of(entry, ns))
+		return not_staged(spec, err);
+	if (entry->sb_readonly && !spec->readonly)
+		return err_set(
+			err, ERR_FAILED_PRECONDITION,
+			"volume \"%s\" is mounted read-only on this node; it cannot be published "
+			"read-write",
+			spec->volume_id);
+	return 0;
+}
+
+/* Whether the bind that is at the target path already is the one that is asked for. */
+static int verify_existing(const struct publish_spec *spec, const struct mount_entry *entry,
+			   const struct host_namespace *ns, struct err *err)
+{
+	bool readonly = spec->access.block ? ns->readonly : entry->readonly;
+
+	if (!paths_is_of(entry, ns))
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "target_path %s is a mount of %s (%s), not of volume \"%s\"",
+			       spec->target_path, entry->source, entry->fs_type, spec->volume_id);
+	if (readonly != spec->readonly)
+		return err_set(err, ERR_ALREADY_EXISTS,
+			       "volume \"%s\" is published at %s %s; asked for is %s",
+			       spec->volume_id, spec->target_path,
+			       readonly ? "read-only" : "read-write",
+			       spec->readonly ? "read-only" : "read-write");
+	return 0;
+}
+
+/* The first mount of the volume that is none of ours own and not the target path; NULL: none. */
+static const struct mount_entry *other_publish(const struct node *node,
+					       const struct publish_spec *spec,
+					       const struct node_record *record,
+					       const struct host_namespace *ns,
+					       const struct mount_table *table)
+{
+	const struct mount_entry *entry = NULL;
+	char private[PATH_MAX], staged[PATH_MAX];
+
+	device_private_path(node, record, private);
+	stage_bind_path(spec->staging_path, spec->access.block, record, staged);
+	while ((entry = device_next_mount(table, entry, ns)))
+		if (strcmp(entry->target, private) != 0 && strcmp(entry->target, staged) != 0 &&
+		    strcmp(entry->target, spec->target_path) != 0)
+			return entry;
+	return NULL;
+}
+
+/*
+ * A read-only bind of a device node stops nobody from writing: only the device's own switch does,
+ * for all its users at once. So readers and writers of one raw device exclude each other here.
+ */
+static int set_device_readonly(const struct node *node, const struct publish_spec *spec,
+			       const struct host_namespace *ns, const struct mount_entry *other,
+			       struct err *err)
+{
+	cleanup_close int fd = -1;
+	int wanted = spec->readonly;
+
+	if (ns->readonly == spec->readonly)
+		return 0;
+	if (other)
+		return err_set(
+			err, ERR_FAILED_PRECONDITION,
+			"raw block volume \"%s\" is published %s at %s; a device is read-only "
+			"for all its users or for none",
+			spec->volume_id, ns->readonly ? "read-only" : "read-write", other->target);
+	if (host_device_open(node->host->dev, ns, O_RDONLY, &fd, err) < 0)
+		return -1;
+	if (ioctl(fd, BLKROSET, &wanted) < 0)
+		return err_sys(err, errno, "make device %s %s", ns->name,
+			       wanted ? "read-only" : "read-write");
+	return 0;
+}
+
+static int bind_block(const struct node *node, const struct publish_spec *spec,
+		      const struct host_namespace *ns, const struct mount_entry *other,
+		      struct err *err)
+{
+	struct mount_options options = { .readonly = spec->readonly };
+	char device[PATH_MAX];
+
+	if (set_device_readonly(node, spec, ns, other, err) < 0 ||
+	    paths_create_file(spec->target_path, err) < 0)
+		return -1;
+	device_path(node, ns, device);
+	return mount_bind(device, spec->target_path, &options, err);
+}
+
+static int bind_mount(const struct node *node, const struct publish_spec *spec,
+		      const struct node_record *record, struct err *err)
+{
+	struct mount_options options;
+	char private[PATH_MAX];
+
+	if (mount_options_parse(spec->access.options, &options, err) < 0 ||
+	    paths_create_directory(spec->target_path, err) < 0)
+		return -1;
+	options.readonly = spec->readonly;
+	device_private_path(node, record, private);
+	return mount_bind(private, spec->target_path, &options, err);
+}
+
+static int publish_locked(const struct node *node, const struct publish_spec *spec,
+			  const struct node_record *record, struct err *err)
+{
+	struct mount_table table cleanup_mount_table = { 0 };
+	const struct mount_entry *existing, *other;
+	struct host_namespace ns;
+	struct err ignored;
+	int found, rc;
+
+	found = device_find(node, record, &ns, err);
+	if (found < 0 || mount_table_read(&table, err) < 0)
+		return -1;
+	if (!found)
+		return not_staged(spec, err);
+	if (check_staged(node, spec, record, &ns, &table, err) < 0)
+		return -1;
+	other = other_publish(node, spec, record, &ns, &table);
+	if (spec->access.single_path && other)
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "volume \"%s\" is published at %s already; %s allows one path",
+			       spec->volume_id, other->target, spec->access.mode_name);
+	existing = mount_table_find(&table, spec->target_path);
+	if (existing)
+		return verify_existing(spec, existing, &ns, err);
+	rc = spec->access.block ? bind_block(node, spec, &ns, other, err) :
+				  bind_mount(node, spec, record, err);
+	if (rc < 0)
+		paths_remove_any(spec->target_path, &ignored);
+	return rc;
+}
+
+int publish_volume(struct node *node, const struct publish_spec *spec, struct err *err)
+{
+	struct node_record record = node_record_make(spec->volume_id, &spec->attachment,
+						     spec->access.block, spec->staging_path);
+	struct uuid key = node_record_key(&record);
+	int rc;
+
+	if (!gate_enter(&node->gate, key.text))
+		return err_set(err, ERR_ABORTED, "an operation on namespace %s is already running",
+			       key.text);
+	rc = publish_locked(node, spec, &record, err);
+	gate_leave(&node->gate, key.text);
+	return rc;
+}
+
+int unpublish_volume(struct node *node, const char *volume_id, const char *target_path,
+		     struct err *err)
+{
+	struct mount_table table cleanup_mount_table = { 0 };
+	struct host_namespace ns;
+	struct node_record record;
+	char path[PATH_MAX];
+	int known, found = 0;
+
+	known = mount_path_resolve(target_path, path, err);
+	if (known <= 0)
+		return known;
+	known = node_record_load(&node->state, volume_id, &record, err);
+	if (known < 0)
+		return -1;
+	if (!known)
+		known = node_record_derive(volume_id, &record);
+	if (known)
+		found = device_find(node, &record, &ns, err);
+	if (found < 0 || mount_table_read(&table, err) < 0 ||
+	    paths_unmount_ours(&table, path, found ? &ns : NULL, err) < 0)
+		return -1;
+	return paths_remove_any(path, err);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Publishing: binds of a staged volume at the target paths of pods. */
+#ifndef CSI_NODE_PUBLISH_H
+#define CSI_NODE_PUBLISH_H
+
+#include "csi/node/device.h"
+
+/* A NodePublishVolume request, checked. */
+struct publish_spec {
+	const char *volume_id;
+	char staging_path[PATH_MAX]; /* canonical */
+	char target_path[PATH_MAX];  /* canonical; its parent exists */
+	struct access access;
+	struct attachment attachment;
+	bool readonly; /* whatever asked for it: the flag, the mode, or "ro" */
+};
+
+int publish_spec_parse(const Csi__V1__NodePublishVolumeRequest *request, struct publish_spec *ret,
+		       struct err *err);
+
+/*
+ * Binds the staged volume at the target path. ERR_FAILED_PRECONDITION when it is not staged there,
+ * or is published elsewhere and its mode allows one path; ERR_ALREADY_EXISTS when the path has the
+ * volume in another way. A bind that is there already is verified.
+ */
+int publish_volume(struct node *node, const struct publish_spec *spec, struct err *err);
+
+/* Takes the bind and what was made for it away. An absent path is fine. */
+int unpublish_volume(struct node *node, const char *volume_id, const char *target_path,
+		     struct err *err);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the node set out to do with a volume, written durably before the first side effect of a
+ * stage and removed after the last of an unstage: `volumes/<uuid of volume ID>.json` below the
+ * state directory. It says which subsystem and namespace a volume ID stands for, which an unstage
+ * cannot know otherwise; whether anything is mounted or connected it does not say: ask the kernel.
+ */
+#ifndef CSI_NODE_RECORD_H
+#define CSI_NODE_RECORD_H
+
+#include <limits.h>
+
+#include "csi/request/attachment.h"
+#include "csi/request/ids.h"
+#include "nvme/base/root.h"
+
+struct node_record {
+	char volume_id[VOLUME_ID_SIZE];
+	char nqn[NQN_SIZE];
+	bool has_uuid; /* else nsid names the namespace */
+	struct uuid uuid;
+	uint32_t nsid;
+	bool block;
+	char staging_path[PATH_MAX];
+};
+
+/* The record of a stage; pure. staging_path is canonical. */
+struct node_record node_record_make(const char *volume_id, const struct attachment *attachment,
+				    bool block, const char *staging_path);
+
+/*
+ * The record that a volume ID of ours stands for when none was written: everything but the staging
+ * path follows from the ID. False for other IDs.
+ */
+bool node_record_derive(const char *volume_id, struct node_record *ret);
+
+/* What the private mount of the record's namespace is called: its UUID, or one made of NQN, nsid. */
+struct uuid node_record_key(const struct node_record *record);
+
+/* 1: read; 0: there is none; -1: error, also for a malformed one, which names the file. */
+int node_record_load(const struct root *state, const char *volume_id, struct node_record *ret,
+		     struct err *err);
+int node_record_save(const struct root *state, const struct node_record *record, struct err *err);
+int node_record_remove(const struct root *state, const char *volume_id, struct err *err);
+
+/*
+ * Goes over all records until the function returns true; returns 1 if it did, 0 if none did, -1 on
+ * error. Costs a read per staged volume: only for what cannot be decided otherwise.
+ */
+int node_record_any(const struct root *state,
+		    bool (*matches)(const struct node_record *record, void *context), void *context,
+		    struct err *err);
+
+#endif

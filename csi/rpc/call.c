@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of a call on the server. */
+#include "csi/rpc/call.h"
+
+#include <grpc/byte_buffer_reader.h>
+#include <grpc/support/time.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "csi/rpc/dispatch.h"
+#include "csi/rpc/status.h"
+#include "nvme/base/log.h"
+
+#define NS_PER_S 1000000000ULL
+#define METHOD_NAME_MAX 256 /* longer paths are cut, and then match nothing */
+
+#define container_of(p, type, member) ((type *)((char *)(p)-offsetof(type, member)))
+
+struct server_call {
+	struct rpc_call base;
+	struct rpc_serving *serving;
+	const struct rpc_method *method;
+	grpc_call *grpc;
+	grpc_call_details details;
+	grpc_metadata_array metadata;
+	grpc_byte_buffer *payload;
+	grpc_byte_buffer *reply;
+	grpc_slice reason;
+	int closed_early; /* written by gRPC before the closed event */
+	struct rpc_event arrived;
+	struct rpc_event received;
+	struct rpc_event answered;
+	struct rpc_event closed;
+	struct rpc_job job;
+	/*
+	 * The way to the answer holds one reference, the closed event another. Its atomic
+	 * operations also order what threads wrote before they handed the call to gRPC.
+	 */
+	atomic_uint refs;
+};
+
+static void call_unref(struct server_call *call)
+{
+	if (atomic_fetch_sub(&call->refs, 1) > 1)
+		return;
+	if (call->grpc)
+		grpc_call_unref(call->grpc);
+	grpc_call_details_destroy(&call->details);
+	grpc_metadata_array_destroy(&call->metadata);
+	grpc_byte_buffer_destroy(call->payload);
+	grpc_byte_buffer_destroy(call->reply);
+	grpc_slice_unref(call->reason);
+	rpc_call_fini(&call->base);
+	free(call);
+}
+
+static bool start(struct server_call *call, const grpc_op *ops, size_t count,
+		  struct rpc_event *event)
+{
+	grpc_call_error rc = grpc_call_start_batch(call->grpc, ops, count, event, NULL);
+
+	if (rc != GRPC_CALL_OK)
+		log_error("gRPC refused an operation", KV("method", call->base.method),
+			  KV("error", grpc_call_error_to_string(rc)));
+	return rc == GRPC_CALL_OK;
+}
+
+static grpc_byte_buffer *pack(const ProtobufCMessage *message)
+{
+	grpc_slice slice = grpc_slice_malloc(protobuf_c_message_get_packed_size(message));
+	grpc_byte_buffer *buffer;
+
+	protobuf_c_message_pack(message, GRPC_SLICE_START_PTR(slice));
+	buffer = grpc_raw_byte_buffer_create(&slice, 1);
+	grpc_slice_unref(slice);
+	return buffer;
+}
+
+static void end_active(struct rpc_serving *serving)
+{
+	pthread_mutex_lock(&serving->lock);
+	if (--serving->active == 0)
+		pthread_cond_broadcast(&serving->changed);
+	pthread_mutex_unlock(&serving->lock);
+}
+
+/* Starts the answer; response is NULL exactly when err is set. */
+static void answer(struct server_call *call, const ProtobufCMessage *response,
+		   const struct err *err)
+{
+	grpc_op ops[3] = { { .op = GRPC_OP_SEND_INITIAL_METADATA },
+			   { .op = GRPC_OP_SEND_STATUS_FROM_SERVER } };
+	size_t count = 2;
+
+	rpc_log_end(&call->base, call->method && call->method->quiet, err);
+	if (err->code != ERR_NONE) {
+		call->reason = grpc_slice_from_copied_string(err->msg);
+		ops[1].data.send_status_from_server.status_details = &call->reason;
+	} else {
+		call->reply = pack(response);
+		ops[count++] = (grpc_op) { .op = GRPC_OP_SEND_MESSAGE,
+					   .data.send_message.send_message = call->reply };
+	}
+	ops[1].data.send_status_from_server.status = rpc_status_of(err->code);
+	/* Orders the writes above before the poller's reads: see refs. */
+	atomic_fetch_add(&call->refs, 1);
+	if (!start(call, ops, count, &call->answered)) {
+		end_active(call->serving);
+		call_unref(call);
+	}
+	call_unref(call);
+}
+
+static void on_answered(struct rpc_event *event, bool ok)
+{
+	struct server_call *call = container_of(event, struct server_call, answered);
+
+	/* Not ok: the client is gone, and there is nobody to tell. */
+	(void)ok;
+	end_active(call->serving);
+	call_unref(call);
+}
+
+static void refuse(struct server_call *call, enum err_code code, const char *why)
+{
+	struct err err = ERR_INIT;
+
+	pthread_mutex_lock(&call->serving->lock);
+	call->serving->active++;
+	pthread_mutex_unlock(&call->serving->lock);
+	err_set(&err, code, "%s: %s", call->base.method, why);
+	answer(call, NULL, &err);
+}
+
+/* On a worker thread. */
+static void run(struct rpc_job *job)
+{
+	struct server_call *call = container_of(job, struct server_call, job);
+	ProtobufCMessage *response = NULL;
+	struct err err = ERR_INIT;
+	grpc_byte_buffer_reader reader;
+	grpc_slice data;
+
+	if (grpc_byte_buffer_reader_init(&reader, call->payload)) {
+		data = grpc_byte_buffer_reader_readall(&reader);
+		grpc_byte_buffer_reader_destroy(&reader);
+		rpc_dispatch(&call->base, call->method, &call->serving->gate,
+			     GRPC_SLICE_START_PTR(data), GRPC_SLICE_LENGTH(data), &response, &err);
+		grpc_slice_unref(data);
+	} else {
+		err_set(&err, ERR_INTERNAL, "the request of %s cannot be read", call->base.method);
+	}
+	answer(call, response, &err);
+}
+
+/* Counts the call as active unless the server drains. */
+static bool admit(struct rpc_serving *serving)
+{
+	bool admitted;
+
+	pthread_mutex_lock(&serving->lock);
+	admitted = !serving->draining;
+	if (admitted)
+		serving->active++;
+	pthread_mutex_unlock(&serving->lock);
+	return admitted;
+}
+
+static void on_received(struct rpc_event *event, bool ok)
+{
+	struct server_call *call = container_of(event, struct server_call, received);
+	struct err err = ERR_INIT;
+
+	if (!ok || grpc_call_failed_before_recv_message(call->grpc)) {
+		/* gRPC has told the client why, if there still is one. */
+		refuse(call, ERR_CANCELLED, "request not received: cancelled, broken or too large");
+	} else if (!call->payload) {
+		refuse(call, ERR_INVALID_ARGUMENT, "no request message");
+	} else if (!admit(call->serving)) {
+		refuse(call, ERR_UNAVAILABLE, "the server is shutting down");
+	} else if (!rpc_pool_submit(call->serving->pool, &call->job)) {
+		err_set(&err, ERR_UNAVAILABLE, "%s: too many calls are running and waiting",
+			call->base.method);
+		answer(call, NULL, &err);
+	}
+}
+
+static void on_closed(struct rpc_event *event, bool ok)
+{
+	struct server_call *call = container_of(event, struct server_call, closed);
+
+	(void)ok;
+	if (call->closed_early)
+		atomic_store(&call->base.cancelled, true);
+	call_unref(call);
+}
+
+static struct deadline deadline_of(gpr_timespec when)
+{
+	gpr_timespec t = gpr_convert_clock_type(when, GPR_CLOCK_MONOTONIC);
+
+	if (gpr_time_cmp(t, gpr_inf_future(GPR_CLOCK_MONOTONIC)) >= 0)
+		return deadline_none();
+	if (t.tv_sec < 0)
+		return (struct deadline) { .at_ns = 0 };
+	return (struct deadline) { .at_ns = (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec };
+}
+
+/* Fills what handlers see of a call that has arrived. */
+static void identify(struct server_call *call)
+{
+	struct rpc_serving *serving = call->serving;
+	const struct rpc_service *service = NULL;
+	size_t len = GRPC_SLICE_LENGTH(call->details.method);
+	char *name;
+
+	rpc_call_init(&call->base, deadline_of(call->details.deadline), serving->arena_limit_bytes);
+	len = len < METHOD_NAME_MAX ? len : METHOD_NAME_MAX;
+	name = rpc_alloc(&call->base, len + 1);
+	memcpy(name, GRPC_SLICE_START_PTR(call->details.method), len);
+	call->base.method = name;
+	call->method = rpc_method_find(serving->services, serving->service_count, name, &service);
+	if (call->method)
+		call->base.context = service->context;
+}
+
+static void on_arrived(struct rpc_event *event, bool ok)
+{
+	struct server_call *call = container_of(event, struct server_call, arrived);
+	grpc_op close = { .op = GRPC_OP_RECV_CLOSE_ON_SERVER,
+			  .data.recv_close_on_server.cancelled = &call->closed_early };
+	grpc_op receive = { .op = GRPC_OP_RECV_MESSAGE,
+			    .data.recv_message.recv_message = &call->payload };
+
+	if (!ok) {
+		call_unref(call);
+		return;
+	}
+	rpc_call_await(call->serving);
+	identify(call);
+	atomic_fetch_add(&call->refs, 1);
+	if (!start(call, &close, 1, &call->closed))
+		call_unref(call);
+	if (!call->method)
+		refuse(call, ERR_UNIMPLEMENTED, "unknown method");
+	else if (!start(call, &receive, 1, &call->received))
+		call_unref(call);
+}
+
+void rpc_call_await(struct rpc_serving *serving)
+{
+	struct server_call *call = xcalloc(1, sizeof(*call));
+
+	call->serving = serving;
+	call->arrived.fire = on_arrived;
+	call->received.fire = on_received;
+	call->answered.fire = on_answered;
+	call->closed.fire = on_closed;
+	call->job.run = run;
+	call->reason = grpc_empty_slice();
+	atomic_init(&call->refs, 1);
+	grpc_call_details_init(&call->details);
+	grpc_metadata_array_init(&call->metadata);
+	if (grpc_server_request_call(serving->grpc, &call->grpc, &call->details, &call->metadata,
+				     serving->queue, serving->queue,
+				     &call->arrived) != GRPC_CALL_OK)
+		call_unref(call);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside of the server: the state that its calls share, and the life of a call on gRPC's completion
+ * queue. A call waits to arrive, receives its message, runs on a worker, and is answered; a second
+ * event tells when the client has closed it. Callbacks of events run on the poller thread.
+ */
+#ifndef CSI_RPC_CALL_H
+#define CSI_RPC_CALL_H
+
+#include <grpc/grpc.h>
+#include <pthread.h>
+
+#include "csi/rpc/gate.h"
+#include "csi/rpc/pool.h"
+#include "csi/rpc/service.h"
+
+/* The tag of an operation: the poller calls fire once, when the operation is done. */
+struct rpc_event {
+	void (*fire)(struct rpc_event *event, bool ok);
+};
+
+/* What calls need of their server. */
+struct rpc_serving {
+	grpc_server *grpc;
+	grpc_completion_queue *queue;
+	const struct rpc_service *services;
+	size_t service_count;
+	size_t arena_limit_bytes;
+	struct rpc_pool *pool;
+	struct gate gate;
+	pthread_mutex_t lock;
+	pthread_cond_t changed; /* active became 0, or stopped was set */
+	size_t active;		/* calls between admission or refusal and the end of the answer */
+	bool draining;
+	bool stopped;
+};
+
+/* Waits for one more call to arrive; each that arrives waits for the next. */
+void rpc_call_await(struct rpc_serving *serving);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A gRPC client of one server. Connections are made when a call needs one and kept; a lost one is
+ * made again, at most 2 s apart. Thread-safe: any number of calls at once.
+ */
+#ifndef CSI_RPC_CLIENT_H
+#define CSI_RPC_CLIENT_H
+
+#include <protobuf-c/protobuf-c.h>
+
+#include "nvme/base/cleanup.h"
+#include "nvme/base/clock.h"
+#include "nvme/base/err.h"
+
+struct rpc_client;
+
+/*
+ * address: "HOST:PORT", "[IPv6]:PORT" or "unix:///path". With tls_dir (csi/rpc/tls.h says what it
+ * holds) both sides show certificates, the server's must be for HOST, and changed files are taken
+ * over with the next call; NULL: no TLS. Does not connect. ERR_INVALID_ARGUMENT names a bad
+ * address, ERR_FAILED_PRECONDITION a bad file.
+ */
+int rpc_client_new(const char *address, const char *tls_dir, struct rpc_client **ret,
+		   struct err *err);
+
+/* No call may be running. */
+void rpc_client_free(struct rpc_client *client);
+
+/*
+ * Calls method ("/nvmeot.target.v1.Target/GetInfo") and blocks until the answer or the deadline.
+ * *ret is freed with protobuf_c_message_free_unpacked(p, NULL). What the server answers as an error
+ * keeps its code and message; when there was no answer the message names the address, with
+ * UNAVAILABLE for a server that cannot be reached and DEADLINE_EXCEEDED for one that is too slow.
+ */
+int rpc_client_call(struct rpc_client *client, const char *method, const ProtobufCMessage *request,
+		    const ProtobufCMessageDescriptor *response, struct deadline deadline,
+		    ProtobufCMessage **ret, struct err *err);
+
+DEFINE_CLEANUP(struct rpc_client *, rpc_client_free)
+#define cleanup_rpc_client CLEANUP(rpc_client_freep)
+
+#endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The gRPC library as a whole: brought up with the first user, taken down with the last. What the
+ * library has to say goes to our log.
+ */
+#ifndef CSI_RPC_RUNTIME_H
+#define CSI_RPC_RUNTIME_H
+
+/* Each _get needs one _put. Threads of the library inherit the signal mask of the first caller. */
+void rpc_runtime_get(void);
+void rpc_runtime_put(void);
+
+#endif

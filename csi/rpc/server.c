@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The server: configuration, listening, the poller thread, draining. */
+#include "csi/rpc/server.h"
+
+#include <errno.h>
+#include <grpc/grpc.h>
+#include <grpc/grpc_security.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "csi/rpc/call.h"
+#include "csi/rpc/endpoint.h"
+#include "csi/rpc/runtime.h"
+#include "csi/rpc/socket.h"
+#include "csi/rpc/tls.h"
+#include "nvme/base/log.h"
+
+#define POLLER_STACK_BYTES (512 * 1024)
+#define MAX_STREAMS 2048 /* calls at once on one connection; a client queues what is beyond */
+#define HANDSHAKE_MS 20000
+#define KEEPALIVE_MS 60000
+#define KEEPALIVE_TIMEOUT_MS 20000
+#define CLIENT_PING_MIN_MS 10000
+#define ARENA_FACTOR 16 /* unpacked messages are larger than packed ones, but not without bound */
+#define ARENA_EXTRA_BYTES (1U << 20)
+
+struct rpc_server {
+	struct rpc_serving serving;
+	struct rpc_endpoint endpoint;
+	struct rpc_tls_server *tls;
+	struct rpc_socket *socket;
+	size_t max_message_bytes;
+	uint16_t port;
+	bool polling;
+	pthread_t poller;
+	struct rpc_event stopped;
+};
+
+static void on_stopped(struct rpc_event *event, bool ok)
+{
+	struct rpc_server *server =
+		(struct rpc_server *)((char *)event - offsetof(struct rpc_server, stopped));
+
+	(void)ok;
+	pthread_mutex_lock(&server->serving.lock);
+	server->serving.stopped = true;
+	pthread_cond_broadcast(&server->serving.changed);
+	pthread_mutex_unlock(&server->serving.lock);
+}
+
+static void *poll_events(void *data)
+{
+	struct rpc_server *server = data;
+	struct rpc_event *tag;
+	grpc_event event;
+
+	for (;;) {
+		event = grpc_completion_queue_next(server->serving.queue,
+						   gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+		if (event.type == GRPC_QUEUE_SHUTDOWN)
+			return NULL;
+		tag = event.tag;
+		tag->fire(tag, event.success);
+	}
+}
+
+static void init_serving(struct rpc_serving *serving, const struct rpc_server_config *config,
+			 size_t max_message_bytes)
+{
+	serving->services = config->services;
+	serving->service_count = config->service_count;
+	serving->arena_limit_bytes = max_message_bytes * ARENA_FACTOR + ARENA_EXTRA_BYTES;
+	serving->pool = rpc_pool_new(config->max_workers ?: RPC_MAX_WORKERS,
+				     config->max_queued ?: RPC_MAX_QUEUED, RPC_POOL_IDLE_MS);
+	gate_init(&serving->gate);
+	pthread_mutex_init(&serving->lock, NULL);
+	pthread_cond_init(&serving->changed, NULL);
+}
+
+int rpc_server_new(const struct rpc_server_config *config, struct rpc_server **ret, struct err *err)
+{
+	struct rpc_endpoint endpoint;
+	struct rpc_tls_server *tls = NULL;
+	struct rpc_server *server;
+
+	if (rpc_endpoint_parse(config->endpoint, &endpoint, err) < 0)
+		return -1;
+	if (!endpoint.is_unix && !config->tls_dir && !endpoint.loopback)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "endpoint %s: without TLS only a loopback address is allowed",
+			       config->endpoint);
+	rpc_runtime_get();
+	if (config->tls_dir && rpc_tls_server_new(config->tls_dir, &tls, err) < 0) {
+		rpc_runtime_put();
+		return -1;
+	}
+	server = xcalloc(1, sizeof(*server));
+	server->endpoint = endpoint;
+	server->tls = tls;
+	server->max_message_bytes = config->max_message_bytes ?: RPC_MAX_MESSAGE_BYTES;
+	server->stopped.fire = on_stopped;
+	init_serving(&server->serving, config, server->max_message_bytes);
+	*ret = server;
+	return 0;
+}
+
+#define INTEGER_ARG(name, number)                                                                  \
+	{                                                                                          \
+		.type = GRPC_ARG_INTEGER, .key = (char *)(name), .value.integer = (int)(number)    \
+	}
+
+static void create(struct rpc_server *server)
+{
+	/* On a unix socket the kernel tells at once when the peer is gone. */
+	bool tcp = !server->endpoint.is_unix;
+	grpc_arg args[] = {
+		INTEGER_ARG(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, server->max_message_bytes),
+		INTEGER_ARG(GRPC_ARG_MAX_CONCURRENT_STREAMS, MAX_STREAMS),
+		INTEGER_ARG(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_MS),
+		INTEGER_ARG(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+			    CLIENT_PING_MIN_MS),
+		INTEGER_ARG(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
+		INTEGER_ARG(GRPC_ARG_KEEPALIVE_TIME_MS, tcp ? KEEPALIVE_MS : INT32_MAX),
+		INTEGER_ARG(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, KEEPALIVE_TIMEOUT_MS),
+		/* A second server on one port would silently get half of the connections. */
+		INTEGER_ARG(GRPC_ARG_ALLOW_REUSEPORT, 0),
+		/* A small compressed message may unpack to any size. */
+		INTEGER_ARG(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET,
+			    1 << GRPC_COMPRESS_NONE),
+		INTEGER_ARG(GRPC_ARG_ENABLE_CHANNELZ, 0),
+		INTEGER_ARG(GRPC_ARG_MAX_CHANNEL_TRACE_EVENT_MEMORY_PER_NODE, 0),
+	};
+	grpc_channel_args all = { .num_args = ARRAY_SIZE(args), .args = args };
+
+	server->serving.grpc = grpc_server_create(&all, NULL);
+	server->serving.queue = grpc_completion_queue_create_for_next(NULL);
+	grpc_server_register_completion_queue(server->serving.grpc, server->serving.queue, NULL);
+}
+
+static int start_poller(struct rpc_server *server, struct err *err)
+{
+	pthread_attr_t attr;
+	int rc;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, POLLER_STACK_BYTES);
+	rc = pthread_create(&server->poller, &attr, poll_events, server);
+	pthread_attr_destroy(&attr);
+	if (rc != 0)
+		return err_sys(err, rc, "start the poller thread");
+	server->polling = true;
+	return 0;
+}
+
+/* gRPC does not say why it cannot listen; a socket of our own does. */
+static int try_bind(const struct rpc_endpoint *endpoint, struct err *err)
+{
+	cleanup_close int fd = socket(endpoint->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int on = 1;
+
+	if (fd < 0)
+		return err_sys(err, errno, "socket for tcp://%s", endpoint->listen);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, (const struct sockaddr *)&endpoint->address, endpoint->address_len) < 0)
+		return err_sys(err, errno, "listen at tcp://%s", endpoint->listen);
+	return 0;
+}
+
+static int add_port(struct rpc_server *server, const char *address)
+{
+	grpc_server_credentials *plain;
+	int port;
+
+	if (server->tls)
+		return grpc_server_add_http2_port(server->serving.grpc, address,
+						  rpc_tls_server_credentials(server->tls));
+	plain = grpc_insecure_server_credentials_create();
+	port = grpc_server_add_http2_port(server->serving.grpc, address, plain);
+	grpc_server_credentials_release(plain);
+	return port;
+}
+
+static int listen_unix(struct rpc_server *server, struct err *err)
+{
+	cleanup_free char *target = NULL;
+	mode_t old;
+	int rc;
+
+	if (rpc_socket_new(server->endpoint.path, &server->socket, err) < 0)
+		return -1;
+	target = rpc_unix_target(rpc_socket_temporary(server->socket));
+	/* A chmod afterwards would leave a moment in which others can connect. */
+	old = umask(0177);
+	rc = add_port(server, target);
+	umask(old);
+	if (!rc)
+		return err_set(err, ERR_INTERNAL, "cannot listen at unix://%s",
+			       server->endpoint.path);
+	return rpc_socket_publish(server->socket, err);
+}
+
+static int listen_tcp(struct rpc_server *server, struct err *err)
+{
+	int port;
+
+	if (try_bind(&server->endpoint, err) < 0)
+		return -1;
+	port = add_port(server, server->endpoint.listen);
+	if (port > 0) {
+		server->port = (uint16_t)port;
+		return 0;
+	}
+	if (server->tls)
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "cannot listen at tcp://%s: do tls.crt and tls.key belong together, "
+			       "and is ca.crt a certificate?",
+			       server->endpoint.listen);
+	return err_set(err, ERR_INTERNAL, "cannot listen at tcp://%s", server->endpoint.listen);
+}
+
+int rpc_server_start(struct rpc_server *server, struct err *err)
+{
+	create(server);
+	if (start_poller(server, err) < 0)
+		return -1;
+	if ((server->endpoint.is_unix ? listen_unix : listen_tcp)(server, err) < 0)
+		return -1;
+	grpc_server_start(server->serving.grpc);
+	rpc_call_await(&server->serving);
+	if (server->endpoint.is_unix)
+		log_info("serving", KV("path", server->endpoint.path));
+	else
+		log_info("serving", KV("address", server->endpoint.listen),
+			 KV_NUM("port", server->port), KV("tls", server->tls ? "mutual" : "none"));
+	return 0;
+}
+
+uint16_t rpc_server_port(const struct rpc_server *server)
+{
+	return server->port;
+}
+
+/* Takes gRPC's server down; no call is active any more. */
+static void stop(struct rpc_server *server)
+{
+	struct rpc_serving *serving = &server->serving;
+
+	grpc_server_shutdown_and_notify(serving->grpc, serving->queue, &server->stopped);
+	/* What is left are calls that never sent their message, and connections. */
+	grpc_server_cancel_all_calls(serving->grpc);
+	pthread_mutex_lock(&serving->lock);
+	while (!serving->stopped)
+		pthread_cond_wait(&serving->changed, &serving->lock);
+	pthread_mutex_unlock(&serving->lock);
+	grpc_completion_queue_shutdown(serving->queue);
+	pthread_join(server->poller, NULL);
+	server->polling = false;
+}
+
+int rpc_server_drain(struct rpc_server *server, struct deadline deadline, struct err *err)
+{
+	struct timespec until = deadline_timespec(deadline);
+	struct rpc_serving *serving = &server->serving;
+	size_t left;
+	int rc = 0;
+
+	pthread_mutex_lock(&serving->lock);
+	serving->draining = true;
+	while (serving->active > 0 && rc != ETIMEDOUT)
+		rc = pthread_cond_clockwait(&serving->changed, &serving->lock, CLOCK_MONOTONIC,
+					    &until);
+	left = serving->active;
+	pthread_mutex_unlock(&serving->lock);
+	if (left > 0)
+		return err_set(err, ERR_DEADLINE_EXCEEDED, "%zu calls still run", left);
+	if (server->polling)
+		stop(server);
+	return 0;
+}
+
+void rpc_server_free(struct rpc_server *server)
+{
+	struct rpc_serving *serving = &server->serving;
+	struct err err = ERR_INIT;
+
+	rpc_server_drain(server, deadline_none(), &err);
+	rpc_pool_free(serving->pool);
+	if (server->socket)
+		rpc_socket_free(server->socket);
+	if (serving->grpc) {
+		grpc_server_destroy(serving->grpc);
+		grpc_completion_queue_destroy(serving->queue);
+	}
+	if (server->tls)
+		rpc_tls_server_free(server->tls);
+	gate_fini(&serving->gate);
+	pthread_cond_destroy(&serving->changed);
+	pthread_mutex_destroy(&serving->lock);
+	rpc_runtime_put();
+	free(server);
+}

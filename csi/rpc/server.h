@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A gRPC server: tables of methods behind one endpoint. One poller thread moves events; handlers
+ * run on a bounded pool of worker threads. For every call the core unpacks, logs (secrets left
+ * out), keeps the deadline, passes the busy gate, runs the handler, and writes one closing line.
+ *
+ * A unix endpoint gets a socket of mode 0600, renamed into place: a second server on the same path
+ * takes it over, and the first goes on with the connections it has. TCP needs TLS unless the
+ * address is a loopback one. The server takes any :authority, empty ones too; a request that has
+ * neither :authority nor host is malformed for gRPC and rejected by it.
+ *
+ * Block the signals that the process waits for before rpc_server_new: threads inherit the mask.
+ */
+#ifndef CSI_RPC_SERVER_H
+#define CSI_RPC_SERVER_H
+
+#include "csi/rpc/service.h"
+#include "nvme/base/cleanup.h"
+
+#define RPC_MAX_WORKERS 32
+#define RPC_MAX_QUEUED 256
+#define RPC_MAX_MESSAGE_BYTES (4U << 20)
+
+struct rpc_server;
+
+/* Strings are copied; services and what they point to must outlive the server. */
+struct rpc_server_config {
+	const char *endpoint; /* csi/rpc/endpoint.h says which forms */
+	const char *tls_dir;  /* csi/rpc/tls.h says what it holds; NULL: no TLS */
+	const struct rpc_service *services;
+	size_t service_count;
+	size_t max_workers;	  /* handlers at once; 0: RPC_MAX_WORKERS */
+	size_t max_queued;	  /* calls that wait for a worker; 0: RPC_MAX_QUEUED */
+	size_t max_message_bytes; /* of a request; 0: RPC_MAX_MESSAGE_BYTES */
+};
+
+/*
+ * Checks the configuration and the TLS files; does not listen yet. ERR_INVALID_ARGUMENT names a bad
+ * endpoint, ERR_FAILED_PRECONDITION a bad file.
+ */
+int rpc_server_new(const struct rpc_server_config *config, struct rpc_server **ret,
+		   struct err *err);
+
+/*
+ * Listens and serves. Sets the umask of the process for a moment when the endpoint is a unix
+ * socket. When it fails the server can only be freed.
+ */
+int rpc_server_start(struct rpc_server *server, struct err *err);
+
+/* The TCP port it listens at; 0 for a unix endpoint. Only after rpc_server_start. */
+uint16_t rpc_server_port(const struct rpc_server *server);
+
+/*
+ * Refuses new calls with UNAVAILABLE from now on, waits for the running ones, then stops serving.
+ * ERR_DEADLINE_EXCEEDED: some still ran at the deadline. They cannot be ended, so the process
+ * should exit without rpc_server_free, which would wait for them; or drain again.
+ */
+int rpc_server_drain(struct rpc_server *server, struct deadline deadline, struct err *err);
+
+/* Drains without a deadline what was not drained, and removes the socket if it is still ours. */
+void rpc_server_free(struct rpc_server *server);
+
+DEFINE_CLEANUP(struct rpc_server *, rpc_server_free)
+#define cleanup_rpc_server CLEANUP(rpc_server_freep)
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A service: a static table of methods, and what a handler sees of the call it serves. No gRPC
+ * here, so that a unit test can make a call of its own and run a handler on it.
+ */
+#ifndef CSI_RPC_SERVICE_H
+#define CSI_RPC_SERVICE_H
+
+#include <protobuf-c/protobuf-c.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "csi/rpc/arena.h"
+#include "nvme/base/clock.h"
+#include "nvme/base/err.h"
+
+struct rpc_call {
+	void *context;		  /* of the service */
+	const char *method;	  /* full name, "/csi.v1.Node/NodeStageVolume" */
+	struct deadline deadline; /* the client's; none when it gave none */
+	uint64_t started_ns;	  /* CLOCK_MONOTONIC, for the closing log line */
+	atomic_bool cancelled;
+	struct rpc_arena arena;
+};
+
+/* Rows are written with designated initialisers: further members may come. */
+struct rpc_method {
+	const char *name; /* "NodeStageVolume" */
+	const ProtobufCMessageDescriptor *request;
+	const ProtobufCMessageDescriptor *response;
+
+	/*
+	 * Runs on a worker thread and may block. request and response lie in the call's arena, the
+	 * response initialised; whatever is hung into it must come from there too (or be static).
+	 * Returns 0, or -1 with err filled, whose code and message the client gets. Runs to its
+	 * end even when the client's deadline passes or it cancels meanwhile.
+	 */
+	int (*handle)(struct rpc_call *call, const void *request, void *response, struct err *err);
+
+	/*
+	 * What may not be worked on twice at once: while one call with this key runs, others with
+	 * the same key, of any method of the server, get ABORTED. NULL, or a NULL or empty result:
+	 * no such thing.
+	 */
+	const char *(*lock_key)(struct rpc_call *call, const void *request);
+
+	bool quiet; /* success is logged at debug: for probes and the like */
+};
+
+struct rpc_service {
+	const char *name; /* "csi.v1.Node" */
+	const struct rpc_method *methods;
+	size_t count;
+	void *context; /* handed to every handler in call->context; borrowed */
+};
+
+/* For the server, and for tests of handlers. arena_limit_bytes bounds the unpacked request. */
+void rpc_call_init(struct rpc_call *call, struct deadline deadline, size_t arena_limit_bytes);
+void rpc_call_fini(struct rpc_call *call);
+
+/* Whether the client has gone away or its deadline has passed; a long handler may stop early. */
+bool rpc_call_cancelled(struct rpc_call *call);
+
+/* From the call's arena: live until the response is sent, never NULL, never freed by hand. */
+void *rpc_alloc(struct rpc_call *call, size_t size); /* zeroed */
+char *rpc_strdup(struct rpc_call *call, const char *text);
+char *rpc_printf(struct rpc_call *call, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* A message in the arena, initialised by its own init function. */
+#define RPC_NEW(call, type, init)                                                                  \
+	({                                                                                         \
+		type *new_ = rpc_alloc(call, sizeof(type));                                        \
+		init(new_);                                                                        \
+		new_;                                                                              \
+	})
+
+/* Finds the method of a full name; NULL when there is none. *ret_service is its service. */
+const struct rpc_method *rpc_method_find(const struct rpc_service *services, size_t count,
+					 const char *full_name,
+					 const struct rpc_service **ret_service);
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Mutual TLS from a directory that holds ca.crt, tls.crt and tls.key (PEM), as a Kubernetes secret
+ * mounts it. Both sides must show a certificate that ca.crt signed. A stamp tells cheaply whether
+ * the files have changed since they were read.
+ */
+#ifndef CSI_RPC_TLS_H
+#define CSI_RPC_TLS_H
+
+#include <grpc/grpc_security.h>
+#include <stdbool.h>
+#include <sys/stat.h>
+
+#include "nvme/base/err.h"
+
+#define RPC_TLS_FILES 3
+
+struct rpc_tls_stamp {
+	struct {
+		dev_t dev;
+		ino_t ino;
+		off_t size;
+		struct timespec modified;
+	} file[RPC_TLS_FILES];
+};
+
+/* How the files are now; an absent one stamps as zeros. */
+struct rpc_tls_stamp rpc_tls_stamp(const char *dir);
+bool rpc_tls_stamp_equal(const struct rpc_tls_stamp *a, const struct rpc_tls_stamp *b);
+
+/*
+ * Credentials for a client; owned. *ret_stamp is of the files as read. A file that is missing or
+ * is no PEM of its kind is ERR_FAILED_PRECONDITION and named.
+ */
+int rpc_tls_client(const char *dir, grpc_channel_credentials **ret, struct rpc_tls_stamp *ret_stamp,
+		   struct err *err);
+
+/*
+ * Credentials for a server that looks at the stamp at every handshake and takes changed files over
+ * for new connections; while they are bad it keeps the ones before and logs why. Errors as above.
+ */
+struct rpc_tls_server;
+int rpc_tls_server_new(const char *dir, struct rpc_tls_server **ret, struct err *err);
+grpc_server_credentials *rpc_tls_server_credentials(const struct rpc_tls_server *tls);
+
+/* Only after the gRPC server that uses it is gone. */
+void rpc_tls_server_free(struct rpc_tls_server *tls);
+
+#endif

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Connect, wait, disconnect: decisions on what sysfs shows, actions by the kernel. */
+#include "nvme/host/connect.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "nvme/base/log.h"
+#include "nvme/base/strb.h"
+#include "nvme/host/controller.h"
+#include "nvme/host/probe.h"
+#include "nvme/host/uevent.h"
+
+#define PROBE_MS 2000 /* longer than one lost SYN, whose repetition comes after a second */
+#define DESCRIPTION_SIZE 400
+
+static int ours(const struct host *host, const char *nqn, struct host_controllers *ret,
+		struct err *err)
+{
+	return host_controllers_get(&host->sysfs, nqn, host->identity.nqn, ret, err);
+}
+
+static bool native_multipath(const struct host *host)
+{
+	char value[ROOT_VALUE_SIZE];
+	struct err err;
+
+	return root_read(&host->sysfs, value, &err, "module/nvme_core/parameters/multipath") == 1 &&
+	       value[0] == 'Y';
+}
+
+/* What counts is what sysfs shows then, not what connecting returned. */
+static int verify_portal(const struct host *host, const char *nqn, const struct portal *portal,
+			 int connected, struct err *err)
+{
+	cleanup_host_controllers struct host_controllers now = { 0 };
+	const struct host_controller *found;
+	struct err unreadable;
+
+	if (ours(host, nqn, &now, &unreadable) < 0) {
+		*err = unreadable;
+		return -1;
+	}
+	found = host_controllers_at(&now, portal);
+	if (!found)
+		return connected < 0 ? -1 :
+				       err_set(err, ERR_UNAVAILABLE,
+					       "the controller was gone again once connected");
+	log_info("connected", KV("nqn", nqn), KV("controller", found->name),
+		 KV("state", found->state), KV("address", found->portal.addr),
+		 KV_NUM("port", found->portal.port));
+	return 0;
+}
+
+static int connect_portal(const struct host *host, const char *nqn, const struct portal *portal,
+			  const struct host_connect_options *options, struct deadline deadline,
+			  struct err *err)
+{
+	int connected;
+
+	if (host_probe(portal, deadline_min(deadline, deadline_after_ms(PROBE_MS)), err) < 0)
+		return -1;
+	connected = host_fabrics_connect(&host->identity, nqn, portal, options, deadline, err);
+	return verify_portal(host, nqn, portal, connected, err);
+}
+
+static size_t count_connected(const struct host_controllers *controllers,
+			      const struct portal *portals, size_t count)
+{
+	size_t connected = 0;
+
+	for (size_t i = 0; i < count; i++)
+		connected += host_controllers_at(controllers, &portals[i]) != NULL;
+	return connected;
+}
+
+/* The identity must be free of conflicts with any subsystem's controllers, not only this one's. */
+static int check_identity(const struct host *host, struct err *err)
+{
+	cleanup_host_controllers struct host_controllers all = { 0 };
+
+	if (host_controllers_get(&host->sysfs, NULL, NULL, &all, err) < 0)
+		return -1;
+	return host_controllers_check_identity(&all, &host->identity, err);
+}
+
+int host_connect(const struct host *host, const char *nqn, const struct portal *portals,
+		 size_t count, const struct host_connect_options *options, struct deadline deadline,
+		 struct err *err)
+{
+	cleanup_host_controllers struct host_controllers before = { 0 };
+	bool multipath = native_multipath(host);
+	char buffer[ERR_MESSAGE_SIZE / 2];
+	struct strb reasons = strb_over(buffer, sizeof(buffer));
+	size_t connected;
+
+	if (check_identity(host, err) < 0 || ours(host, nqn, &before, err) < 0)
+		return -1;
+	connected = count_connected(&before, portals, count);
+	for (size_t i = 0; i < count && (multipath || connected == 0); i++) {
+		char text[PORTAL_TEXT_SIZE];
+		struct err reason = ERR_INIT;
+
+		if (host_controllers_at(&before, &portals[i]))
+			continue;
+		if (connect_portal(host, nqn, &portals[i], options, deadline, &reason) == 0) {
+			connected++;
+			continue;
+		}
+		portal_format(&portals[i], text);
+		strb_addf(&reasons, "%s%s: %s", reasons.len ? "; " : "", text, reason.msg);
+		log_warning("portal not connected", KV("nqn", nqn), KV("portal", text),
+			    KV_ERR(&reason));
+	}
+	if (connected == 0)
+		return err_set(err, ERR_UNAVAILABLE, "connect %s: %s", nqn,
+			       count ? buffer : "no portal given");
+	return 0;
+}
+
+static bool any_live(const struct host_controllers *controllers)
+{
+	for (size_t i = 0; i < controllers->count; i++)
+		if (host_controller_is_live(&controllers->list[i]))
+			return true;
+	return false;
+}
+
+/* 1: ready; 0: not yet, err says why; -1: it will not become ready. */
+static int look(const struct host *host, const char *nqn, const struct uuid *uuid, unsigned nsid,
+		struct host_namespace *ret, struct err *err)
+{
+	cleanup_host_controllers struct host_controllers controllers = { 0 };
+	cleanup_host_namespaces struct host_namespaces namespaces = { 0 };
+	char wanted[UUID_TEXT_SIZE], seen[DESCRIPTION_SIZE], paths[DESCRIPTION_SIZE];
+	struct host_namespace ns;
+	int rc;
+
+	if (ours(host, nqn, &controllers, err) < 0)
+		return -1;
+	if (controllers.count == 0)
+		return err_set(err, ERR_UNAVAILABLE, "%s has no controller any more", nqn);
+	host_controllers_describe(&controllers, paths, sizeof(paths));
+	if (!any_live(&controllers)) {
+		err_set(err, ERR_UNAVAILABLE, "%s has no live controller: %s", nqn, paths);
+		return 0;
+	}
+	rc = host_namespace_find(&host->sysfs, nqn, uuid, nsid, &ns, err);
+	if (rc < 0)
+		return -1;
+	if (rc && ns.size_bytes > 0 && host_device_check(host->dev, &ns, err) == 0) {
+		*ret = ns;
+		return 1;
+	}
+	if (rc && ns.size_bytes > 0)
+		return 0;
+	if (host_namespaces_get(&host->sysfs, nqn, &namespaces, err) < 0)
+		return -1;
+	host_namespaces_describe(&namespaces, seen, sizeof(seen));
+	if (uuid)
+		snprintf(wanted, sizeof(wanted), "%s", uuid->text);
+	else
+		snprintf(wanted, sizeof(wanted), "nsid %u", nsid);
+	err_set(err, ERR_DEADLINE_EXCEEDED,
+		"%s has no usable namespace %s; controllers: %s; namespaces: %s (the kernel hides "
+		"one whose ids another subsystem has as well; its log says so)",
+		nqn, wanted, paths, seen);
+	return 0;
+}
+
+int host_wait_namespace(const struct host *host, const char *nqn, const struct uuid *uuid,
+			unsigned nsid, struct deadline deadline, struct host_namespace *ret,
+			struct err *err)
+{
+	cleanup_close int events = -1;
+
+	if (host_uevent_open(&events, err) < 0)
+		return -1;
+	for (;;) {
+		struct err why = ERR_INIT;
+		int rc = look(host, nqn, uuid, nsid, ret, &why);
+
+		if (rc > 0)
+			return 0;
+		if (rc < 0 || deadline_passed(deadline)) {
+			*err = why;
+			return -1;
+		}
+		if (host_uevent_wait(events, deadline, err) < 0)
+			return -1;
+	}
+}
+
+/* Asks the kernel to delete them; one that is being deleted has no such file any more. */
+static int delete_all(const struct host *host, const struct host_controllers *controllers,
+		      struct err *err)
+{
+	for (size_t i = 0; i < controllers->count; i++) {
+		const struct host_controller *c = &controllers->list[i];
+
+		if (root_write(&host->sysfs, "1", err, "%s/delete_controller", c->path) == 0)
+			log_info("disconnected", KV("nqn", c->nqn), KV("controller", c->name));
+		else if (err->sys != ENOENT && err->sys != ENODEV && err->sys != EBUSY)
+			return err_wrap(err, "disconnect %s", c->nqn);
+	}
+	return 0;
+}
+
+int host_disconnect(const struct host *host, const char *nqn, struct deadline deadline,
+		    struct err *err)
+{
+	cleanup_close int events = -1;
+
+	if (host_uevent_open(&events, err) < 0)
+		return -1;
+	for (int more = 1;;) {
+		cleanup_host_controllers struct host_controllers left = { 0 };
+		char paths[DESCRIPTION_SIZE];
+
+		if (ours(host, nqn, &left, err) < 0)
+			return -1;
+		if (left.count == 0)
+			return 0;
+		host_controllers_describe(&left, paths, sizeof(paths));
+		if (more == 0)
+			return err_set(err, ERR_DEADLINE_EXCEEDED,
+				       "disconnect %s: controllers still there: %s", nqn, paths);
+		if (delete_all(host, &left, err) < 0 ||
+		    (more = host_uevent_wait(events, deadline, err)) < 0)
+			return -1;
+	}
+}

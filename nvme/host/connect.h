@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Connecting a subsystem, waiting for its namespace, disconnecting it. All three are idempotent,
+ * match controllers by subsystem NQN, host NQN and portal, and answer success only for what sysfs
+ * shows. They block and belong on a worker thread; callers run one of them per subsystem at a time.
+ */
+#ifndef NVME_HOST_CONNECT_H
+#define NVME_HOST_CONNECT_H
+
+#include "nvme/host/fabrics.h"
+#include "nvme/host/host.h"
+#include "nvme/host/namespace.h"
+
+/*
+ * Connects every portal of the subsystem that is not connected yet; without native multipath, one
+ * portal is enough and more would be harm. Success: at least one portal has a controller, live or
+ * reconnecting; the others' failures are logged. ERR_UNAVAILABLE: none has, with each portal's
+ * reason. ERR_FAILED_PRECONDITION: a controller of another identity is in the way.
+ * Each portal costs at most 2 s of probing, and then what host_fabrics_connect does.
+ */
+int host_connect(const struct host *host, const char *nqn, const struct portal *portals,
+		 size_t count, const struct host_connect_options *options, struct deadline deadline,
+		 struct err *err);
+
+/*
+ * Waits until the namespace (as in host_namespace_find) can be used: a controller of ours is live,
+ * the device has a size and its node is in /dev. ERR_UNAVAILABLE: no controller is live by the
+ * deadline, or none is left. ERR_DEADLINE_EXCEEDED: one is, but the namespace is not there; the
+ * message has the controllers and the namespaces seen. ERR_FAILED_PRECONDITION: its device node is
+ * not there by the deadline (host_device_check), or several devices match.
+ */
+int host_wait_namespace(const struct host *host, const char *nqn, const struct uuid *uuid,
+			unsigned nsid, struct deadline deadline, struct host_namespace *ret,
+			struct err *err);
+
+/*
+ * Deletes all controllers of the subsystem that are connected as this host, whoever connected them,
+ * and verifies that they are gone. None there: success. The file system must be unmounted: the
+ * kernel does not refuse, and loses what is dirty. The kernel's deletion (0.1 s, longer with I/O
+ * in flight) is not bounded by the deadline, waiting for its end is: ERR_DEADLINE_EXCEEDED.
+ */
+int host_disconnect(const struct host *host, const char *nqn, struct deadline deadline,
+		    struct err *err);
+
+#endif

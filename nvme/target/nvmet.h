@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel's NVMe target through configfs (Documentation: none; drivers/nvme/target/configfs.c).
+ * Owns the subsystems whose NQN begins with VOLUME_NQN_PREFIX, one a volume with namespace 1, and
+ * their links; everything else there belongs to others and is only read. Ports and hosts are
+ * shared objects: a port with our address is used whoever made it; one is made when there is none,
+ * under an id from NVMET_PORT_FIRST on, and only empty ports with such ids are removed. A host is
+ * made when absent and removed when no subsystem names it.
+ * Every function finishes what an interrupted call began. They may be called from any thread for
+ * different volumes; for one volume one at a time. All may block: removing a namespace waits for
+ * the I/O that is under way.
+ */
+#ifndef NVME_TARGET_NVMET_H
+#define NVME_TARGET_NVMET_H
+
+#include <pthread.h>
+
+#include "nvme/base/portal.h"
+#include "nvme/base/root.h"
+#include "nvme/target/volume.h"
+
+#define NVMET_PATH "/sys/kernel/config/nvmet"
+#define NVMET_PORT_FIRST 28160U /* far from the ids that people give to ports of their own */
+
+struct nvmet {
+	struct root root;
+	pthread_mutex_t lock; /* making and removing the shared objects */
+	struct portal portals[PORTAL_MAX];
+	size_t portal_count;
+};
+
+/* ERR_FAILED_PRECONDITION when nvmet's configfs tree is not there, with what to do about it. */
+int nvmet_open(struct nvmet *nvmet, const char *path, const struct portal *portals,
+	       size_t portal_count, struct err *err);
+void nvmet_close(struct nvmet *nvmet);
+
+/*
+ * Builds everything of an export but its way to the network: subsystem, namespace, and exactly the
+ * hosts of the volume. What is right already is not written. A host too many is removed and its
+ * sessions are cut. ERR_FAILED_PRECONDITION: an enabled namespace has another identity or path.
+ */
+int nvmet_prepare(struct nvmet *nvmet, const struct volume *volume, const char *device_path,
+		  struct err *err);
+
+/*
+ * Links prepared subsystems to a port for each portal, all of one port in one tight loop: while a
+ * port listens without a subsystem, an initiator that reconnects to that is refused for good (since
+ * Linux 6.12). Goes on past a failure and reports the first.
+ */
+int nvmet_link(struct nvmet *nvmet, const struct uuid *uuids, size_t count, struct err *err);
+
+/*
+ * Takes one host of several away and fences it: its ACL entry is removed, then all sessions of the
+ * subsystem are cut; the other hosts reconnect by themselves after their reconnect delay.
+ */
+int nvmet_remove_host(struct nvmet *nvmet, const struct uuid *uuid, const char *host_nqn,
+		      struct err *err);
+
+/* Whether the subsystem of a volume allows a host. 1: yes; 0: no, or no subsystem; -1: error. */
+int nvmet_allows(struct nvmet *nvmet, const struct uuid *uuid, const char *host_nqn,
+		 struct err *err);
+
+/*
+ * Removes a volume's subsystem with all that hangs on it, and the hosts of its exports. The port
+ * links go first, which kills the sessions; the namespace goes next, which waits for the I/O of
+ * those. An absent subsystem is fine.
+ */
+int nvmet_remove(struct nvmet *nvmet, const struct volume *volume, struct err *err);
+
+/* A subsystem of our prefix, as it is in configfs. */
+struct nvmet_found {
+	struct uuid uuid; /* empty text when the NQN does not end in a canonical UUID */
+	char nqn[NQN_SIZE];
+	char device_path[PATH_MAX]; /* of namespace 1; empty when there is none */
+	struct root_names hosts;
+};
+
+struct nvmet_found_list {
+	struct nvmet_found *found;
+	size_t count;
+};
+
+int nvmet_list(struct nvmet *nvmet, struct nvmet_found_list *ret, struct err *err);
+void nvmet_found_list_fini(struct nvmet_found_list *list);
+#define cleanup_nvmet_found_list CLEANUP(nvmet_found_list_fini)
+
+/*
+ * The configfs id of the port that has this address, which is made when there is none. Call it
+ * with the lock held. A port with any other address is not touched.
+ */
+int nvmet_port_ensure(struct nvmet *nvmet, const struct portal *portal, unsigned *ret,
+		      struct err *err);
+
+/* Removes the ports of our ids that have no subsystem. Call it with the lock held. */
+int nvmet_ports_trim(struct nvmet *nvmet, struct err *err);
+
+#endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* nvmet's ports: found by their address, made under the first free one of our ids. */
+#include "nvme/target/nvmet.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define PORT_ID_MAX 65535U /* configfs refuses higher ones */
+
+static int attr_read(struct nvmet *nvmet, const char *port, const char *attr,
+		     char value[ROOT_VALUE_SIZE], struct err *err)
+{
+	int found = root_read(&nvmet->root, value, err, "ports/%s/%s", port, attr);
+
+	if (found == 0)
+		value[0] = '\0';
+	return found;
+}
+
+/* Whether the port's address is the portal; one that is not fully set equals none. */
+static int port_matches(struct nvmet *nvmet, const char *port, const struct portal *portal,
+			bool *ret, struct err *err)
+{
+	char type[ROOT_VALUE_SIZE], addr[ROOT_VALUE_SIZE], service[ROOT_VALUE_SIZE];
+	cleanup_free char *text = NULL;
+	struct portal found;
+	struct err ignored;
+
+	if (attr_read(nvmet, port, "addr_trtype", type, err) < 0 ||
+	    attr_read(nvmet, port, "addr_traddr", addr, err) < 0 ||
+	    attr_read(nvmet, port, "addr_trsvcid", service, err) < 0)
+		return -1;
+	text = strchr(addr, ':') ? xasprintf("tcp://[%s]:%s", addr, service) :
+				   xasprintf("tcp://%s:%s", addr, service);
+	*ret = strcmp(type, "tcp") == 0 && portal_parse(text, &found, &ignored) == 0 &&
+	       portal_equal(&found, portal);
+	return 0;
+}
+
+static int port_configure(struct nvmet *nvmet, unsigned id, const struct portal *portal,
+			  struct err *err)
+{
+	const char *family = portal->family == AF_INET6 ? "ipv6" : "ipv4";
+	char service[8];
+
+	snprintf(service, sizeof(service), "%u", portal->port);
+	if (root_write(&nvmet->root, "tcp", err, "ports/%u/addr_trtype", id) < 0 ||
+	    root_write(&nvmet->root, family, err, "ports/%u/addr_adrfam", id) < 0 ||
+	    root_write(&nvmet->root, portal->addr, err, "ports/%u/addr_traddr", id) < 0 ||
+	    root_write(&nvmet->root, service, err, "ports/%u/addr_trsvcid", id) < 0)
+		return -1;
+	return 0;
+}
+
+/* mkdir claims the id: whoever else makes ports gets EEXIST, or we do and take the next. */
+static int port_make(struct nvmet *nvmet, const struct portal *portal, unsigned *ret,
+		     struct err *err)
+{
+	char path[32];
+
+	for (unsigned id = NVMET_PORT_FIRST; id <= PORT_ID_MAX; id++) {
+		struct err ignored;
+
+		snprintf(path, sizeof(path), "ports/%u", id);
+		if (mkdirat(nvmet->root.fd, path, 0755) < 0) {
+			if (errno == EEXIST)
+				continue;
+			return err_sys(err, errno, "create directory %s/%s", nvmet->root.path,
+				       path);
+		}
+		if (port_configure(nvmet, id, portal, err) < 0) {
+			root_rmdir(&nvmet->root, &ignored, "%s", path);
+			return -1;
+		}
+		*ret = id;
+		return 0;
+	}
+	return err_set(err, ERR_RESOURCE_EXHAUSTED,
+		       "all port ids of nvmet from %u to %u are in use", NVMET_PORT_FIRST,
+		       PORT_ID_MAX);
+}
+
+int nvmet_port_ensure(struct nvmet *nvmet, const struct portal *portal, unsigned *ret,
+		      struct err *err)
+{
+	cleanup_root_names struct root_names ports = { 0 };
+	char text[PORTAL_TEXT_SIZE];
+	uint64_t id;
+	bool same;
+
+	if (root_list(&nvmet->root, &ports, err, "ports") < 0)
+		return -1;
+	for (size_t i = 0; i < ports.count; i++) {
+		if (port_matches(nvmet, ports.names[i], portal, &same, err) < 0)
+			return -1;
+		if (!same)
+			continue;
+		if (parse_u64("nvmet port", ports.names[i], 0, PORT_ID_MAX, &id, err) < 0)
+			return err_recode(err, ERR_INTERNAL);
+		*ret = (unsigned)id;
+		return 0;
+	}
+	portal_format(portal, text);
+	if (port_make(nvmet, portal, ret, err) < 0)
+		return err_wrap(err, "port for %s", text);
+	return 0;
+}
+
+int nvmet_ports_trim(struct nvmet *nvmet, struct err *err)
+{
+	cleanup_root_names struct root_names ports = { 0 };
+	struct err ignored;
+	uint64_t id;
+
+	if (root_list(&nvmet->root, &ports, err, "ports") < 0)
+		return -1;
+	for (size_t i = 0; i < ports.count; i++) {
+		if (parse_u64("nvmet port", ports.names[i], NVMET_PORT_FIRST, PORT_ID_MAX, &id,
+			      &ignored) < 0)
+			continue;
+		/* The kernel keeps a port with links or referrals: ENOTEMPTY. */
+		if (root_rmdir(&nvmet->root, err, "ports/%s", ports.names[i]) < 0 &&
+		    err->sys != ENOTEMPTY)
+			return -1;
+	}
+	return 0;
+}

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Volume records as JSON. */
+#include "nvme/target/record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "nvme/base/file.h"
+
+#define RECORD_VERSION 1
+#define RECORD_SUFFIX ".json"
+#define BAD_SUFFIX ".bad"
+#define FILE_NAME_SIZE (UUID_TEXT_SIZE + sizeof(RECORD_SUFFIX))
+
+static inline void json_putp(json_object **object)
+{
+	json_object_put(*object);
+}
+#define cleanup_json CLEANUP(json_putp)
+
+static void file_name(const struct uuid *uuid, char out[FILE_NAME_SIZE])
+{
+	snprintf(out, FILE_NAME_SIZE, "%s%s", uuid->text, RECORD_SUFFIX);
+}
+
+/* --- writing ---------------------------------------------------------------------------------- */
+
+static void add_text(json_object *object, const char *key, const char *text)
+{
+	json_object_object_add(object, key, json_object_new_string(text));
+}
+
+static json_object *format_parameters(const struct volume *volume)
+{
+	json_object *object = json_object_new_object();
+
+	for (size_t i = 0; i < volume->parameter_count; i++)
+		add_text(object, volume->parameters[i].key, volume->parameters[i].value);
+	return object;
+}
+
+static json_object *format_exports(const struct volume *volume)
+{
+	json_object *array = json_object_new_array();
+
+	for (size_t i = 0; i < volume->export_count; i++) {
+		const struct volume_export *entry = &volume->exports[i];
+		json_object *object = json_object_new_object();
+
+		add_text(object, "hostNqn", entry->host_nqn);
+		add_text(object, "access", volume_access_name(entry->access));
+		json_object_object_add(object, "readonly",
+				       json_object_new_boolean(entry->readonly));
+		json_object_array_add(array, object);
+	}
+	return array;
+}
+
+char *record_format(const struct volume *volume)
+{
+	cleanup_json json_object *object = json_object_new_object();
+
+	json_object_object_add(object, "version", json_object_new_int(RECORD_VERSION));
+	add_text(object, "uuid", volume->uuid.text);
+	add_text(object, "name", volume->name);
+	json_object_object_add(object, "sizeBytes",
+			       json_object_new_int64((int64_t)volume->size_bytes));
+	add_text(object, "writeCache", volume->volatile_cache ? "volatile" : "none");
+	add_text(object, "state", volume_state_name(volume->state));
+	json_object_object_add(object, "parameters", format_parameters(volume));
+	json_object_object_add(object, "exports", format_exports(volume));
+	return xasprintf("%s\n", json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY));
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+/* The value of a field that must be there with this type. */
+static int take(json_object *object, const char *key, json_type type, json_object **ret,
+		struct err *err)
+{
+	json_object *value;
+
+	if (!json_object_object_get_ex(object, key, &value))
+		return err_set(err, ERR_DATA_LOSS, "field \"%s\" is missing", key);
+	if (!json_object_is_type(value, type))
+		return err_set(err, ERR_DATA_LOSS, "field \"%s\" is of type %s, not %s", key,
+			       json_type_to_name(json_object_get_type(value)),
+			       json_type_to_name(type));
+	*ret = value;
+	return 0;
+}
+
+/* Text without a NUL inside, which C strings could not keep. Borrowed from object. */
+static int text_of(json_object *value, const char *key, const char **ret, struct err *err)
+{
+	const char *text = json_object_get_string(value);
+
+	if (strlen(text) != (size_t)json_object_get_string_len(value))
+		return err_set(err, ERR_DATA_LOSS, "field \"%s\" contains a zero byte", key);
+	*ret = text;
+	return 0;
+}
+
+static int take_text(json_object *object, const char *key, const char **ret, struct err *err)
+{
+	json_object *value;
+
+	if (take(object, key, json_type_string, &value, err) < 0)
+		return -1;
+	return text_of(value, key, ret, err);
+}
+
+/* The index of text among names[count]. */
+static int pick(const char *key, const char *text, const char *const names[], size_t count,
+		size_t *ret, struct err *err)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(text, names[i]) == 0) {
+			*ret = i;
+			return 0;
+		}
+	}
+	return err_set(err, ERR_DATA_LOSS, "field \"%s\" has the unknown value \"%.64s\"", key,
+		       text);
+}
+
+static int only_fields(json_object *object, const char *const known[], size_t count,
+		       struct err *err)
+{
+	json_object_object_foreach(object, key, value)
+	{
+		bool found = false;
+
+		(void)value;
+		for (size_t i = 0; i < count; i++)
+			found = found || strcmp(key, known[i]) == 0;
+		if (!found)
+			return err_set(err, ERR_DATA_LOSS, "unknown field \"%.64s\"", key);
+	}
+	return 0;
+}
+
+static int parse_parameters(json_object *object, struct volume *volume, struct err *err)
+{
+	const char *text = NULL;
+
+	json_object_object_foreach(object, key, value)
+	{
+		if (!json_object_is_type(value, json_type_string))
+			return err_set(err, ERR_DATA_LOSS, "parameter \"%.64s\" is not a string",
+				       key);
+		if (text_of(value, key, &text, err) < 0)
+			return -1;
+		volume_add_parameter(volume, key, text);
+	}
+	return 0;
+}
+
+static int parse_export(json_object *object, struct volume *volume, struct err *err)
+{
+	static const char *const known[] = { "hostNqn", "access", "readonly" };
+	struct volume_export entry = { 0 };
+	const char *names[VOLUME_ACCESS_COUNT];
+	const char *host, *access;
+	json_object *readonly;
+	size_t index = 0;
+
+	for (size_t i = 0; i < VOLUME_ACCESS_COUNT; i++)
+		names[i] = volume_access_name((enum volume_access)i);
+	if (!json_object_is_type(object, json_type_object))
+		return err_set(err, ERR_DATA_LOSS, "an entry of \"exports\" is not an object");
+	if (only_fields(object, known, ARRAY_SIZE(known), err) < 0 ||
+	    take_text(object, "hostNqn", &host, err) < 0 ||
+	    parse_nqn("field \"hostNqn\"", host, entry.host_nqn, err) < 0 ||
+	    take_text(object, "access", &access, err) < 0 ||
+	    pick("access", access, names, ARRAY_SIZE(names), &index, err) < 0 ||
+	    take(object, "readonly", json_type_boolean, &readonly, err) < 0)
+		return -1;
+	if (volume_find_export(volume, host))
+		return err_set(err, ERR_DATA_LOSS, "host %s is exported to twice", host);
+	entry.access = (enum volume_access)index;
+	entry.readonly = json_object_get_boolean(readonly);
+	volume_add_export(volume, &entry);
+	return 0;
+}
+
+static int parse_exports(json_object *array, struct volume *volume, struct err *err)
+{
+	size_t count = json_object_array_length(array);
+
+	if (count > VOLUME_EXPORTS_MAX)
+		return err_set(err, ERR_DATA_LOSS, "%zu exports are more than %d", count,
+			       VOLUME_EXPORTS_MAX);
+	for (size_t i = 0; i < count; i++)
+		if (parse_export(json_object_array_get_idx(array, i), volume, err) < 0)
+			return -1;
+	return 0;
+}
+
+static int parse_identity(json_object *object, const struct uuid *uuid, struct volume *volume,
+			  struct err *err)
+{
+	json_object *version;
+	const char *text, *name;
+
+	if (take(object, "version", json_type_int, &version, err) < 0)
+		return -1;
+	if (json_object_get_int64(version) != RECORD_VERSION)
+		return err_set(err, ERR_DATA_LOSS, "version %" PRId64 " is not %d",
+			       json_object_get_int64(version), RECORD_VERSION);
+	if (take_text(object, "uuid", &text, err) < 0 || take_text(object, "name", &name, err) < 0)
+		return -1;
+	if (strcmp(text, uuid->text) != 0)
+		return err_set(err, ERR_DATA_LOSS, "uuid \"%.64s\" is not the file's %s", text,
+			       uuid->text);
+	volume->uuid = *uuid;
+	volume->name = xstrdup(name);
+	return 0;
+}
+
+static int parse_settings(json_object *object, struct volume *volume, struct err *err)
+{
+	static const char *const caches[] = { "none", "volatile" };
+	const char *states[VOLUME_STATE_COUNT];
+	const char *cache, *state;
+	size_t cache_index = 0, state_index = 0;
+	json_object *size;
+
+	for (size_t i = 0; i < VOLUME_STATE_COUNT; i++)
+		states[i] = volume_state_name((enum volume_state)i);
+	if (take(object, "sizeBytes", json_type_int, &size, err) < 0 ||
+	    take_text(object, "writeCache", &cache, err) < 0 ||
+	    pick("writeCache", cache, caches, ARRAY_SIZE(caches), &cache_index, err) < 0 ||
+	    take_text(object, "state", &state, err) < 0 ||
+	    pick("state", state, states, ARRAY_SIZE(states), &state_index, err) < 0)
+		return -1;
+	/* A negative size becomes a huge one here, which volume_check refuses. */
+	volume->size_bytes = (uint64_t)json_object_get_int64(size);
+	volume->volatile_cache = cache_index == 1;
+	volume->state = (enum volume_state)state_index;
+	return 0;
+}
+
+static int parse_object(json_object *object, const struct uuid *uuid, struct volume *volume,
+			struct err *err)
+{
+	static const char *const known[] = { "version",	   "uuid",  "name",	  "sizeBytes",
+					     "writeCache", "state", "parameters", "exports" };
+	json_object *parameters, *exports;
+
+	/* The version first: a newer one may have fields that are no mistake. */
+	if (parse_identity(object, uuid, volume, err) < 0 ||
+	    only_fields(object, known, ARRAY_SIZE(known), err) < 0 ||
+	    parse_settings(object, volume, err) < 0 ||
+	    take(object, "parameters", json_type_object, &parameters, err) < 0 ||
+	    parse_parameters(parameters, volume, err) < 0 ||
+	    take(object, "exports", json_type_array, &exports, err) < 0 ||
+	    parse_exports(exports, volume, err) < 0)
+		return -1;
+	return volume_check(volume, err);
+}
+
+static json_object *parse_json(const char *text, struct err *err)
+{
+	struct json_tokener *tokener = json_tokener_new();
+	json_object *object;
+
+	if (!tokener)
+		abort();
+	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
+	/* With the terminating zero, so that a number at the very end is seen as complete. */
+	object = json_tokener_parse_ex(tokener, text, (int)strlen(text) + 1);
+	if (json_tokener_get_error(tokener) != json_tokener_success)
+		err_set(err, ERR_DATA_LOSS, "not JSON at byte %zu: %s",
+			json_tokener_get_parse_end(tokener),
+			json_tokener_error_desc(json_tokener_get_error(tokener)));
+	else if (!json_object_is_type(object, json_type_object))
+		err_set(err, ERR_DATA_LOSS, "not a JSON object");
+	else
+		goto out;
+	json_object_put(object);
+	object = NULL;
+out:
+	json_tokener_free(tokener);
+	return object;
+}
+
+int record_parse(const char *text, const struct uuid *uuid, struct volume *ret, struct err *err)
+{
+	cleanup_json json_object *object = parse_json(text, err);
+	struct volume volume = { 0 };
+
+	if (!object)
+		return -1;
+	if (parse_object(object, uuid, &volume, err) < 0) {
+		volume_fini(&volume);
+		return err_recode(err, ERR_DATA_LOSS);
+	}
+	*ret = volume;
+	return 0;
+}
+
+/* --- files ------------------------------------------------------------------------------------ */
+
+int record_load(const struct root *root, const struct uuid *uuid, struct volume *ret,
+		struct err *err)
+{
+	cleanup_free char *text = NULL;
+	char name[FILE_NAME_SIZE];
+	int found;
+
+	file_name(uuid, name);
+	found = file_read(root, name, &text, err);
+	if (found <= 0)
+		return found;
+	if (record_parse(text, uuid, ret, err) < 0)
+		return err_wrap(err, "record %s/%s", root->path, name);
+	return 1;
+}
+
+int record_save(const struct root *root, const struct volume *volume, struct err *err)
+{
+	cleanup_free char *text = record_format(volume);
+	char name[FILE_NAME_SIZE];
+
+	file_name(&volume->uuid, name);
+	return file_replace(root, name, text, err);
+}
+
+int record_remove(const struct root *root, const struct uuid *uuid, struct err *err)
+{
+	char name[FILE_NAME_SIZE];
+
+	file_name(uuid, name);
+	return file_remove(root, name, err);
+}
+
+static bool has_suffix(const char *name, const char *suffix)
+{
+	size_t len = strlen(name), suffix_len = strlen(suffix);
+
+	/* Names with a leading dot are the temporary files of file_replace. */
+	return name[0] != '.' && len > suffix_len && strcmp(name + len - suffix_len, suffix) == 0;
+}
+
+int record_list(const struct root *root, enum record_kind kind, struct root_names *ret,
+		struct err *err)
+{
+	const char *suffix = kind == RECORD_LIVE ? RECORD_SUFFIX : RECORD_SUFFIX BAD_SUFFIX;
+	struct root_names names;
+	size_t kept = 0;
+
+	if (root_list(root, &names, err, ".") < 0)
+		return -1;
+	for (size_t i = 0; i < names.count; i++) {
+		if (has_suffix(names.names[i], suffix))
+			names.names[kept++] = names.names[i];
+		else
+			free(names.names[i]);
+	}
+	names.count = kept;
+	*ret = names;
+	return 0;
+}
+
+int record_name_uuid(const char *name, struct uuid *ret, struct err *err)
+{
+	cleanup_free char *stem = xstrdup(name);
+	char *suffix = strstr(stem, RECORD_SUFFIX);
+	struct uuid uuid;
+
+	if (suffix)
+		*suffix = '\0';
+	if (parse_uuid("the name of the record", stem, &uuid, err) < 0)
+		return err_recode(err, ERR_DATA_LOSS);
+	if (strcmp(stem, uuid.text) != 0)
+		return err_set(err, ERR_DATA_LOSS, "the name of the record \"%s\" is not %s", stem,
+			       uuid.text);
+	*ret = uuid;
+	return 0;
+}
+
+int record_quarantine(const struct root *root, const char *name, struct err *err)
+{
+	cleanup_free char *bad = xasprintf("%s%s", name, BAD_SUFFIX);
+
+	if (renameat2(root->fd, name, root->fd, bad, RENAME_NOREPLACE) < 0)
+		return err_sys(err, errno, "rename %s/%s to %s", root->path, name, bad);
+	if (fsync(root->fd) < 0)
+		return err_sys(err, errno, "fsync %s", root->path);
+	return 0;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The record of a volume: <uuid>.json beside its backing, the only place where the target's
+ * knowledge lives. It is replaced as a whole (old or new after a crash, never a mixture) and read
+ * strictly: whatever this version does not fully understand is an error, and the caller sets the
+ * file aside as <uuid>.json.bad. Every function here blocks for as long as the disk does.
+ *
+ *	{ "version": 1, "uuid": "…", "name": "…", "sizeBytes": 4096, "writeCache": "none",
+ *	  "state": "ready", "parameters": { "key": "value" },
+ *	  "exports": [ { "hostNqn": "…", "access": "single-node", "readonly": false } ] }
+ */
+#ifndef NVME_TARGET_RECORD_H
+#define NVME_TARGET_RECORD_H
+
+#include "nvme/base/root.h"
+#include "nvme/target/volume.h"
+
+/* The record as text; owned. */
+char *record_format(const struct volume *volume);
+
+/* The volume in text, which must be that of uuid; pool and blank are left empty. ERR_DATA_LOSS. */
+int record_parse(const char *text, const struct uuid *uuid, struct volume *ret, struct err *err);
+
+/* 1: read; 0: no such record; -1: unreadable or ERR_DATA_LOSS when it is malformed. */
+int record_load(const struct root *root, const struct uuid *uuid, struct volume *ret,
+		struct err *err);
+
+/* Durable when it returns 0. */
+int record_save(const struct root *root, const struct volume *volume, struct err *err);
+int record_remove(const struct root *root, const struct uuid *uuid, struct err *err);
+
+enum record_kind { RECORD_LIVE, RECORD_BAD };
+
+/* The names of all live records below root, or of all that were set aside; UUID or not. */
+int record_list(const struct root *root, enum record_kind kind, struct root_names *ret,
+		struct err *err);
+
+/* The UUID that such a name stands for. ERR_DATA_LOSS when it is not in canonical form. */
+int record_name_uuid(const char *name, struct uuid *ret, struct err *err);
+
+/* Sets a record aside as <name>.bad; an older one of that name is never overwritten. */
+int record_quarantine(const struct root *root, const char *name, struct err *err);
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The target: volumes in pools, exported through nvmet. One object a process. The truth is the
+ * record beside each backing; the table in memory holds exactly what the records say, and configfs
+ * is made to follow. Every change writes the intended record, acts, and writes the committed one;
+ * an export's record comes before its effect, the record of its end comes after. A call that fails
+ * half-way leaves a state that the same call, its opposite, or target_restore finishes.
+ *
+ * Thread-safe: calls for one volume wait for one another, calls for different volumes run side by
+ * side, target_get and target_info wait for none. All block on the disk, and target_unexport on
+ * the I/O under way. What comes from outside is checked before it touches a path; results are
+ * copies. A volume whose record could not be read is neither absent nor usable: every call for it
+ * answers ERR_FAILED_PRECONDITION and names the file.
+ */
+#ifndef NVME_TARGET_TARGET_H
+#define NVME_TARGET_TARGET_H
+
+#include "nvme/base/portal.h"
+#include "nvme/target/volume.h"
+
+#define TARGET_ID_SIZE VOLUME_POOL_SIZE
+
+struct target;
+
+/* Borrowed for the time of target_new. */
+struct target_config {
+	const char *id;		  /* [a-z0-9-]{1,32} */
+	const char *const *pools; /* "NAME=dir:/PATH" */
+	size_t pool_count;
+	const struct portal *portals; /* every volume is exported at all of them */
+	size_t portal_count;
+	const char *nvmet_path; /* NULL: /sys/kernel/config/nvmet */
+};
+
+/*
+ * Opens the pools, each locked to this process, and nvmet. Changes nothing. ERR_INVALID_ARGUMENT
+ * and ERR_FAILED_PRECONDITION name what is wrong and what to do.
+ */
+int target_new(const struct target_config *config, struct target **ret, struct err *err);
+
+/* Leaves all exports as they are: the kernel serves on. */
+void target_free(struct target *target);
+DEFINE_CLEANUP(struct target *, target_free)
+#define cleanup_target CLEANUP(target_freep)
+
+/*
+ * Loads all records and brings pools and configfs to what they say. Once, before any other call.
+ * A bad record is set aside as <uuid>.json.bad and its export left alone; a volume that cannot be
+ * served is logged; neither stops the others. An export of our prefix that no record knows is
+ * removed if its backing lies in a pool, else left and logged. All subsystems are complete before
+ * the first is linked to a port; one that is right already is not touched.
+ * -1: the pools or configfs could not be read, or a portal could not be served; restart to retry.
+ */
+int target_restore(struct target *target, struct err *err);
+
+/*
+ * Creates the volume that request describes (uuid, name, size_bytes, volatile_cache, parameters;
+ * pool may be empty: the one with most room). One that exists with the same name, size, write cache
+ * (and pool, if one is named) is returned as it is; ERR_ALREADY_EXISTS says what differs.
+ * ERR_INVALID_ARGUMENT, ERR_RESOURCE_EXHAUSTED, ERR_FAILED_PRECONDITION.
+ */
+int target_create(struct target *target, const struct volume *request, struct volume *ret,
+		  struct err *err);
+
+/*
+ * Volumes by UUID: of one, or of all when uuid is empty; in one pool, or in all when pool is empty.
+ * NULL is empty. ERR_NOT_FOUND: no such volume there, or no such pool.
+ */
+int target_get(struct target *target, const char *uuid, const char *pool, struct volume_list *ret,
+	       struct err *err);
+
+/* Absent: fine. ERR_FAILED_PRECONDITION while it is exported, naming the hosts. */
+int target_delete(struct target *target, const char *uuid, struct err *err);
+
+/*
+ * Exports a volume to a host, and says so only when configfs says so. The errors of export_decide;
+ * ERR_NOT_FOUND; ERR_DATA_LOSS when the backing is gone or has another size. After any later error
+ * the host still holds the volume, until target_unexport.
+ */
+int target_export(struct target *target, const char *uuid, const struct volume_export *want,
+		  struct volume *ret, struct err *err);
+
+/*
+ * Ends the export to a host, or to all when host_nqn is empty. When it returns 0 the host has no
+ * session and gets none: a fence. An absent volume or export is fine.
+ */
+int target_unexport(struct target *target, const char *uuid, const char *host_nqn, struct err *err);
+
+struct target_pool_info {
+	char name[VOLUME_POOL_SIZE];
+	const char *kind;
+	uint64_t capacity_bytes; /* both 0 when the pool cannot be asked */
+	uint64_t available_bytes;
+};
+
+struct target_info {
+	char id[TARGET_ID_SIZE];
+	struct target_pool_info *pools;
+	size_t pool_count;
+	struct portal portals[PORTAL_MAX];
+	size_t portal_count;
+};
+
+void target_info(struct target *target, struct target_info *ret);
+void target_info_fini(struct target_info *info);
+#define cleanup_target_info CLEANUP(target_info_fini)
+
+#endif

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Creating and deleting volumes. */
+#include "nvme/target/target.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "nvme/base/log.h"
+#include "nvme/base/strb.h"
+#include "nvme/target/target_table.h"
+
+/* --- creating --------------------------------------------------------------------------------- */
+
+static const char *cache_name(bool volatile_cache)
+{
+	return volatile_cache ? "volatile" : "none";
+}
+
+/* Whether an existing volume is what request asks for. */
+static int check_same(const struct volume *have, const struct volume *request, struct err *err)
+{
+	char text[512];
+	struct strb differs = strb_over(text, sizeof(text));
+
+	if (strcmp(have->name, request->name) != 0)
+		strb_addf(&differs, " name \"%s\" (asked for: \"%s\")", have->name, request->name);
+	if (have->size_bytes != request->size_bytes)
+		strb_addf(&differs, " size %" PRIu64 " (asked for: %" PRIu64 ")", have->size_bytes,
+			  request->size_bytes);
+	if (have->volatile_cache != request->volatile_cache)
+		strb_addf(&differs, " write cache %s (asked for: %s)",
+			  cache_name(have->volatile_cache), cache_name(request->volatile_cache));
+	if (request->pool[0] && strcmp(have->pool, request->pool) != 0)
+		strb_addf(&differs, " pool %s (asked for: %s)", have->pool, request->pool);
+	if (!differs.len)
+		return 0;
+	return err_set(err, ERR_ALREADY_EXISTS, "volume %s exists with%s", have->uuid.text, text);
+}
+
+/* The pool with most room. One that cannot be asked has none. */
+static struct pool *roomiest(struct target *target)
+{
+	struct pool *best = target->pools[0];
+	uint64_t most = 0;
+
+	for (size_t i = 0; i < target->pool_count; i++) {
+		struct pool_usage usage;
+		struct err err;
+
+		if (pool_usage(target->pools[i], &usage, &err) < 0) {
+			log_warning("pool cannot be asked", KV("pool", target->pools[i]->name),
+				    KV_ERR(&err));
+		} else if (usage.available_bytes > most) {
+			most = usage.available_bytes;
+			best = target->pools[i];
+		}
+	}
+	return best;
+}
+
+static int choose_pool(struct target *target, const char *name, struct pool **ret, struct err *err)
+{
+	if (!name[0]) {
+		*ret = roomiest(target);
+		return 0;
+	}
+	for (size_t i = 0; i < target->pool_count; i++) {
+		if (strcmp(target->pools[i]->name, name) == 0) {
+			*ret = target->pools[i];
+			return 0;
+		}
+	}
+	return err_set(err, ERR_INVALID_ARGUMENT, "target %s has no pool \"%.64s\"", target->id,
+		       name);
+}
+
+/* Takes back a creation that failed. Only a blank backing is ours to remove. */
+static void undo_create(struct target *target, struct target_entry *entry)
+{
+	struct pool_backing backing;
+	struct err err;
+	int found;
+
+	found = pool_find(entry->pool, &entry->uuid, &backing, &err);
+	if (found < 0 ||
+	    (found && backing.blank && pool_remove(entry->pool, &entry->uuid, &err) < 0) ||
+	    target_forget(target, entry, &err) < 0)
+		log_error("failed creation not taken back", KV("volume", entry->uuid.text),
+			  KV_ERR(&err));
+}
+
+int target_finish_create(struct target *target, struct target_entry *entry, struct err *err)
+{
+	cleanup_volume struct volume ready = volume_copy(&entry->volume);
+
+	if (pool_create(entry->pool, &entry->volume, err) < 0) {
+		undo_create(target, entry);
+		return err_wrap(err, "create volume %s in pool %s", ready.uuid.text, ready.pool);
+	}
+	ready.state = VOLUME_READY;
+	return target_commit(target, entry, entry->pool, &ready, err);
+}
+
+/* A new volume: its record in state creating. */
+static int begin_create(struct target *target, struct target_entry *entry,
+			const struct volume *request, struct err *err)
+{
+	cleanup_volume struct volume volume = volume_copy(request);
+	struct pool *pool = NULL;
+
+	volume.state = VOLUME_CREATING;
+	volume.uuid = entry->uuid;
+	volume.export_count = 0;
+	if (choose_pool(target, request->pool, &pool, err) < 0)
+		return -1;
+	return target_commit(target, entry, pool, &volume, err);
+}
+
+static int create_locked(struct target *target, struct target_entry *entry,
+			 const struct volume *request, struct err *err)
+{
+	if (entry->present && entry->volume.state == VOLUME_DELETING &&
+	    target_finish_delete(target, entry, err) < 0)
+		return -1;
+	if (entry->present && check_same(&entry->volume, request, err) < 0)
+		return -1;
+	if (!entry->present && begin_create(target, entry, request, err) < 0)
+		return -1;
+	if (entry->volume.state == VOLUME_READY)
+		return 0;
+	return target_finish_create(target, entry, err);
+}
+
+int target_create(struct target *target, const struct volume *request, struct volume *ret,
+		  struct err *err)
+{
+	struct target_entry *entry;
+	int r;
+
+	if (volume_check(request, err) < 0 ||
+	    target_acquire(target, request->uuid.text, &entry, err) < 0)
+		return -1;
+	r = create_locked(target, entry, request, err);
+	if (r == 0)
+		*ret = target_result(entry->pool, &entry->volume);
+	target_release(target, entry);
+	return r;
+}
+
+/* --- deleting --------------------------------------------------------------------------------- */
+
+int target_finish_delete(struct target *target, struct target_entry *entry, struct err *err)
+{
+	if (pool_remove(entry->pool, &entry->uuid, err) < 0)
+		return -1;
+	return target_forget(target, entry, err);
+}
+
+static int refuse_exported(const struct volume *volume, struct err *err)
+{
+	char text[512];
+	struct strb hosts = strb_over(text, sizeof(text));
+
+	for (size_t i = 0; i < volume->export_count; i++)
+		strb_addf(&hosts, "%s%s", i ? ", " : "", volume->exports[i].host_nqn);
+	return err_set(err, ERR_FAILED_PRECONDITION,
+		       "volume %s is exported to %s%s; unpublish it there first", volume->uuid.text,
+		       text, hosts.overflow ? "…" : "");
+}
+
+static int delete_locked(struct target *target, struct target_entry *entry, struct err *err)
+{
+	cleanup_volume struct volume deleting = { 0 };
+
+	if (!entry->present)
+		return 0;
+	if (entry->volume.export_count)
+		return refuse_exported(&entry->volume, err);
+	deleting = volume_copy(&entry->volume);
+	deleting.state = VOLUME_DELETING;
+	if (target_commit(target, entry, entry->pool, &deleting, err) < 0)
+		return -1;
+	return target_finish_delete(target, entry, err);
+}
+
+int target_delete(struct target *target, const char *uuid, struct err *err)
+{
+	struct target_entry *entry;
+	int r;
+
+	if (target_acquire(target, uuid, &entry, err) < 0)
+		return -1;
+	r = delete_locked(target, entry, err);
+	target_release(target, entry);
+	return r;
+}

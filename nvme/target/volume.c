@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Volumes as plain data, and the decision who may have one. */
+#include "nvme/target/volume.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void volume_fini(struct volume *volume)
+{
+	for (size_t i = 0; i < volume->parameter_count; i++) {
+		free(volume->parameters[i].key);
+		free(volume->parameters[i].value);
+	}
+	free(volume->parameters);
+	free(volume->exports);
+	free(volume->name);
+	*volume = (struct volume) { 0 };
+}
+
+void volume_list_fini(struct volume_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		volume_fini(&list->volumes[i]);
+	free(list->volumes);
+	*list = (struct volume_list) { 0 };
+}
+
+struct volume volume_copy(const struct volume *volume)
+{
+	struct volume copy = *volume;
+
+	copy.name = xstrdup(volume->name);
+	copy.parameters = NULL;
+	copy.parameter_count = 0;
+	copy.exports = NULL;
+	copy.export_count = 0;
+	for (size_t i = 0; i < volume->parameter_count; i++)
+		volume_add_parameter(&copy, volume->parameters[i].key, volume->parameters[i].value);
+	for (size_t i = 0; i < volume->export_count; i++)
+		volume_add_export(&copy, &volume->exports[i]);
+	return copy;
+}
+
+void volume_add_parameter(struct volume *volume, const char *key, const char *value)
+{
+	size_t count = volume->parameter_count + 1;
+
+	volume->parameters = xrealloc(volume->parameters, count, sizeof(*volume->parameters));
+	volume->parameters[volume->parameter_count++] = (struct volume_parameter) {
+		.key = xstrdup(key),
+		.value = xstrdup(value),
+	};
+}
+
+void volume_add_export(struct volume *volume, const struct volume_export *entry)
+{
+	size_t count = volume->export_count + 1;
+
+	volume->exports = xrealloc(volume->exports, count, sizeof(*volume->exports));
+	volume->exports[volume->export_count++] = *entry;
+}
+
+void volume_remove_export(struct volume *volume, const char *host_nqn)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < volume->export_count; i++)
+		if (strcmp(volume->exports[i].host_nqn, host_nqn) != 0)
+			volume->exports[kept++] = volume->exports[i];
+	volume->export_count = kept;
+}
+
+const struct volume_export *volume_find_export(const struct volume *volume, const char *host_nqn)
+{
+	for (size_t i = 0; i < volume->export_count; i++)
+		if (strcmp(volume->exports[i].host_nqn, host_nqn) == 0)
+			return &volume->exports[i];
+	return NULL;
+}
+
+void volume_nqn(const struct uuid *uuid, char out[NQN_SIZE])
+{
+	snprintf(out, NQN_SIZE, "%s%s", VOLUME_NQN_PREFIX, uuid->text);
+}
+
+const char *volume_access_name(enum volume_access access)
+{
+	static const char *const names[VOLUME_ACCESS_COUNT] = {
+		[VOLUME_SINGLE_NODE] = "single-node",
+		[VOLUME_MULTI_WRITER] = "multi-writer",
+		[VOLUME_MULTI_READER] = "multi-reader",
+	};
+
+	return names[access];
+}
+
+const char *volume_state_name(enum volume_state state)
+{
+	static const char *const names[VOLUME_STATE_COUNT] = {
+		[VOLUME_CREATING] = "creating",
+		[VOLUME_READY] = "ready",
+		[VOLUME_DELETING] = "deleting",
+	};
+
+	return names[state];
+}
+
+static int parameters_check(const struct volume *volume, struct err *err)
+{
+	if (volume->parameter_count > VOLUME_PARAMETERS_MAX)
+		return err_set(err, ERR_INVALID_ARGUMENT, "%zu parameters are more than %d",
+			       volume->parameter_count, VOLUME_PARAMETERS_MAX);
+	for (size_t i = 0; i < volume->parameter_count; i++) {
+		const struct volume_parameter *p = &volume->parameters[i];
+
+		if (!p->key[0] || strlen(p->key) > VOLUME_KEY_MAX ||
+		    strlen(p->value) > VOLUME_VALUE_MAX)
+			return err_set(err, ERR_INVALID_ARGUMENT,
+				       "parameter \"%.64s\": a key has 1 to %d bytes, a value at "
+				       "most %d",
+				       p->key, VOLUME_KEY_MAX, VOLUME_VALUE_MAX);
+	}
+	return 0;
+}
+
+int volume_check(const struct volume *volume, struct err *err)
+{
+	if (!volume->name || !volume->name[0] || strlen(volume->name) > VOLUME_NAME_MAX)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "volume name \"%.64s\" does not have 1 to %d bytes",
+			       volume->name ?: "", VOLUME_NAME_MAX);
+	if (volume->size_bytes == 0 || volume->size_bytes % VOLUME_BLOCK_BYTES ||
+	    volume->size_bytes > INT64_MAX)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "volume size %" PRIu64 " is not a positive multiple of %u bytes",
+			       volume->size_bytes, VOLUME_BLOCK_BYTES);
+	return parameters_check(volume, err);
+}
+
+static const char *readonly_text(const struct volume_export *entry)
+{
+	return entry->readonly ? " read-only" : "";
+}
+
+static int decide_other_host(const struct volume *volume, const struct volume_export *held,
+			     const struct volume_export *want, struct err *err)
+{
+	if (held->access == VOLUME_SINGLE_NODE || want->access == VOLUME_SINGLE_NODE)
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "volume %s is held by host %s (%s) and cannot go to host %s (%s): "
+			       "unpublish it from %s first; if that node is lost, fence it by "
+			       "deleting its VolumeAttachment",
+			       volume->uuid.text, held->host_nqn, volume_access_name(held->access),
+			       want->host_nqn, volume_access_name(want->access), held->host_nqn);
+	if (held->access != want->access)
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "mixing readers and writers of volume %s: host %s holds it as %s, "
+			       "host %s asks for %s; unpublish it from all %s hosts first",
+			       volume->uuid.text, held->host_nqn, volume_access_name(held->access),
+			       want->host_nqn, volume_access_name(want->access),
+			       volume_access_name(held->access));
+	return 0;
+}
+
+int export_decide(const struct volume *volume, const struct volume_export *want,
+		  enum export_decision *ret, struct err *err)
+{
+	const struct volume_export *own = volume_find_export(volume, want->host_nqn);
+
+	if (own && own->access == want->access && own->readonly == want->readonly) {
+		*ret = EXPORT_ALREADY;
+		return 0;
+	}
+	if (own)
+		return err_set(err, ERR_ALREADY_EXISTS,
+			       "volume %s is exported to host %s as %s%s, asked for is %s%s; "
+			       "unpublish it there first",
+			       volume->uuid.text, own->host_nqn, volume_access_name(own->access),
+			       readonly_text(own), volume_access_name(want->access),
+			       readonly_text(want));
+	for (size_t i = 0; i < volume->export_count; i++)
+		if (decide_other_host(volume, &volume->exports[i], want, err) < 0)
+			return -1;
+	if (volume->export_count >= VOLUME_EXPORTS_MAX)
+		return err_set(err, ERR_RESOURCE_EXHAUSTED, "volume %s is exported to %zu hosts",
+			       volume->uuid.text, volume->export_count);
+	*ret = EXPORT_ADD;
+	return 0;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A volume as the target knows it: plain data, no locks, no files. What may be exported to whom is
+ * decided here, by pure functions, so that the rule against two writers can be read in one place.
+ */
+#ifndef NVME_TARGET_VOLUME_H
+#define NVME_TARGET_VOLUME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "nvme/base/cleanup.h"
+#include "nvme/base/err.h"
+#include "nvme/base/parse.h"
+
+#define VOLUME_NQN_PREFIX "nqn.2026-11.io.nvmeot:" /* followed by the volume's UUID */
+#define VOLUME_BLOCK_BYTES 4096U /* sizes are a multiple of it: the largest LBA of a backing */
+#define VOLUME_NAME_MAX 128	 /* CSI: names are at most 128 bytes */
+#define VOLUME_POOL_SIZE 33	 /* a pool's name, [a-z0-9-]{1,32}, terminated */
+#define VOLUME_EXPORTS_MAX 1024
+#define VOLUME_PARAMETERS_MAX 64
+#define VOLUME_KEY_MAX 128
+#define VOLUME_VALUE_MAX 1024
+
+enum volume_access {
+	VOLUME_SINGLE_NODE,  /* one host at a time */
+	VOLUME_MULTI_WRITER, /* many hosts, all writers */
+	VOLUME_MULTI_READER, /* many hosts, all readers */
+	VOLUME_ACCESS_COUNT,
+};
+
+/* The table holds exactly what the record says; only ready volumes are shown to callers. */
+enum volume_state { VOLUME_CREATING, VOLUME_READY, VOLUME_DELETING, VOLUME_STATE_COUNT };
+
+struct volume_export {
+	char host_nqn[NQN_SIZE];
+	enum volume_access access;
+	bool readonly; /* asked for; kept so that a later, different request can be told apart */
+};
+
+struct volume_parameter {
+	char *key;
+	char *value;
+};
+
+/* Owns name, parameters and exports. */
+struct volume {
+	struct uuid uuid;
+	char pool[VOLUME_POOL_SIZE];
+	char *name; /* what the CO called it */
+	uint64_t size_bytes;
+	bool volatile_cache; /* acknowledged writes may be lost by a crash of the target box */
+	bool blank;	     /* in results only: the backing had no data at the time of the call */
+	enum volume_state state;
+	struct volume_parameter *parameters;
+	size_t parameter_count;
+	struct volume_export *exports;
+	size_t export_count;
+};
+
+struct volume_list {
+	struct volume *volumes;
+	size_t count;
+};
+
+void volume_fini(struct volume *volume);
+void volume_list_fini(struct volume_list *list);
+
+#define cleanup_volume CLEANUP(volume_fini)
+#define cleanup_volume_list CLEANUP(volume_list_fini)
+
+/* A deep copy; the caller owns it. */
+struct volume volume_copy(const struct volume *volume);
+
+void volume_add_parameter(struct volume *volume, const char *key, const char *value);
+void volume_add_export(struct volume *volume, const struct volume_export *entry);
+/* A host that has no export is fine. */
+void volume_remove_export(struct volume *volume, const char *host_nqn);
+/* Borrowed; NULL when the host has none. */
+const struct volume_export *volume_find_export(const struct volume *volume, const char *host_nqn);
+
+/* The subsystem NQN of a volume. */
+void volume_nqn(const struct uuid *uuid, char out[NQN_SIZE]);
+
+/* Borrowed names: "single-node", "multi-writer", "multi-reader"; "creating", "ready", "deleting". */
+const char *volume_access_name(enum volume_access access);
+const char *volume_state_name(enum volume_state state);
+
+/* Size, name and the bounds of the parameters. ERR_INVALID_ARGUMENT names the value. */
+int volume_check(const struct volume *volume, struct err *err);
+
+enum export_decision { EXPORT_ALREADY, EXPORT_ADD };
+
+/*
+ * Whether the wanted export may be added to those the volume has. Call it under the volume's lock.
+ * ERR_FAILED_PRECONDITION: another host holds the volume in a way that excludes this one; the
+ * message names that host and the way out. ERR_ALREADY_EXISTS: this host has the volume in another
+ * way; the message names both. ERR_RESOURCE_EXHAUSTED: VOLUME_EXPORTS_MAX hosts have it.
+ */
+int export_decide(const struct volume *volume, const struct volume_export *want,
+		  enum export_decision *ret, struct err *err);
+
+#endif

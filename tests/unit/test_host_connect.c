@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Connect, wait and disconnect as far as they are decided by sysfs alone; a made-up one stands
+ * still, so nothing is ever connected here. What the kernel does: tests/vm/cases/host.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <sys/socket.h>
+
+#include "nvme/host/connect.h"
+#include "tests/unit/host_tree.h"
+
+static struct host host = HOST_INIT;
+
+static int setup(void **state)
+{
+	cleanup_free char *state_dir = NULL, *nqn_file = NULL;
+	struct host_paths paths = { 0 };
+	struct err err;
+
+	if (tree_setup(state) < 0)
+		return -1;
+	tree_put(".", "nqn_file", HOST_NQN);
+	state_dir = xasprintf("%s/state", tree.path);
+	nqn_file = xasprintf("%s/nqn_file", tree.path);
+	paths = (struct host_paths) {
+		.sysfs = tree.path, .dev = tree.path, .nqn_file = nqn_file, .state_dir = state_dir
+	};
+	return host_open(&host, &paths, &err);
+}
+
+static int teardown(void **state)
+{
+	host_close(&host);
+	return tree_teardown(state);
+}
+
+static void make_subsystem(const char *controller_state)
+{
+	tree_put("module/nvme_core/parameters", "multipath", "Y");
+	tree_subsystem(SUBSYS0, NQN);
+	tree_controller(SUBSYS0 "/nvme0", HOST_NQN, HOST_ID, controller_state,
+			"traddr=127.0.0.1,trsvcid=1");
+}
+
+static int connect_to(const char *list, struct err *err)
+{
+	struct host_connect_options options = host_connect_options_default();
+	struct portal portals[PORTAL_MAX];
+	size_t count;
+
+	assert_int_equal(portal_parse_list(list, portals, &count, err), 0);
+	return host_connect(&host, NQN, portals, count, &options, deadline_after_ms(5000), err);
+}
+
+static void test_connected_portal_is_enough(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	make_subsystem("connecting");
+	assert_int_equal(connect_to("tcp://127.0.0.1:1", &err), 0);
+	/* Port 2 refuses, which is only logged. */
+	assert_int_equal(connect_to("tcp://127.0.0.1:2,tcp://127.0.0.1:1", &err), 0);
+}
+
+static void test_no_portal_gives_each_reason(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	make_subsystem("deleting");
+	assert_int_equal(connect_to("tcp://127.0.0.1:1,tcp://127.0.0.1:2", &err), -1);
+	assert_int_equal(err.code, ERR_UNAVAILABLE);
+	assert_non_null(
+		strstr(err.msg, "connect " NQN ": tcp://127.0.0.1:1: TCP connection refus"));
+	assert_non_null(strstr(err.msg, "; tcp://127.0.0.1:2: TCP connection refused"));
+}
+
+static void test_controller_of_another_host_is_not_ours(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	make_subsystem("live");
+	tree_put(SUBSYS0 "/nvme0", "hostnqn", OTHER_HOST_NQN);
+	tree_put(SUBSYS0 "/nvme0", "hostid", OTHER_HOST_ID);
+	assert_int_equal(connect_to("tcp://127.0.0.1:1", &err), -1);
+	assert_int_equal(err.code, ERR_UNAVAILABLE);
+}
+
+static void test_conflict_anywhere_stops_the_connect(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	make_subsystem("live");
+	tree_subsystem(SUBSYS1, OTHER_NQN);
+	tree_controller(SUBSYS1 "/nvme1", HOST_NQN, OTHER_HOST_ID, "live", ADDRESS);
+	assert_int_equal(connect_to("tcp://127.0.0.1:1", &err), -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+}
+
+/* A listener that must not be touched, because without multipath one connection is enough. */
+static void test_without_multipath_no_second_portal_is_tried(void **state)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET,
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	cleanup_close int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	cleanup_free char *list = NULL;
+	socklen_t size = sizeof(address);
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	list = xasprintf("tcp://127.0.0.1:%u,tcp://127.0.0.1:1", ntohs(address.sin_port));
+	make_subsystem("live");
+	tree_put("module/nvme_core/parameters", "multipath", "N");
+	assert_int_equal(connect_to(list, &err), 0);
+	assert_int_equal(accept(fd, NULL, NULL), -1);
+}
+
+static int wait_for(const char *text, struct err *err)
+{
+	struct host_namespace ns;
+	struct uuid uuid;
+
+	assert_int_equal(parse_uuid("uuid", text, &uuid, err), 0);
+	return host_wait_namespace(&host, NQN, &uuid, 0, deadline_after_ms(50), &ns, err);
+}
+
+static void expect_wait_failure(const char *uuid, enum err_code code, const char *part)
+{
+	struct err err = ERR_INIT;
+
+	assert_int_equal(wait_for(uuid, &err), -1);
+	assert_int_equal(err.code, code);
+	assert_non_null(strstr(err.msg, part));
+}
+
+static void test_wait_says_what_is_missing(void **state)
+{
+	(void)state;
+	expect_wait_failure(UUID, ERR_UNAVAILABLE, "no controller any more");
+	make_subsystem("connecting");
+	expect_wait_failure(UUID, ERR_UNAVAILABLE, "nvme0 connecting tcp://127.0.0.1:1");
+	tree_put(SUBSYS0 "/nvme0", "state", "live");
+	expect_wait_failure(UUID, ERR_DEADLINE_EXCEEDED, "namespaces: none");
+	tree_namespace(SUBSYS0 "/nvme0n1", UUID, "1", "259:1");
+	expect_wait_failure(OTHER_UUID, ERR_DEADLINE_EXCEEDED, "nvme0n1 nsid 1 uuid " UUID);
+	expect_wait_failure(UUID, ERR_FAILED_PRECONDITION, "No such file");
+	tree_put(SUBSYS0 "/nvme0n1", "size", "0");
+	expect_wait_failure(UUID, ERR_DEADLINE_EXCEEDED, "no usable namespace " UUID);
+}
+
+static void expect_delete_file(const char *path, const char *expected)
+{
+	char value[ROOT_VALUE_SIZE];
+	struct err err = ERR_INIT;
+
+	assert_int_equal(root_read(&tree, value, &err, "%s/delete_controller", path), 1);
+	assert_string_equal(value, expected);
+}
+
+static void test_disconnect_deletes_ours_and_verifies(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	make_subsystem("live");
+	tree_controller(SUBSYS0 "/nvme1", HOST_NQN, HOST_ID, "connecting", ADDRESS);
+	tree_controller(SUBSYS0 "/nvme2", OTHER_HOST_NQN, OTHER_HOST_ID, "live", ADDRESS);
+	tree_subsystem(SUBSYS1, OTHER_NQN);
+	tree_controller(SUBSYS1 "/nvme3", HOST_NQN, HOST_ID, "live", ADDRESS);
+	/* They stay, since there is no kernel behind: that must not be called success. */
+	assert_int_equal(host_disconnect(&host, NQN, deadline_after_ms(50), &err), -1);
+	assert_int_equal(err.code, ERR_DEADLINE_EXCEEDED);
+	assert_non_null(strstr(err.msg, "nvme0 live"));
+	expect_delete_file(SUBSYS0 "/nvme0", "1");
+	expect_delete_file(SUBSYS0 "/nvme1", "1");
+	expect_delete_file(SUBSYS0 "/nvme2", "");
+	expect_delete_file(SUBSYS1 "/nvme3", "");
+}
+
+static void test_disconnect_without_controllers_is_done(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	tree_subsystem(SUBSYS0, NQN);
+	tree_controller(SUBSYS0 "/nvme2", OTHER_HOST_NQN, OTHER_HOST_ID, "live", ADDRESS);
+	assert_int_equal(host_disconnect(&host, NQN, deadline_after_ms(0), &err), 0);
+}
+
+#define IN_TREE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		IN_TREE(test_connected_portal_is_enough),
+		IN_TREE(test_no_portal_gives_each_reason),
+		IN_TREE(test_controller_of_another_host_is_not_ours),
+		IN_TREE(test_conflict_anywhere_stops_the_connect),
+		IN_TREE(test_without_multipath_no_second_portal_is_tried),
+		IN_TREE(test_wait_says_what_is_missing),
+		IN_TREE(test_disconnect_deletes_ours_and_verifies),
+		IN_TREE(test_disconnect_without_controllers_is_done),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

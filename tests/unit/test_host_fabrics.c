@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What can be said about /dev/nvme-fabrics without one: its option list, and our defaults. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "nvme/host/fabrics.h"
+
+#define HEAD "instance=-1,cntlid=-1,transport=%s,traddr=%s,trsvcid=%s,nqn=%s,queue_size=%d,"
+#define TAIL                                                                                       \
+	"nr_io_queues=%d,reconnect_delay=%d,ctrl_loss_tmo=%d,keep_alive_tmo=%d,hostnqn=%s,"        \
+	"host_traddr=%s,host_iface=%s,duplicate_connect,hdr_digest,data_digest,tos=%d"
+
+static void test_option_list_of_a_fit_kernel(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(
+		host_fabrics_check_options(HEAD TAIL ",hostid=%s,fast_io_fail_tmo=%d\n", &err), 0);
+	assert_int_equal(
+		host_fabrics_check_options(HEAD TAIL ",fast_io_fail_tmo=%d,hostid=%s\n", &err), 0);
+}
+
+static void test_missing_option_is_named(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	/* hostid must not be taken for there because another option ends in it. */
+	assert_int_equal(host_fabrics_check_options(HEAD TAIL ",fast_io_fail_tmo=%d,ghostid=%s\n",
+						    &err),
+			 -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+	assert_non_null(strstr(err.msg, "no option hostid "));
+	assert_int_equal(host_fabrics_check_options("instance=-1,cntlid=-1\n", &err), -1);
+	assert_non_null(strstr(err.msg, "6.1"));
+}
+
+static void test_defaults_are_in_the_kernels_range(void **state)
+{
+	struct host_connect_options options = host_connect_options_default();
+
+	(void)state;
+	assert_in_range(options.nr_io_queues, 1, 4);
+	assert_in_range(options.queue_size, 16, 1024);
+	assert_int_equal(options.ctrl_loss_tmo_s, -1);
+	assert_int_equal(options.fast_io_fail_tmo_s, 0);
+	assert_int_equal(options.reconnect_delay_s, 2);
+	assert_int_equal(options.keep_alive_tmo_s, 5);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_option_list_of_a_fit_kernel),
+		cmocka_unit_test(test_missing_option_is_named),
+		cmocka_unit_test(test_defaults_are_in_the_kernels_range),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Volume records: what is written reads back the same, and every malformed form is refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "nvme/base/file.h"
+#include "nvme/target/record.h"
+
+#define HOST "nqn.2014-08.org.nvmexpress:uuid:aaaaaaaa-0000-4000-8000-000000000001"
+#define UUID "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11"
+
+static const struct uuid uuid = { UUID };
+
+static struct volume sample(void)
+{
+	struct volume_export reader = { .host_nqn = HOST,
+					.access = VOLUME_MULTI_READER,
+					.readonly = true };
+	struct volume_export other = { .host_nqn = "nqn.2020-01.org.example:b",
+				       .access = VOLUME_MULTI_READER };
+	struct volume volume = {
+		.uuid = uuid,
+		.name = xstrdup("a \"quoted\" näme"),
+		.size_bytes = 1ULL << 50,
+		.volatile_cache = true,
+		.state = VOLUME_READY,
+	};
+
+	volume_add_parameter(&volume, "nrIoQueues", "4");
+	volume_add_parameter(&volume, "empty", "");
+	volume_add_export(&volume, &reader);
+	volume_add_export(&volume, &other);
+	return volume;
+}
+
+static void assert_same(const struct volume *a, const struct volume *b)
+{
+	assert_string_equal(a->uuid.text, b->uuid.text);
+	assert_string_equal(a->name, b->name);
+	assert_int_equal(a->size_bytes, b->size_bytes);
+	assert_int_equal(a->volatile_cache, b->volatile_cache);
+	assert_int_equal(a->state, b->state);
+	assert_int_equal(a->parameter_count, b->parameter_count);
+	for (size_t i = 0; i < a->parameter_count; i++) {
+		assert_string_equal(a->parameters[i].key, b->parameters[i].key);
+		assert_string_equal(a->parameters[i].value, b->parameters[i].value);
+	}
+	assert_int_equal(a->export_count, b->export_count);
+	for (size_t i = 0; i < a->export_count; i++) {
+		assert_string_equal(a->exports[i].host_nqn, b->exports[i].host_nqn);
+		assert_int_equal(a->exports[i].access, b->exports[i].access);
+		assert_int_equal(a->exports[i].readonly, b->exports[i].readonly);
+	}
+}
+
+static void test_round_trip(void **state)
+{
+	(void)state;
+	for (int s = 0; s < VOLUME_STATE_COUNT; s++) {
+		cleanup_volume struct volume volume = sample(), back = { 0 };
+		cleanup_free char *text = NULL;
+		struct err err = ERR_INIT;
+
+		volume.state = (enum volume_state)s;
+		text = record_format(&volume);
+		assert_int_equal(record_parse(text, &uuid, &back, &err), 0);
+		assert_same(&volume, &back);
+	}
+}
+
+/* One well-formed record, and what of it each row replaces by what. */
+static const char good[] =
+	"{\"version\":1,\"uuid\":\"" UUID "\",\"name\":\"n\",\"sizeBytes\":4096,"
+	"\"writeCache\":\"none\",\"state\":\"ready\",\"parameters\":{\"k\":\"v\"},"
+	"\"exports\":[{\"hostNqn\":\"" HOST "\",\"access\":\"single-node\","
+	"\"readonly\":false}]}";
+
+struct row {
+	const char *from;
+	const char *to;
+	const char *says;
+};
+
+static const struct row rows[] = {
+	{ "\"version\":1", "\"version\":2", "version 2 is not 1" },
+	{ "\"version\":1", "\"version\":\"1\"", "\"version\" is of type string, not int" },
+	{ "\"version\":1,", "", "\"version\" is missing" },
+	{ "\"version\":1", "\"version\":1,\"extra\":0", "unknown field \"extra\"" },
+	{ UUID, "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a12", "is not the file's" },
+	{ UUID, "5D5F4A53-6F0C-4F0E-9F0A-0B6F3F6C2A11", "is not the file's" },
+	{ "\"uuid\":\"" UUID "\"", "\"uuid\":7", "\"uuid\" is of type int" },
+	{ "\"name\":\"n\"", "\"name\":\"\"", "volume name" },
+	{ "\"name\":\"n\"", "\"name\":null", "\"name\" is of type null" },
+	{ "\"name\":\"n\"", "\"name\":\"a\\u0000b\"", "contains a zero byte" },
+	{ "4096", "4097", "not a positive multiple" },
+	{ "4096", "0", "not a positive multiple" },
+	{ "4096", "-4096", "not a positive multiple" },
+	{ "4096", "18446744073709551616", "not a positive multiple" },
+	{ "4096", "4096.0", "\"sizeBytes\" is of type double" },
+	{ "\"none\"", "\"maybe\"", "\"writeCache\" has the unknown value \"maybe\"" },
+	{ "\"ready\"", "\"READY\"", "\"state\" has the unknown value" },
+	{ "{\"k\":\"v\"}", "[]", "\"parameters\" is of type array" },
+	{ "{\"k\":\"v\"}", "{\"k\":1}", "parameter \"k\" is not a string" },
+	{ "{\"k\":\"v\"}", "{\"\":\"v\"}", "a key has 1 to" },
+	{ ",\"parameters\":{\"k\":\"v\"}", "", "\"parameters\" is missing" },
+	{ "[{", "{\"a\":{", NULL },
+	{ "[{\"host", "[7,{\"host", "is not an object" },
+	{ "\"hostNqn\":\"" HOST "\",", "", "\"hostNqn\" is missing" },
+	{ HOST, "../../etc", "\"hostNqn\" \"../../etc\" is not an NQN" },
+	{ "\"single-node\"", "\"any\"", "\"access\" has the unknown value" },
+	{ "\"readonly\":false", "\"readonly\":0", "\"readonly\" is of type int" },
+	{ "\"readonly\":false", "\"readonly\":false,\"x\":1", "unknown field \"x\"" },
+	{ "false}]",
+	  "false},{\"hostNqn\":\"" HOST "\",\"access\":\"multi-writer\",\"readonly\":true}]",
+	  "exported to twice" },
+	{ "]}", "]", "not JSON" },
+	{ "]}", "]}{}", "not JSON" },
+	{ "]}", "]} x", "not JSON" },
+	{ good, "", "not JSON" },
+	{ good, "[]", "not a JSON object" },
+	{ good, "null", "not a JSON object" },
+};
+
+static char *replace(const char *from, const char *to)
+{
+	const char *at = strstr(good, from);
+
+	assert_non_null(at);
+	return xasprintf("%.*s%s%s", (int)(at - good), good, to, at + strlen(from));
+}
+
+static void test_malformed(void **state)
+{
+	cleanup_volume struct volume volume = { 0 };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(record_parse(good, &uuid, &volume, &err), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		cleanup_free char *text = replace(rows[i].from, rows[i].to);
+		struct volume untouched = { 0 };
+
+		err = ERR_INIT;
+		print_message("%s -> %s\n", rows[i].from, rows[i].to);
+		assert_int_equal(record_parse(text, &uuid, &untouched, &err), -1);
+		assert_int_equal(err.code, ERR_DATA_LOSS);
+		assert_null(untouched.name);
+		if (rows[i].says && !strstr(err.msg, rows[i].says))
+			fail_msg("\"%s\" does not say \"%s\"", err.msg, rows[i].says);
+	}
+}
+
+static void test_every_truncation_is_refused(void **state)
+{
+	(void)state;
+	for (size_t len = 0; len < strlen(good); len++) {
+		cleanup_free char *text = strndup(good, len);
+		struct volume volume = { 0 };
+		struct err err = ERR_INIT;
+
+		assert_int_equal(record_parse(text, &uuid, &volume, &err), -1);
+		assert_int_equal(err.code, ERR_DATA_LOSS);
+	}
+}
+
+static void test_names(void **state)
+{
+	struct uuid parsed;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(record_name_uuid(UUID ".json", &parsed, &err), 0);
+	assert_string_equal(parsed.text, UUID);
+	assert_int_equal(record_name_uuid(UUID ".json.bad", &parsed, &err), 0);
+	assert_int_equal(
+		record_name_uuid("5D5F4A53-6F0C-4F0E-9F0A-0B6F3F6C2A11.json", &parsed, &err), -1);
+	assert_int_equal(record_name_uuid("notes.json", &parsed, &err), -1);
+	assert_int_equal(err.code, ERR_DATA_LOSS);
+}
+
+static void test_files(void **state)
+{
+	cleanup_volume struct volume volume = sample(), back = { 0 };
+	cleanup_root_names struct root_names live = { 0 }, bad = { 0 };
+	char dir[] = "/tmp/test_target_record.XXXXXX";
+	struct root root = ROOT_INIT;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(root_open(&root, dir, &err), 0);
+	assert_int_equal(record_load(&root, &uuid, &back, &err), 0);
+	assert_int_equal(record_save(&root, &volume, &err), 0);
+	assert_int_equal(record_load(&root, &uuid, &back, &err), 1);
+	assert_same(&volume, &back);
+
+	/* The rest of an interrupted replacement, and other files, are no records. */
+	assert_int_equal(file_replace(&root, "." UUID ".json.tmp", "{", &err), 0);
+	assert_int_equal(file_replace(&root, UUID ".img", "", &err), 0);
+	assert_int_equal(record_list(&root, RECORD_LIVE, &live, &err), 0);
+	assert_int_equal(live.count, 1);
+	assert_string_equal(live.names[0], UUID ".json");
+
+	assert_int_equal(record_quarantine(&root, UUID ".json", &err), 0);
+	assert_int_equal(record_list(&root, RECORD_BAD, &bad, &err), 0);
+	assert_int_equal(bad.count, 1);
+	assert_string_equal(bad.names[0], UUID ".json.bad");
+
+	/* What was set aside first is not overwritten by what comes later. */
+	assert_int_equal(record_save(&root, &volume, &err), 0);
+	assert_int_equal(record_quarantine(&root, UUID ".json", &err), -1);
+	assert_true(root_exists(&root, UUID ".json"));
+
+	assert_int_equal(record_remove(&root, &uuid, &err), 0);
+	assert_int_equal(record_remove(&root, &uuid, &err), 0);
+	assert_int_equal(root_unlink(&root, &err, UUID ".json.bad"), 0);
+	assert_int_equal(root_unlink(&root, &err, UUID ".img"), 0);
+	assert_int_equal(root_unlink(&root, &err, "." UUID ".json.tmp"), 0);
+	root_close(&root);
+	assert_int_equal(rmdir(dir), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_malformed),
+		cmocka_unit_test(test_every_truncation_is_refused),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_files),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

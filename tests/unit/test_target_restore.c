@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Start-up: what was begun is finished, what is bad is set aside and stops nobody, what is not ours
+ * is left alone. nvmet's tree is a plain directory here.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "nvme/base/file.h"
+#include "nvme/base/log.h"
+#include "nvme/base/proc.h"
+#include "nvme/target/record.h"
+#include "nvme/target/target.h"
+
+#define HOST "nqn.2014-08.org.nvmexpress:uuid:aaaaaaaa-0000-4000-8000-000000000001"
+#define UUID "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11"
+#define OTHER "6e6f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a12"
+#define NQN VOLUME_NQN_PREFIX UUID
+
+static char dir[64];
+static struct root root; /* of dir */
+static struct target *target;
+
+static void start(void)
+{
+	cleanup_free char *fast = xasprintf("fast=dir:%s/fast", dir);
+	cleanup_free char *slow = xasprintf("slow=dir:%s/slow", dir);
+	cleanup_free char *nvmet = xasprintf("%s/nvmet", dir);
+	const char *pools[] = { fast, slow };
+	struct portal portal;
+	struct target_config config = { .id = "box-1",
+					.pools = pools,
+					.pool_count = ARRAY_SIZE(pools),
+					.portals = &portal,
+					.portal_count = 1,
+					.nvmet_path = nvmet };
+	struct err err = ERR_INIT;
+
+	assert_int_equal(portal_parse("tcp://127.0.0.1:4420", &portal, &err), 0);
+	assert_int_equal(target_new(&config, &target, &err), 0);
+	assert_int_equal(target_restore(target, &err), 0);
+}
+
+static void stop(void)
+{
+	target_free(target);
+	target = NULL;
+}
+
+static int setup(void **state)
+{
+	static const char *const parts[] = { "fast", "slow", "nvmet/subsystems", "nvmet/hosts",
+					     "nvmet/ports/1/subsystems" };
+	struct err err;
+
+	(void)state;
+	strcpy(dir, "/tmp/test_restore.XXXXXX");
+	if (!mkdtemp(dir))
+		return -1;
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		cleanup_free char *path = xasprintf("%s/%s", dir, parts[i]);
+
+		if (file_mkdirs(path, &err) < 0)
+			return -1;
+	}
+	return root_open(&root, dir, &err);
+}
+
+static int teardown(void **state)
+{
+	const char *argv[] = { "rm", "-rf", dir, NULL };
+	static struct proc_result result;
+	struct err err;
+
+	(void)state;
+	if (target)
+		stop();
+	root_close(&root);
+	return proc_run(argv, deadline_after_ms(10000), &result, &err) < 0 || result.exit_code;
+}
+
+/* Writes text to a file below dir, whose directories it makes. */
+static void put(const char *path, const char *text)
+{
+	cleanup_free char *full = xasprintf("%s/%s", dir, path);
+	cleanup_free char *parent = xstrdup(full);
+	cleanup_close int fd = -1;
+	struct err err;
+
+	*strrchr(parent, '/') = '\0';
+	assert_int_equal(file_mkdirs(parent, &err), 0);
+	fd = open(full, O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0600);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+}
+
+static bool there(const char *path)
+{
+	return root_exists(&root, "%s", path);
+}
+
+/* A record as this program writes it. */
+static void put_record(const char *pool, const char *uuid, enum volume_state state,
+		       uint64_t size_bytes, const char *host)
+{
+	cleanup_free char *path = xasprintf("%s/%s.json", pool, uuid), *text = NULL;
+	cleanup_volume struct volume volume = { .size_bytes = size_bytes,
+						.volatile_cache = true,
+						.state = state };
+	struct volume_export e = { .access = VOLUME_SINGLE_NODE };
+
+	strcpy(volume.uuid.text, uuid);
+	volume.name = xstrdup("pvc-1");
+	if (host) {
+		strcpy(e.host_nqn, host);
+		volume_add_export(&volume, &e);
+	}
+	text = record_format(&volume);
+	put(path, text);
+}
+
+static void put_image(const char *pool, const char *uuid, off_t size_bytes, const char *data)
+{
+	cleanup_free char *path = xasprintf("%s/%s.img", pool, uuid), *full = NULL;
+
+	put(path, data);
+	full = xasprintf("%s/%s", dir, path);
+	assert_int_equal(truncate(full, size_bytes), 0);
+}
+
+static enum err_code get(const char *uuid)
+{
+	cleanup_volume_list struct volume_list list = { 0 };
+	struct err err = ERR_INIT;
+
+	target_get(target, uuid, "", &list, &err);
+	return err.code;
+}
+
+static enum err_code create(const char *uuid, uint64_t size_bytes)
+{
+	cleanup_volume struct volume want = { .size_bytes = size_bytes, .volatile_cache = true };
+	cleanup_volume struct volume made = { 0 };
+	struct err err = ERR_INIT;
+
+	strcpy(want.uuid.text, uuid);
+	want.name = xstrdup("pvc-1");
+	target_create(target, &want, &made, &err);
+	return err.code;
+}
+
+static void test_ready_volume_comes_back(void **state)
+{
+	(void)state;
+	start();
+	assert_int_equal(create(UUID, 8192), ERR_NONE);
+	stop();
+	start();
+	assert_int_equal(get(UUID), ERR_NONE);
+	assert_int_equal(create(UUID, 8192), ERR_NONE);
+	assert_int_equal(create(UUID, 4096), ERR_ALREADY_EXISTS);
+}
+
+static void test_creating_is_rolled_forward(void **state)
+{
+	(void)state;
+	put_record("fast", UUID, VOLUME_CREATING, 8192, NULL);
+	put_record("fast", OTHER, VOLUME_CREATING, 8192, NULL);
+	put_image("fast", OTHER, 0, "");
+	start();
+	assert_int_equal(get(UUID), ERR_NONE);
+	assert_int_equal(get(OTHER), ERR_NONE);
+	stop();
+	start();
+	assert_int_equal(get(UUID), ERR_NONE);
+}
+
+static void test_creating_that_cannot_be_is_taken_back(void **state)
+{
+	(void)state;
+	put_record("fast", UUID, VOLUME_CREATING, 1ULL << 60, NULL);
+	put_image("fast", UUID, 0, "");
+	start();
+	assert_int_equal(get(UUID), ERR_NOT_FOUND);
+	assert_false(there("fast/" UUID ".json"));
+	assert_false(there("fast/" UUID ".img"));
+}
+
+static void test_creating_never_removes_data(void **state)
+{
+	(void)state;
+	put_record("fast", UUID, VOLUME_CREATING, 8192, NULL);
+	put_image("fast", UUID, 8192, "precious");
+	start();
+	assert_int_equal(get(UUID), ERR_NOT_FOUND);
+	assert_true(there("fast/" UUID ".img"));
+	assert_int_equal(create(UUID, 8192), ERR_FAILED_PRECONDITION);
+	assert_true(there("fast/" UUID ".img"));
+}
+
+static void test_deleting_is_finished(void **state)
+{
+	(void)state;
+	put_record("fast", UUID, VOLUME_DELETING, 8192, NULL);
+	put_image("fast", UUID, 8192, "old");
+	put_record("fast", OTHER, VOLUME_DELETING, 8192, NULL);
+	start();
+	assert_int_equal(get(UUID), ERR_NOT_FOUND);
+	assert_false(there("fast/" UUID ".img") || there("fast/" UUID ".json"));
+	assert_false(there("fast/" OTHER ".json"));
+}
+
+/* Set aside, its data kept; neither created anew nor called absent; the others come up. */
+static void test_bad_record_is_quarantined(void **state)
+{
+	struct volume_export e = { .host_nqn = HOST, .access = VOLUME_SINGLE_NODE };
+	struct volume none = { 0 };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	put("fast/" UUID ".json", "{\"version\":1,");
+	put_image("fast", UUID, 8192, "precious");
+	put("fast/notes.json", "{}");
+	put_record("slow", OTHER, VOLUME_READY, 8192, NULL);
+	put_image("slow", OTHER, 8192, "");
+	for (int run = 0; run < 2; run++) {
+		start();
+		assert_int_equal(get(OTHER), ERR_NONE);
+		assert_false(there("fast/" UUID ".json"));
+		assert_true(there("fast/" UUID ".json.bad"));
+		assert_true(there("fast/notes.json.bad"));
+		assert_int_equal(get(UUID), ERR_FAILED_PRECONDITION);
+		assert_int_equal(create(UUID, 8192), ERR_FAILED_PRECONDITION);
+		assert_int_equal(target_delete(target, UUID, &err), -1);
+		assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+		assert_non_null(strstr(err.msg, "fast/" UUID ".json.bad"));
+		assert_int_equal(target_unexport(target, UUID, HOST, &err), -1);
+		assert_int_equal(target_export(target, UUID, &e, &none, &err), -1);
+		assert_true(there("fast/" UUID ".img"));
+		stop();
+	}
+
+	/* Repaired beside the one set aside. */
+	put_record("fast", UUID, VOLUME_READY, 8192, NULL);
+	start();
+	assert_int_equal(get(UUID), ERR_NONE);
+}
+
+static void test_record_of_another_volume_is_quarantined(void **state)
+{
+	cleanup_free char *from = xasprintf("%s/fast/" OTHER ".json", dir);
+	cleanup_free char *to = xasprintf("%s/fast/" UUID ".json", dir);
+
+	(void)state;
+	put_record("fast", OTHER, VOLUME_READY, 8192, NULL);
+	assert_int_equal(rename(from, to), 0);
+	start();
+	assert_int_equal(get(UUID), ERR_FAILED_PRECONDITION);
+	assert_int_equal(get(OTHER), ERR_NOT_FOUND);
+}
+
+static void test_volume_in_two_pools(void **state)
+{
+	cleanup_volume_list struct volume_list list = { 0 };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	put_record("fast", UUID, VOLUME_READY, 8192, NULL);
+	put_record("slow", UUID, VOLUME_READY, 4096, NULL);
+	start();
+	assert_int_equal(target_get(target, "", "", &list, &err), 0);
+	assert_int_equal(list.count, 1);
+	assert_string_equal(list.volumes[0].pool, "fast");
+	assert_true(there("slow/" UUID ".json"));
+}
+
+/* An export in the tree, as far as plain directories can show one. */
+static void put_export(const char *device_path)
+{
+	cleanup_free char *target_path = xasprintf("%s/nvmet/subsystems/" NQN, dir);
+	struct err err;
+
+	put("nvmet/subsystems/" NQN "/namespaces/1/device_path", device_path);
+	assert_int_equal(root_symlink(&root, target_path, &err, "nvmet/ports/1/subsystems/" NQN),
+			 0);
+}
+
+static bool is_linked(void)
+{
+	return there("nvmet/ports/1/subsystems/" NQN);
+}
+
+static void test_unknown_export_elsewhere_is_left(void **state)
+{
+	(void)state;
+	put_export("/srv/other/" UUID ".img");
+	start();
+	assert_true(is_linked());
+}
+
+static void test_unknown_export_of_a_missing_backing_is_left(void **state)
+{
+	cleanup_free char *path = xasprintf("%s/fast/" UUID ".img", dir);
+
+	(void)state;
+	put_export(path);
+	start();
+	assert_true(is_linked());
+}
+
+static void test_unknown_export_of_our_backing_is_cut(void **state)
+{
+	cleanup_free char *path = xasprintf("%s/fast/" UUID ".img", dir);
+
+	(void)state;
+	put_image("fast", UUID, 8192, "data");
+	put_export(path);
+	start();
+	assert_false(is_linked());
+	assert_true(there("fast/" UUID ".img"));
+}
+
+static void test_export_of_a_quarantined_volume_is_left(void **state)
+{
+	cleanup_free char *path = xasprintf("%s/fast/" UUID ".img", dir);
+
+	(void)state;
+	put_image("fast", UUID, 8192, "data");
+	put("fast/" UUID ".json", "");
+	put_export(path);
+	start();
+	assert_true(is_linked());
+}
+
+static void test_export_that_the_record_ended_is_cut(void **state)
+{
+	cleanup_free char *path = xasprintf("%s/fast/" UUID ".img", dir);
+
+	(void)state;
+	put_record("fast", UUID, VOLUME_READY, 8192, NULL);
+	put_image("fast", UUID, 8192, "data");
+	put_export(path);
+	start();
+	assert_false(is_linked());
+}
+
+/* One volume's export cannot be built: the host keeps the volume, the other volume is there. */
+static void test_failed_export_stops_nobody(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	put_record("fast", UUID, VOLUME_READY, 8192, HOST);
+	put_record("fast", OTHER, VOLUME_READY, 8192, NULL);
+	put_image("fast", OTHER, 8192, "");
+	start();
+	assert_int_equal(get(OTHER), ERR_NONE);
+	assert_int_equal(target_delete(target, UUID, &err), -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(test_ready_volume_comes_back),
+		CASE(test_creating_is_rolled_forward),
+		CASE(test_creating_that_cannot_be_is_taken_back),
+		CASE(test_creating_never_removes_data),
+		CASE(test_deleting_is_finished),
+		CASE(test_bad_record_is_quarantined),
+		CASE(test_record_of_another_volume_is_quarantined),
+		CASE(test_volume_in_two_pools),
+		CASE(test_unknown_export_elsewhere_is_left),
+		CASE(test_unknown_export_of_a_missing_backing_is_left),
+		CASE(test_unknown_export_of_our_backing_is_cut),
+		CASE(test_export_of_a_quarantined_volume_is_left),
+		CASE(test_export_that_the_record_ended_is_cut),
+		CASE(test_failed_export_stops_nobody),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

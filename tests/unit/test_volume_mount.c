@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading mountinfo, finding entries in it, resolving paths and taking mount options apart. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "csi/volume/mount.h"
+
+static char dir[] = "/tmp/test_volume_mount.XXXXXX";
+static bool may_mount;
+
+/* A mount namespace of our own, so that nothing of this is seen or left outside. */
+static int setup(void **state)
+{
+	(void)state;
+	if (!mkdtemp(dir))
+		return -1;
+	if (unshare(CLONE_NEWNS) < 0)
+		return errno == EPERM ? 0 : -1;
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return -1;
+	if (mount("test", dir, "tmpfs", 0, "size=1m") < 0)
+		return -1;
+	may_mount = true;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	if (may_mount && umount2(dir, MNT_DETACH) < 0)
+		return -1;
+	return rmdir(dir);
+}
+
+#define NEEDS_MOUNT()                                                                              \
+	do {                                                                                       \
+		if (!may_mount)                                                                    \
+			skip();                                                                    \
+	} while (0)
+
+static char *make_dir(const char *name)
+{
+	char *path = xasprintf("%s/%s", dir, name);
+
+	assert_int_equal(mkdir(path, 0755), 0);
+	return path;
+}
+
+static void read_table(struct mount_table *table)
+{
+	struct err err = ERR_INIT;
+
+	if (mount_table_read(table, &err) < 0)
+		fail_msg("%s", err.msg);
+}
+
+static void test_table_of_plain_mount(void **state)
+{
+	struct mount_table table cleanup_mount_table = { 0 };
+	const struct mount_entry *entry;
+	struct stat st;
+
+	(void)state;
+	NEEDS_MOUNT();
+	read_table(&table);
+	entry = mount_table_find(&table, dir);
+	assert_non_null(entry);
+	assert_int_equal(stat(dir, &st), 0);
+	assert_int_equal(entry->major, st.st_dev >> 8);
+	assert_int_equal(entry->minor, st.st_dev & 0xff);
+	assert_string_equal(entry->fs_type, "tmpfs");
+	assert_string_equal(entry->source, "test");
+	assert_string_equal(entry->fs_root, "/");
+	assert_false(entry->readonly);
+	assert_false(entry->sb_readonly);
+	assert_null(mount_table_find(&table, "/tmp/test_volume_mount"));
+}
+
+static void test_table_unescapes(void **state)
+{
+	struct mount_table table cleanup_mount_table = { 0 };
+	cleanup_free char *path = NULL;
+
+	(void)state;
+	NEEDS_MOUNT();
+	path = make_dir("a b\tc\nd\\040e#f");
+	assert_int_equal(mount("odd source", path, "tmpfs", MS_RDONLY, NULL), 0);
+	read_table(&table);
+	assert_non_null(mount_table_find(&table, path));
+	assert_string_equal(mount_table_find(&table, path)->source, "odd source");
+	assert_true(mount_table_find(&table, path)->readonly);
+	assert_true(mount_table_find(&table, path)->sb_readonly);
+	assert_int_equal(umount(path), 0);
+}
+
+static void test_table_tells_mount_from_superblock(void **state)
+{
+	struct mount_table table cleanup_mount_table = { 0 };
+	cleanup_free char *path = NULL;
+
+	(void)state;
+	NEEDS_MOUNT();
+	path = make_dir("robind");
+	assert_int_equal(mount(path, path, NULL, MS_BIND, NULL), 0);
+	assert_int_equal(mount(NULL, path, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL), 0);
+	read_table(&table);
+	assert_true(mount_table_find(&table, path)->readonly);
+	assert_false(mount_table_find(&table, path)->sb_readonly);
+	assert_string_equal(mount_table_find(&table, path)->fs_root, "/robind");
+	assert_int_equal(umount(path), 0);
+}
+
+/* A tree cloned first but attached last is topmost, yet listed first by newer kernels. */
+static void test_find_topmost(void **state)
+{
+	struct mount_table table cleanup_mount_table = { 0 };
+	cleanup_free char *path = NULL;
+	int early;
+
+	(void)state;
+	NEEDS_MOUNT();
+	path = make_dir("stack");
+	early = open_tree(AT_FDCWD, dir, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	assert_true(early >= 0);
+	assert_int_equal(mount("lower", path, "tmpfs", 0, NULL), 0);
+	assert_int_equal(move_mount(early, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH), 0);
+	close(early);
+	read_table(&table);
+	assert_string_equal(mount_table_find(&table, path)->source, "test");
+	mount_table_fini(&table);
+	assert_int_equal(umount(path), 0);
+	read_table(&table);
+	assert_string_equal(mount_table_find(&table, path)->source, "lower");
+	assert_int_equal(umount(path), 0);
+}
+
+static void test_next_of_device(void **state)
+{
+	struct mount_table table cleanup_mount_table = { 0 };
+	const struct mount_entry *entry, *first, *second;
+	cleanup_free char *path = NULL;
+
+	(void)state;
+	NEEDS_MOUNT();
+	path = make_dir("again");
+	assert_int_equal(mount(dir, path, NULL, MS_BIND, NULL), 0);
+	read_table(&table);
+	entry = mount_table_find(&table, dir);
+	first = mount_table_next(&table, NULL, entry->major, entry->minor);
+	second = mount_table_next(&table, first, entry->major, entry->minor);
+	assert_non_null(second);
+	assert_string_not_equal(first->target, second->target);
+	assert_null(mount_table_next(&table, second, entry->major, entry->minor));
+	assert_null(mount_table_next(&table, NULL, 4095, 1));
+	assert_int_equal(umount(path), 0);
+}
+
+static void test_resolve(void **state)
+{
+	cleanup_free char *real = xasprintf("%s/real", dir);
+	cleanup_free char *link = xasprintf("%s/link", dir);
+	cleanup_free char *through = xasprintf("%s/link//x/", dir);
+	cleanup_free char *dangling = xasprintf("%s/none/x", dir);
+	cleanup_free char *expect = NULL;
+	char got[PATH_MAX], base[PATH_MAX];
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_non_null(realpath(dir, base));
+	assert_int_equal(mkdir(real, 0755), 0);
+	assert_int_equal(symlink("real", link), 0);
+	assert_int_equal(mount_path_resolve(through, got, &err), 1);
+	expect = xasprintf("%s/real/x", base);
+	assert_string_equal(got, expect);
+	/* The last component is not followed. */
+	assert_int_equal(mount_path_resolve(link, got, &err), 1);
+	assert_string_equal(got + strlen(base), "/link");
+	assert_int_equal(mount_path_resolve(dangling, got, &err), 0);
+	assert_int_equal(mount_path_resolve("/x", got, &err), 1);
+	assert_string_equal(got, "/x");
+	assert_int_equal(unlink(link), 0);
+	assert_int_equal(rmdir(real), 0);
+}
+
+static void test_resolve_refuses(void **state)
+{
+	static const char *const bad[] = { "", "/", "a/b", "/a/..", "/a/." };
+	char got[PATH_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct err err = ERR_INIT;
+
+		assert_int_equal(mount_path_resolve(bad[i], got, &err), -1);
+		assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
+	}
+}
+
+static void parse(const char *text, struct mount_options *options)
+{
+	struct err err = ERR_INIT;
+
+	if (mount_options_parse(text, options, &err) < 0)
+		fail_msg("%s: %s", text, err.msg);
+}
+
+static void test_options_split(void **state)
+{
+	struct mount_options o;
+	const char *p;
+
+	(void)state;
+	parse("nosuid,discard,noatime,,x-note=1,x-systemd.automount,_netdev,defaults,commit=30",
+	      &o);
+	assert_false(o.readonly);
+	assert_int_equal(o.attr_set, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOATIME);
+	assert_int_equal(o.attr_clr, MOUNT_ATTR__ATIME);
+	p = o.fs;
+	assert_string_equal(p, "discard");
+	p += strlen(p) + 1;
+	assert_string_equal(p, "commit=30");
+	p += strlen(p) + 1;
+	assert_string_equal(p, "");
+	parse("noatime,strictatime,nodev,noexec,nodiratime,nosymfollow", &o);
+	assert_int_equal(o.attr_set, MOUNT_ATTR_STRICTATIME | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
+					     MOUNT_ATTR_NODIRATIME | MOUNT_ATTR_NOSYMFOLLOW);
+}
+
+static void test_options_readonly_sticks(void **state)
+{
+	struct mount_options o;
+
+	(void)state;
+	parse("ro,rw", &o);
+	assert_true(o.readonly);
+	parse("rw,nosuid", &o);
+	assert_false(o.readonly);
+	parse(NULL, &o);
+	assert_false(o.readonly);
+	assert_string_equal(o.fs, "");
+	/* Not "ro", only beginning with it. */
+	parse("rootcontext=a", &o);
+	assert_false(o.readonly);
+	assert_string_equal(o.fs, "rootcontext=a");
+}
+
+static void test_options_quoted(void **state)
+{
+	struct mount_options o;
+
+	(void)state;
+	parse("context=\"system_u:object_r:x:s0:c1,c2\",ro", &o);
+	assert_true(o.readonly);
+	assert_string_equal(o.fs, "context=system_u:object_r:x:s0:c1,c2");
+}
+
+static void test_options_refused(void **state)
+{
+	char text[MOUNT_OPTIONS_SIZE + 1];
+	struct mount_options o = { .attr_set = 77 };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	memset(text, 'a', sizeof(text));
+	text[MOUNT_OPTIONS_SIZE - 1] = '\0';
+	assert_int_equal(mount_options_parse(text, &o, &err), -1);
+	assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
+	assert_int_equal(mount_options_parse("discard,=5", &o, &err), -1);
+	assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
+	assert_int_equal(mount_options_parse("context=\"open", &o, &err), -1);
+	assert_int_equal(o.attr_set, 77);
+	/* The longest that fits still has its end. */
+	text[MOUNT_OPTIONS_SIZE - 2] = '\0';
+	parse(text, &o);
+	assert_int_equal(strlen(o.fs), MOUNT_OPTIONS_SIZE - 2);
+	assert_int_equal(o.fs[MOUNT_OPTIONS_SIZE - 1], '\0');
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_table_of_plain_mount),
+		cmocka_unit_test(test_table_unescapes),
+		cmocka_unit_test(test_table_tells_mount_from_superblock),
+		cmocka_unit_test(test_find_topmost),
+		cmocka_unit_test(test_next_of_device),
+		cmocka_unit_test(test_resolve),
+		cmocka_unit_test(test_resolve_refuses),
+		cmocka_unit_test(test_options_split),
+		cmocka_unit_test(test_options_readonly_sticks),
+		cmocka_unit_test(test_options_quoted),
+		cmocka_unit_test(test_options_refused),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,5 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Must fail: ends with status 3.
+exit 3

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Sourced by cases that run the driver: starts and stops its processes, and calls them as a CO does.
+# shellcheck shell=bash
+# shellcheck source=tests/vm/guest/lib.sh
+. "$NVMEOT_SRC/tests/vm/guest/lib.sh"
+
+run_dir=/run/nvmeot
+kubelet_dir=/var/lib/kubelet
+state_dir=/var/lib/nvmeot
+pool_dir=/mnt/pool
+controller_socket=unix://$run_dir/controller.sock
+node_socket=unix://$run_dir/node.sock
+agent_address=127.0.0.1:9500
+declare -A pids volume_contexts publish_contexts
+mkdir -p "$run_dir" "$kubelet_dir"
+
+# A mode of CSI as a JSON capability: capability MODE [FSTYPE|block] [MOUNT_FLAG...]
+capability() {
+	local mode=$1 type=${2:-ext4} flags
+	shift; [ $# -eq 0 ] || shift
+	if [ "$type" = block ]; then
+		printf '{"block":{},"access_mode":{"mode":"%s"}}' "$mode"
+		return
+	fi
+	flags=$(printf '"%s",' "$@")
+	[ $# -gt 0 ] || flags=
+	printf '{"mount":{"fs_type":"%s","mount_flags":[%s]},"access_mode":{"mode":"%s"}}' \
+		"$type" "${flags%,}" "$mode"
+}
+
+# What most cases use; a case may set another one before it calls.
+cap=$(capability SINGLE_NODE_WRITER)
+
+# --- processes --------------------------------------------------------------------------------
+
+# start NAME BINARY ARGS...: in the background, with its log in $run_dir/NAME.log
+start() {
+	local name=$1
+	shift
+	"$NVMEOT_BUILD/bin/$@" >>"$run_dir/$name.log" 2>&1 &
+	pids[$name]=$!
+}
+
+start_agent() {
+	mkdir -p "$pool_dir"
+	start agent nvmeot-target --name=t1 --listen="$agent_address" --insecure \
+		--portal=tcp://127.0.0.1:4420 --pool=p1=dir:"$pool_dir" --log-level="${log_level:-info}"
+	wait_for 20 answers "$agent_address" nvmeot.target.v1.Target GetInfo || no_start agent
+}
+
+start_controller() {
+	start controller nvmeot-csi --role=controller --endpoint="$controller_socket" --insecure \
+		--target=t1="$agent_address" --log-level="${log_level:-info}"
+	wait_for 20 answers "$controller_socket" csi.v1.Identity Probe || no_start controller
+}
+
+start_node() {
+	start node nvmeot-csi --role=node --endpoint="$node_socket" --state-dir="$state_dir" \
+		--log-level="${log_level:-info}"
+	wait_for 20 answers "$node_socket" csi.v1.Identity Probe || no_start node
+}
+
+answers() {
+	[ "$1" = "$agent_address" ] || [ -S "${1#unix://}" ] || return 1
+	rpc "$@" >/dev/null 2>&1
+}
+
+no_start() {
+	sed 's/^/# /' "$run_dir/$1.log"
+	fail "$1 does not start"
+}
+
+# stop NAME [SIGNAL]: and wait; sets $stopped to the exit status, which is 0 for TERM.
+stop() {
+	stopped=0
+	kill "-${2:-TERM}" "${pids[$1]}"
+	wait "${pids[$1]}" 2>/dev/null || stopped=$?
+	unset "pids[$1]"
+}
+
+# The machine's pieces: a pool, the agent, the controller and the node; all gone at the end.
+start_driver() {
+	make_pool "$pool_dir" "${pool_size:-64G}"
+	defer stop_driver
+	start_agent
+	start_controller
+	start_node
+	host_nqn=$(node NodeGetInfo | jq -r .node_id)
+}
+
+stop_driver() {
+	local name result=0
+	for name in "${!pids[@]}"; do
+		stop "$name"
+		[ "$stopped" = 0 ] || { echo "not ok - $name ends with status $stopped"; result=1; }
+	done
+	if [ "$vm_failed" = 1 ] || [ $result = 1 ]; then
+		tail -n 40 "$run_dir"/*.log | sed 's/^/# /'
+	fi
+	find /sys/kernel/config/nvmet/ports -mindepth 1 -maxdepth 1 -exec rmdir {} +
+	return $result
+}
+
+# --- calls ------------------------------------------------------------------------------------
+
+# rpc ENDPOINT SERVICE METHOD [JSON]: prints the answer; the status is the gRPC code
+rpc() {
+	local endpoint=$1
+	shift
+	"$NVMEOT_BUILD/bin/nvmeotctl" --endpoint="$endpoint" --timeout="${timeout:-60s}" rpc "$@"
+}
+
+controller() {
+	rpc "$controller_socket" csi.v1.Controller "$@"
+}
+
+node() {
+	rpc "$node_socket" csi.v1.Node "$@"
+}
+
+# refuses CODE REGEX COMMAND...: the command fails with this gRPC code and a message like this
+refuses() {
+	local code=$1 regex=$2 out status=0
+	shift 2
+	out=$("$@" 2>&1) || status=$?
+	echo "$out"
+	[ $status -ne 0 ] && [[ $out == "$code: "* ]] && [[ $out =~ $regex ]]
+}
+
+# create NAME [BYTES] [PARAMETERS]: sets $volume
+create() {
+	local answer
+	answer=$(controller CreateVolume "{\"name\":\"$1\",\"volume_capabilities\":[$cap],
+		\"capacity_range\":{\"required_bytes\":${2:-1073741824}},\"parameters\":${3:-{\}}}")
+	volume=$(jq -r .volume.volume_id <<<"$answer")
+	volume_contexts[$volume]=$(jq -c '.volume.volume_context // {}' <<<"$answer")
+}
+
+# attach VOLUME: publishes it to this node
+attach() {
+	local answer
+	answer=$(controller ControllerPublishVolume "{\"volume_id\":\"$1\",\"node_id\":\"$host_nqn\",
+		\"volume_capability\":$cap,\"volume_context\":${volume_contexts[$1]}}")
+	publish_contexts[$1]=$(jq -c .publish_context <<<"$answer")
+}
+
+detach() {
+	controller ControllerUnpublishVolume "{\"volume_id\":\"$1\",\"node_id\":\"$host_nqn\"}"
+}
+
+delete() {
+	controller DeleteVolume "{\"volume_id\":\"$1\"}"
+}
+
+contexts() { # VOLUME
+	printf '"volume_context":%s,"publish_context":%s' "${volume_contexts[$1]}" \
+		"${publish_contexts[$1]}"
+}
+
+staging() { # VOLUME
+	echo "$kubelet_dir/plugins/staging/${1##*/}"
+}
+
+pod() { # NAME: the target path of a pod
+	echo "$kubelet_dir/pods/$1/volume"
+}
+
+stage() { # VOLUME
+	mkdir -p "$(staging "$1")"
+	node NodeStageVolume "{\"volume_id\":\"$1\",\"staging_target_path\":\"$(staging "$1")\",
+		\"volume_capability\":$cap,$(contexts "$1")}"
+}
+
+unstage() { # VOLUME
+	node NodeUnstageVolume "{\"volume_id\":\"$1\",\"staging_target_path\":\"$(staging "$1")\"}"
+}
+
+publish() { # VOLUME POD [true: read-only]
+	mkdir -p "$kubelet_dir/pods/$2"
+	node NodePublishVolume "{\"volume_id\":\"$1\",\"staging_target_path\":\"$(staging "$1")\",
+		\"target_path\":\"$(pod "$2")\",\"volume_capability\":$cap,\"readonly\":${3:-false},
+		$(contexts "$1")}"
+}
+
+unpublish() { # VOLUME POD
+	node NodeUnpublishVolume "{\"volume_id\":\"$1\",\"target_path\":\"$(pod "$2")\"}"
+}
+
+# provision NAME [BYTES]: created, attached and staged; sets $volume
+provision() {
+	create "$@" >/dev/null
+	attach "$volume"
+	stage "$volume" >/dev/null
+}
+
+# retire VOLUME: everything back; the pods are unpublished already
+retire() {
+	unstage "$1" >/dev/null
+	detach "$1" >/dev/null
+	delete "$1" >/dev/null
+}
+
+# --- looking at the kernel --------------------------------------------------------------------
+
+uuid_of() { # VOLUME
+	echo "${1##*/}"
+}
+
+# device_of VOLUME: "nvme0n1"; fails when there is none
+device_of() {
+	local file
+	for file in /sys/class/nvme-subsystem/*/nvme*n*/uuid; do
+		[ "$(cat "$file" 2>/dev/null)" = "$(uuid_of "$1")" ] || continue
+		basename "$(dirname "$file")"
+		return
+	done
+	return 1
+}
+
+# mounts_of DEVICE: mountinfo lines of its file system
+mounts_of() {
+	local dev
+	dev=$(cat "/sys/block/$1/dev")
+	awk -v dev="$dev" '$3 == dev' /proc/self/mountinfo
+}
+
+controllers() { # how many NVMe controllers there are
+	find /sys/class/nvme -mindepth 1 | wc -l
+}
+
+mount_flags() { # PATH: the per-mount options of the topmost mount there
+	awk -v path="$1" '$5 == path { flags = $6 } END { print flags }' /proc/self/mountinfo
+}
+
+is_readonly() { # PATH
+	[[ ,$(mount_flags "$1"), == *,ro,* ]]
+}
+
+not() {
+	! "$@"
+}

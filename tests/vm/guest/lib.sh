@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Sourced by every case: named checks, cleanup in reverse order, a pool to export from.
+# A plain command that fails ends the case (set -e); a failed check does not, but the case fails.
+# shellcheck shell=bash
+set -eEuo pipefail
+
+vm_checks=0
+vm_failed=0
+vm_line=0
+vm_deferred=()
+
+note() {
+	echo "# $*"
+}
+
+# fail TEXT...: ends the case.
+fail() {
+	echo "not ok - $*"
+	vm_failed=1
+	exit 1
+}
+
+# check TEXT COMMAND...: one named check. COMMAND runs in a subshell (variables it sets are lost)
+# with set -e, which bash switches off in conditions: so never write `if check` or `check ... ||`.
+check() {
+	local text=$1 status
+	shift
+	vm_checks=$((vm_checks + 1))
+	set +e
+	(set -e; "$@") >/run/vm-check 2>&1
+	status=$?
+	set -e
+	if ((status == 0)); then
+		echo "ok - $text"
+		return
+	fi
+	echo "not ok - $text (status $status)"
+	sed 's/^/# /' /run/vm-check
+	vm_failed=1
+}
+
+# defer COMMAND...: runs it when the case ends, the last deferred first.
+defer() {
+	vm_deferred+=("${*@Q}")
+}
+
+# Milliseconds; for differences.
+now_ms() {
+	echo $((${EPOCHREALTIME/./} / 1000))
+}
+
+# wait_for SECONDS COMMAND...: until COMMAND succeeds; for what has no event to wait on.
+wait_for() {
+	local end_ms=$(($(now_ms) + $1 * 1000))
+	shift
+	until "$@"; do
+		(($(now_ms) < end_ms)) || return 1
+		sleep 0.05
+	done
+}
+
+# make_pool DIR SIZE: mounts a new xfs with reflink at DIR, on a sparse file in memory. It goes when
+# the case ends, after everything deferred later.
+make_pool() {
+	local dir=$1 size=$2 image
+
+	image=$(mktemp /run/pool.XXXXXX)
+	defer rm "$image"
+	truncate -s "$size" "$image"
+	mkfs.xfs -q -m reflink=1 "$image"
+	mkdir -p "$dir"
+	mount -o loop "$image" "$dir"
+	defer umount "$dir"
+}
+
+vm_finish() {
+	local status=$? i
+
+	trap - ERR
+	set +e
+	((status == 0 || vm_failed)) || echo "not ok - ended at line $vm_line with status $status"
+	for ((i = ${#vm_deferred[@]} - 1; i >= 0; i--)); do
+		eval "${vm_deferred[i]}" && continue
+		echo "not ok - cleanup: ${vm_deferred[i]}"
+		vm_failed=1
+	done
+	if ((status == 0 && vm_checks == 0)); then
+		echo "not ok - the case checked nothing"
+		vm_failed=1
+	fi
+	((status != 0)) || exit "$vm_failed"
+}
+
+trap 'vm_line=$LINENO' ERR
+trap vm_finish EXIT

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Sourced by host-side scripts: how one guest is started. Nothing here waits or judges.
+# Emulated page walks of five levels (la57) and a randomised kernel cost seconds of boot.
+# shellcheck shell=bash
+
+# guest_exec DIR CONSOLE RESULT ENV [QEMU-ARG...]: becomes the qemu of one guest.
+#   DIR       what tests/vm/kernel printed
+#   CONSOLE   file for the kernel console
+#   RESULT    file for the runner's verdict
+#   ENV       blank-separated NVMEOT_NAME=value words that the guest finds in its environment
+# The case's own output is standard output (opened as a file: a port on stdio would count as hung up
+# once standard input ends). The guest has no network unless QEMU-ARG brings one.
+guest_exec() {
+	local dir=$1 console=$2 result=$3 env=$4
+	shift 4
+
+	exec qemu-system-x86_64 -accel tcg,thread=multi,tb-size=512 -cpu max,la57=off -smp 2 -m 4096 \
+		-nographic -monitor none -no-reboot -nic none \
+		-kernel "$dir/vmlinuz" -initrd "$dir/initramfs" \
+		-append "console=ttyS0 panic=-1 mitigations=off nokaslr quiet log_buf_len=4M $env" \
+		-virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap \
+		-serial "file:$console" -device virtio-serial-pci \
+		-chardev file,id=output,path=/dev/stdout,append=on \
+		-device virtserialport,chardev=output,nr=1 \
+		-chardev "file,id=result,path=$result" \
+		-device virtserialport,chardev=result,nr=2 \
+		"$@" </dev/null
+}
