@@ -39,8 +39,25 @@ struct server_call {
 	atomic_uint refs;
 };
 
+static void count_down(struct rpc_serving *serving, size_t *counter)
+{
+	pthread_mutex_lock(&serving->lock);
+	if (--*counter == 0)
+		pthread_cond_broadcast(&serving->changed);
+	pthread_mutex_unlock(&serving->lock);
+}
+
+static void count_up(struct rpc_serving *serving, size_t *counter)
+{
+	pthread_mutex_lock(&serving->lock);
+	++*counter;
+	pthread_mutex_unlock(&serving->lock);
+}
+
 static void call_unref(struct server_call *call)
 {
+	struct rpc_serving *serving = call->serving;
+
 	if (atomic_fetch_sub(&call->refs, 1) > 1)
 		return;
 	if (call->grpc)
@@ -52,6 +69,8 @@ static void call_unref(struct server_call *call)
 	grpc_slice_unref(call->reason);
 	rpc_call_fini(&call->base);
 	free(call);
+	/* Last: the server may be gone after it. */
+	count_down(serving, &serving->calls);
 }
 
 static bool start(struct server_call *call, const grpc_op *ops, size_t count,
@@ -76,14 +95,6 @@ static grpc_byte_buffer *pack(const ProtobufCMessage *message)
 	return buffer;
 }
 
-static void end_active(struct rpc_serving *serving)
-{
-	pthread_mutex_lock(&serving->lock);
-	if (--serving->active == 0)
-		pthread_cond_broadcast(&serving->changed);
-	pthread_mutex_unlock(&serving->lock);
-}
-
 /* Starts the answer; response is NULL exactly when err is set. */
 static void answer(struct server_call *call, const ProtobufCMessage *response,
 		   const struct err *err)
@@ -105,7 +116,7 @@ static void answer(struct server_call *call, const ProtobufCMessage *response,
 	/* Orders the writes above before the poller's reads: see refs. */
 	atomic_fetch_add(&call->refs, 1);
 	if (!start(call, ops, count, &call->answered)) {
-		end_active(call->serving);
+		count_down(call->serving, &call->serving->active);
 		call_unref(call);
 	}
 	call_unref(call);
@@ -117,7 +128,7 @@ static void on_answered(struct rpc_event *event, bool ok)
 
 	/* Not ok: the client is gone, and there is nobody to tell. */
 	(void)ok;
-	end_active(call->serving);
+	count_down(call->serving, &call->serving->active);
 	call_unref(call);
 }
 
@@ -125,9 +136,7 @@ static void refuse(struct server_call *call, enum err_code code, const char *why
 {
 	struct err err = ERR_INIT;
 
-	pthread_mutex_lock(&call->serving->lock);
-	call->serving->active++;
-	pthread_mutex_unlock(&call->serving->lock);
+	count_up(call->serving, &call->serving->active);
 	err_set(&err, code, "%s: %s", call->base.method, why);
 	answer(call, NULL, &err);
 }
@@ -252,6 +261,7 @@ void rpc_call_await(struct rpc_serving *serving)
 	struct server_call *call = xcalloc(1, sizeof(*call));
 
 	call->serving = serving;
+	count_up(serving, &serving->calls);
 	call->arrived.fire = on_arrived;
 	call->received.fire = on_received;
 	call->answered.fire = on_answered;

@@ -29,8 +29,9 @@ struct rpc_serving {
 	struct rpc_pool *pool;
 	struct gate gate;
 	pthread_mutex_t lock;
-	pthread_cond_t changed; /* active became 0, or stopped was set */
-	size_t active;		/* calls between admission or refusal and the end of the answer */
+	pthread_cond_t changed; /* active or calls became 0, or stopped was set */
+	size_t calls;		/* all there are, also those that wait to arrive */
+	size_t active;		/* of these, between admission or refusal and the answer's end */
 	bool draining;
 	bool stopped;
 };

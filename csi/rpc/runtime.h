@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The gRPC library as a whole: brought up with the first user, taken down with the last. What the
- * library has to say goes to our log.
+ * library has to say goes to our log. The first _get sets GRPC_DNS_RESOLVER in the environment, so
+ * it belongs before the program's own threads.
  */
 #ifndef CSI_RPC_RUNTIME_H
 #define CSI_RPC_RUNTIME_H

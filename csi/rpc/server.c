@@ -250,8 +250,9 @@ static void stop(struct rpc_server *server)
 	grpc_server_shutdown_and_notify(serving->grpc, serving->queue, &server->stopped);
 	/* What is left are calls that never sent their message, and connections. */
 	grpc_server_cancel_all_calls(serving->grpc);
+	/* A call that starts an operation after the queue's shutdown would abort the process. */
 	pthread_mutex_lock(&serving->lock);
-	while (!serving->stopped)
+	while (!serving->stopped || serving->calls > 0)
 		pthread_cond_wait(&serving->changed, &serving->lock);
 	pthread_mutex_unlock(&serving->lock);
 	grpc_completion_queue_shutdown(serving->queue);

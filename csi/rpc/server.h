@@ -52,6 +52,8 @@ uint16_t rpc_server_port(const struct rpc_server *server);
 
 /*
  * Refuses new calls with UNAVAILABLE from now on, waits for the running ones, then stops serving.
+ * A call that comes in at the very moment of the stop may see CANCELLED instead, which gRPC sends
+ * by itself; no handler has seen such a call.
  * ERR_DEADLINE_EXCEEDED: some still ran at the deadline. They cannot be ended, so the process
  * should exit without rpc_server_free, which would wait for them; or drain again.
  */

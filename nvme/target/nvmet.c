@@ -406,9 +406,18 @@ static int namespaces_remove(struct nvmet *nvmet, const char *dir, struct err *e
 
 	if (root_list(&nvmet->root, &ids, err, "%s/namespaces", dir) < 0)
 		return -1;
-	for (size_t i = 0; i < ids.count; i++)
-		if (root_rmdir(&nvmet->root, err, "%s/namespaces/%s", dir, ids.names[i]) < 0)
+	for (size_t i = 0; i < ids.count; i++) {
+		char path[PATH_MAX];
+
+		snprintf(path, sizeof(path), "%s/namespaces/%.32s", dir, ids.names[i]);
+		/*
+		 * Waits for the I/O under way. rmdir would do so too, but with a lock that all
+		 * making and removing in nvmet needs.
+		 */
+		if (attr_ensure(nvmet, path, "enable", "0", err) < 0 ||
+		    root_rmdir(&nvmet->root, err, "%s", path) < 0)
 			return -1;
+	}
 	return 0;
 }
 

@@ -45,6 +45,7 @@ struct fixture {
 	char endpoint[96];
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
+	size_t begun; /* handlers, held or not */
 	size_t held;
 	size_t finished;
 	bool let_go;
@@ -60,6 +61,9 @@ static inline int fixture_stage(struct rpc_call *call, const void *request, void
 	struct fixture *f = call->context;
 
 	(void)response;
+	pthread_mutex_lock(&f->lock);
+	f->begun++;
+	pthread_mutex_unlock(&f->lock);
 	if (strcmp(in->volume_id, "missing") == 0)
 		return err_set(err, ERR_NOT_FOUND, "volume %s: 100%% gone\n\"r\303\251ally\"",
 			       in->volume_id);

@@ -154,12 +154,9 @@ static void test_failure_without_reason(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good_request),
-		cmocka_unit_test(test_every_truncation),
-		cmocka_unit_test(test_bomb),
-		cmocka_unit_test(test_gone_before_it_began),
-		cmocka_unit_test(test_gate),
-		cmocka_unit_test(test_failure_without_reason),
+		cmocka_unit_test(test_good_request), cmocka_unit_test(test_every_truncation),
+		cmocka_unit_test(test_bomb),	     cmocka_unit_test(test_gone_before_it_began),
+		cmocka_unit_test(test_gate),	     cmocka_unit_test(test_failure_without_reason),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -290,6 +290,7 @@ static void test_drain_under_load(void **state)
 	struct err err = ERR_INIT;
 	pthread_barrier_t started;
 	struct fixture f;
+	size_t good = 0;
 
 	(void)state;
 	fixture_init(&f);
@@ -303,10 +304,12 @@ static void test_drain_under_load(void **state)
 	assert_int_equal(rpc_server_drain(server, deadline_after_ms(CALL_MS), &err), 0);
 	for (size_t i = 0; i < LOAD_THREADS; i++) {
 		pthread_join(threads[i], NULL);
-		assert_true(loads[i].good > 0);
-		assert_int_equal(loads[i].last, ERR_UNAVAILABLE);
+		assert_true(loads[i].last == ERR_UNAVAILABLE || loads[i].last == ERR_CANCELLED);
+		good += loads[i].good;
 	}
 	rpc_server_free(server);
+	/* Every call that a handler has seen was answered, and no refused one reached a handler. */
+	assert_int_equal(f.begun, good);
 	pthread_barrier_destroy(&started);
 	fixture_fini(&f);
 }

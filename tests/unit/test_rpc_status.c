@@ -33,7 +33,7 @@ static void test_strangers_are_internal(void **state)
 {
 	(void)state;
 	assert_int_equal(rpc_status_of(ERR_CODE_COUNT), 13);
-	assert_int_equal(rpc_status_of((enum err_code)-1), 13);
+	assert_int_equal(rpc_status_of((enum err_code) - 1), 13);
 	assert_int_equal(rpc_err_of_status(2), ERR_INTERNAL);
 	assert_int_equal(rpc_err_of_status(99), ERR_INTERNAL);
 	assert_int_equal(rpc_err_of_status(-1), ERR_INTERNAL);

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "nvme/target/volume.h"
@@ -170,8 +171,7 @@ static void test_check_bounds(void **state)
 		if (i == 3)
 			volume.name[0] = '\0';
 		if (i == 4) {
-			cleanup_free char *old = volume.name;
-
+			free(volume.name);
 			volume.name = xstrdup(name);
 		}
 		if (i == 5)

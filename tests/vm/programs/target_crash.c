@@ -10,7 +10,6 @@
 #include "tests/vm/programs/target_fixture.h"
 
 #include <errno.h>
-#include <linux/ptrace.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ptrace.h>
@@ -126,7 +125,7 @@ static void child_run(const struct operation *operation)
 
 static bool is_changing_entry(pid_t child)
 {
-	struct ptrace_syscall_info info;
+	struct __ptrace_syscall_info info;
 
 	return ptrace(PTRACE_GET_SYSCALL_INFO, child, (void *)sizeof(info), &info) > 0 &&
 	       info.op == PTRACE_SYSCALL_INFO_ENTRY && changes_something(info.entry.nr);

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The client: addresses, unreachable servers, slow ones, lost ones, and threads that share it. */
+#include "rpc_fixture.h"
+
+static void test_bad_addresses(void **state)
+{
+	static const char *const bad[] = { "",	   "host",  ":80",	"host:",   "host:port",
+					   "h:1x", "h/p:1", "unix://x", "h:123456" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct rpc_client *client = NULL;
+		struct err err = ERR_INIT;
+
+		if (rpc_client_new(bad[i], NULL, &client, &err) == 0)
+			fail_msg("\"%s\" was taken", bad[i]);
+		assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
+		assert_null(client);
+	}
+}
+
+static void test_unreachable(void **state)
+{
+	static const char *const nobody[] = { "127.0.0.1:1", "unix:///nonexistent/s.sock" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(nobody); i++) {
+		struct rpc_client *client = fixture_client(nobody[i], NULL);
+		struct err err = ERR_INIT;
+
+		assert_int_equal(fixture_call_probe(client, &err), -1);
+		assert_int_equal(err.code, ERR_UNAVAILABLE);
+		assert_int_equal(strncmp(err.msg, nobody[i], strlen(nobody[i])), 0);
+		rpc_client_free(client);
+	}
+}
+
+static void test_deadline_already_passed(void **state)
+{
+	struct rpc_service services[2];
+	struct rpc_server *server;
+	struct rpc_client *client;
+	struct err err = ERR_INIT;
+	struct fixture f;
+
+	(void)state;
+	fixture_init(&f);
+	server = fixture_serve(&f, services, (struct rpc_server_config) { 0 });
+	client = fixture_client(f.endpoint, NULL);
+	assert_int_equal(fixture_call_stage(client, "v", deadline_after_ms(0), &err), -1);
+	assert_int_equal(err.code, ERR_DEADLINE_EXCEEDED);
+	assert_non_null(strstr(err.msg, STAGE));
+	rpc_client_free(client);
+	rpc_server_free(server);
+	fixture_fini(&f);
+}
+
+static void test_answer_of_another_type(void **state)
+{
+	Csi__V1__ProbeRequest request = CSI__V1__PROBE_REQUEST__INIT;
+	ProtobufCMessage *response = NULL;
+	struct rpc_service services[2];
+	struct rpc_server *server;
+	struct rpc_client *client;
+	struct err err = ERR_INIT;
+	struct fixture f;
+
+	(void)state;
+	fixture_init(&f);
+	server = fixture_serve(&f, services, (struct rpc_server_config) { 0 });
+	client = fixture_client(f.endpoint, NULL);
+	/* Field 1 of the answer is a message, of an Int64Value a number. */
+	assert_int_equal(rpc_client_call(client, PROBE, &request.base,
+					 &google__protobuf__int64_value__descriptor,
+					 deadline_none(), &response, &err),
+			 -1);
+	assert_int_equal(err.code, ERR_INTERNAL);
+	assert_non_null(strstr(err.msg, "google.protobuf.Int64Value"));
+	assert_null(response);
+	rpc_client_free(client);
+	rpc_server_free(server);
+	fixture_fini(&f);
+}
+
+/* A server that comes back is found again, at most about two seconds later. */
+static void test_reconnect(void **state)
+{
+	struct deadline limit = deadline_after_ms(20000);
+	struct rpc_service services[2];
+	struct rpc_server *server;
+	struct rpc_client *client;
+	struct err err = ERR_INIT;
+	struct fixture f;
+
+	(void)state;
+	fixture_init(&f);
+	server = fixture_serve(&f, services, (struct rpc_server_config) { 0 });
+	client = fixture_client(f.endpoint, NULL);
+	assert_int_equal(fixture_call_probe(client, &err), 0);
+	rpc_server_free(server);
+	assert_int_equal(fixture_call_probe(client, &err), -1);
+	assert_int_equal(err.code, ERR_UNAVAILABLE);
+	server = fixture_serve(&f, services, (struct rpc_server_config) { 0 });
+	while (fixture_call_probe(client, &err) < 0) {
+		assert_int_equal(err.code, ERR_UNAVAILABLE);
+		assert_false(deadline_passed(limit));
+	}
+	rpc_client_free(client);
+	rpc_server_free(server);
+	fixture_fini(&f);
+}
+
+#define THREADS 16
+
+static void test_shared_by_threads(void **state)
+{
+	struct fixture_call calls[THREADS];
+	struct rpc_service services[2];
+	struct rpc_server *server;
+	struct rpc_client *client;
+	struct fixture f;
+	char id[16];
+
+	(void)state;
+	fixture_init(&f);
+	server = fixture_serve(&f, services, (struct rpc_server_config) { 0 });
+	client = fixture_client(f.endpoint, NULL);
+	for (size_t i = 0; i < THREADS; i++) {
+		snprintf(id, sizeof(id), "hold-%zu", i);
+		fixture_call_begin(&calls[i], client, id);
+	}
+	fixture_await_held(&f, THREADS);
+	fixture_let_go(&f);
+	for (size_t i = 0; i < THREADS; i++) {
+		fixture_call_end(&calls[i]);
+		assert_int_equal(calls[i].rc, 0);
+	}
+	rpc_client_free(client);
+	rpc_server_free(server);
+	fixture_fini(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bad_addresses),
+		cmocka_unit_test(test_unreachable),
+		cmocka_unit_test(test_deadline_already_passed),
+		cmocka_unit_test(test_answer_of_another_type),
+		cmocka_unit_test(test_reconnect),
+		cmocka_unit_test(test_shared_by_threads),
+	};
+	struct err err = ERR_INIT;
+
+	log_init("text", "error", &err);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Access modes of one node: readers and writers of one volume in both orders, one path for RWOP, two
+# pods of an RWX volume, what may not be mixed.
+# shellcheck source=tests/vm/guest/driver.sh
+. "$NVMEOT_SRC/tests/vm/guest/driver.sh"
+start_driver
+
+for fs in ext4 xfs; do
+	cap=$(capability SINGLE_NODE_MULTI_WRITER $fs)
+	provision "order-$fs"
+	writer=$(pod writer) reader=$(pod reader)
+
+	publish "$volume" reader true >/dev/null
+	publish "$volume" writer >/dev/null
+	check "$fs: read-only first, then read-write" eval 'is_readonly "$reader" && ! is_readonly "$writer"'
+	check "$fs: the writer writes" touch "$writer/one"
+	check "$fs: the reader sees it" test -e "$reader/one"
+	check "$fs: the reader cannot write" not touch "$reader/two"
+	unpublish "$volume" reader >/dev/null
+	check "$fs: the writer goes on without the reader" touch "$writer/three"
+	publish "$volume" reader true >/dev/null
+	check "$fs: a reader joins a writer" test -e "$reader/three"
+	check "$fs: the file system is $fs" [ "$(findmnt -no FSTYPE "$writer")" = $fs ]
+	check "$fs: the same path another way is refused" refuses ALREADY_EXISTS read-only \
+		publish "$volume" reader false
+	unpublish "$volume" reader >/dev/null
+	unpublish "$volume" writer >/dev/null
+
+	publish "$volume" writer >/dev/null
+	echo kept >"$writer/kept"
+	unpublish "$volume" writer >/dev/null
+	unstage "$volume" >/dev/null
+	stage "$volume" >/dev/null
+	publish "$volume" writer >/dev/null
+	check "$fs: what was written survives unstage and stage" grep -q kept "$writer/kept"
+	unpublish "$volume" writer >/dev/null
+	retire "$volume"
+done
+
+cap=$(capability SINGLE_NODE_SINGLE_WRITER)
+provision rwop
+publish "$volume" first >/dev/null
+check "RWOP: a second path is refused and the first is named" \
+	refuses FAILED_PRECONDITION "pods/first/volume" publish "$volume" second
+check "RWOP: nothing is left of the second path" not test -e "$(pod second)"
+check "RWOP: the same path again is fine" publish "$volume" first
+unpublish "$volume" first >/dev/null
+check "RWOP: once the first is gone, another path is fine" publish "$volume" second
+unpublish "$volume" second >/dev/null
+retire "$volume"
+
+cap=$(capability MULTI_NODE_MULTI_WRITER)
+provision rwx
+publish "$volume" one >/dev/null
+publish "$volume" two >/dev/null
+echo both >"$(pod one)/shared"
+check "RWX: two pods of one node write one file system" \
+	eval 'grep -q both "$(pod two)/shared" && touch "$(pod two)/mine" && test -e "$(pod one)/mine"'
+check "RWX: one device mount" [ "$(mounts_of "$(device_of "$volume")" | wc -l)" = 4 ]
+other=nqn.2014-08.org.nvmexpress:uuid:11111111-2222-4333-8444-555555555555
+check "RWX: a second node is refused and the holder named" \
+	refuses FAILED_PRECONDITION "$host_nqn" controller ControllerPublishVolume \
+	"{\"volume_id\":\"$volume\",\"node_id\":\"$other\",\"volume_capability\":$cap}"
+unpublish "$volume" one >/dev/null
+unpublish "$volume" two >/dev/null
+retire "$volume"
+
+cap=$(capability SINGLE_NODE_READER_ONLY)
+create reader-only >/dev/null
+attach "$volume"
+check "reader mode: a blank volume is not formatted" refuses FAILED_PRECONDITION empty stage "$volume"
+check "reader mode: the refused stage leaves no connection" [ "$(controllers)" = 0 ]
+check "reader mode: and no record" [ -z "$(ls "$state_dir/volumes")" ]
+detach "$volume" >/dev/null
+cap=$(capability SINGLE_NODE_WRITER)
+attach "$volume"
+stage "$volume" >/dev/null
+unstage "$volume" >/dev/null
+detach "$volume" >/dev/null
+cap=$(capability SINGLE_NODE_READER_ONLY)
+attach "$volume"
+stage "$volume" >/dev/null
+publish "$volume" reader >/dev/null
+check "reader mode: the pod is read-only without asking" is_readonly "$(pod reader)"
+unpublish "$volume" reader >/dev/null
+unstage "$volume" >/dev/null
+detach "$volume" >/dev/null
+
+cap=$(capability MULTI_NODE_READER_ONLY)
+attach "$volume"
+stage "$volume" >/dev/null
+publish "$volume" rox >/dev/null
+check "ROX: the device itself is mounted read-only, without replay" \
+	grep -qE " - ext4 /dev/nvme.* ro,norecovery" /proc/self/mountinfo
+check "ROX: a read-write publish is read-only" is_readonly "$(pod rox)"
+check "ROX: a writer on another node is refused" refuses FAILED_PRECONDITION "" controller \
+	ControllerPublishVolume "{\"volume_id\":\"$volume\",\"node_id\":\"$other\",
+	\"volume_capability\":$(capability SINGLE_NODE_WRITER)}"
+unpublish "$volume" rox >/dev/null
+retire "$volume"
+
+cap=$(capability SINGLE_NODE_WRITER ext4 ro noatime)
+provision flags
+publish "$volume" flagged >/dev/null
+check "mount flag ro makes the pod read-only" is_readonly "$(pod flagged)"
+check "mount flag noatime is on the pod's mount" grep -q noatime <<<"$(mount_flags "$(pod flagged)")"
+unpublish "$volume" flagged >/dev/null
+retire "$volume"
