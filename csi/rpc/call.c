@@ -32,11 +32,7 @@ struct server_call {
 	struct rpc_event answered;
 	struct rpc_event closed;
 	struct rpc_job job;
-	/*
-	 * The way to the answer holds one reference, the closed event another. Its atomic
-	 * operations also order what threads wrote before they handed the call to gRPC.
-	 */
-	atomic_uint refs;
+	atomic_uint refs; /* the way to the answer holds one, the closed event another */
 };
 
 static void count_down(struct rpc_serving *serving, size_t *counter)
@@ -76,8 +72,10 @@ static void call_unref(struct server_call *call)
 static bool start(struct server_call *call, const grpc_op *ops, size_t count,
 		  struct rpc_event *event)
 {
-	grpc_call_error rc = grpc_call_start_batch(call->grpc, ops, count, event, NULL);
+	grpc_call_error rc;
 
+	atomic_fetch_add(&call->serving->handed, 1);
+	rc = grpc_call_start_batch(call->grpc, ops, count, event, NULL);
 	if (rc != GRPC_CALL_OK)
 		log_error("gRPC refused an operation", KV("method", call->base.method),
 			  KV("error", grpc_call_error_to_string(rc)));
@@ -113,13 +111,10 @@ static void answer(struct server_call *call, const ProtobufCMessage *response,
 					   .data.send_message.send_message = call->reply };
 	}
 	ops[1].data.send_status_from_server.status = rpc_status_of(err->code);
-	/* Orders the writes above before the poller's reads: see refs. */
-	atomic_fetch_add(&call->refs, 1);
 	if (!start(call, ops, count, &call->answered)) {
 		count_down(call->serving, &call->serving->active);
 		call_unref(call);
 	}
-	call_unref(call);
 }
 
 static void on_answered(struct rpc_event *event, bool ok)
@@ -271,6 +266,7 @@ void rpc_call_await(struct rpc_serving *serving)
 	atomic_init(&call->refs, 1);
 	grpc_call_details_init(&call->details);
 	grpc_metadata_array_init(&call->metadata);
+	atomic_fetch_add(&serving->handed, 1);
 	if (grpc_server_request_call(serving->grpc, &call->grpc, &call->details, &call->metadata,
 				     serving->queue, serving->queue,
 				     &call->arrived) != GRPC_CALL_OK)

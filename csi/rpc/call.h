@@ -32,6 +32,11 @@ struct rpc_serving {
 	pthread_cond_t changed; /* active or calls became 0, or stopped was set */
 	size_t calls;		/* all there are, also those that wait to arrive */
 	size_t active;		/* of these, between admission or refusal and the answer's end */
+	/*
+	 * Counted up before anything is handed to gRPC and read by the poller after each event, so
+	 * that the order of both sides does not hang on what gRPC does inside.
+	 */
+	atomic_uint handed;
 	bool draining;
 	bool stopped;
 };

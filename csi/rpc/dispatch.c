@@ -65,6 +65,8 @@ static int run_handler(struct rpc_call *call, const struct rpc_method *method,
 			err_set(err, ERR_INTERNAL, "%s failed without a reason", call->method);
 		return -1;
 	}
+	/* What a handler tried in vain on its way to success is no error of the call. */
+	*err = ERR_INIT;
 	*ret_response = response;
 	return 0;
 }

@@ -61,6 +61,7 @@ static void *poll_events(void *data)
 						   gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
 		if (event.type == GRPC_QUEUE_SHUTDOWN)
 			return NULL;
+		(void)atomic_load(&server->serving.handed);
 		tag = event.tag;
 		tag->fire(tag, event.success);
 	}

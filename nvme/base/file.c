@@ -16,7 +16,8 @@ int file_read(const struct root *root, const char *name, char **ret, struct err 
 	size_t len = 0;
 	struct stat st;
 
-	fd = openat(root->fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	/* A fifo in the file's place would otherwise hold us for ever. */
+	fd = openat(root->fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : err_sys(err, errno, "open %s/%s", root->path, name);
 	if (fstat(fd, &st) < 0)

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -118,10 +119,13 @@ void log_write(enum log_level level, const char *msg, const struct log_kv *kv)
 		format_json(&line, level, msg, kv);
 	else
 		format_text(&line, level, msg, kv);
-	/* A cut JSON line would be no JSON: say less instead. */
+	/* A cut JSON line would be no JSON: say less instead. Escapes take at most six for one. */
 	if (line.overflow && as_json) {
+		char head[LINE_SIZE / 8];
+
+		snprintf(head, sizeof(head), "%s", msg);
 		strb_clear(&line);
-		format_json(&line, level, msg,
+		format_json(&line, level, head,
 			    (const struct log_kv[]) { KV("cut", "too long"), { 0 } });
 	}
 	buffer[line.len] = '\n';

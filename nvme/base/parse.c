@@ -67,8 +67,9 @@ int parse_i64(const char *what, const char *text, int64_t min, int64_t max, int6
 	text = text ?: "";
 	negative = text[0] == '-';
 	digits = text + negative;
-	if (scan_digits(digits, &magnitude, &end) && !*end && magnitude <= INT64_MAX) {
-		int64_t value = negative ? -(int64_t)magnitude : (int64_t)magnitude;
+	if (scan_digits(digits, &magnitude, &end) && !*end &&
+	    magnitude <= (uint64_t)INT64_MAX + negative) {
+		int64_t value = (int64_t)(negative ? 0 - magnitude : magnitude);
 
 		if (value >= min && value <= max) {
 			*ret = value;

@@ -82,6 +82,10 @@ static int child_start(const char *const argv[], struct child *child, struct err
 	return 0;
 }
 
+#define TAIL_CHUNK 1024
+/* What a pipe holds at most (pipe(7)), in reads of the smaller size, and one for a small rest. */
+#define DRAIN_ROUNDS (65536 / TAIL_CHUNK + 1)
+
 /* Reads what is there; keeps the head. False at end of file. */
 static bool read_head(int fd, char *buf, size_t size, size_t *len)
 {
@@ -97,7 +101,7 @@ static bool read_head(int fd, char *buf, size_t size, size_t *len)
 /* Reads what is there; keeps the tail. False at end of file. */
 static bool read_tail(int fd, char *buf, size_t size, size_t *len)
 {
-	char chunk[1024];
+	char chunk[TAIL_CHUNK];
 	ssize_t n = read(fd, chunk, sizeof(chunk));
 	size_t drop;
 
@@ -115,7 +119,8 @@ static bool read_tail(int fd, char *buf, size_t size, size_t *len)
 
 /*
  * Collects output until the child itself has ended. Waiting for end of file alone would wait for
- * daemons that a program left behind with our pipes. Returns false when the deadline passed.
+ * daemons that a program left behind with our pipes, and those may never be silent. Returns false
+ * when the deadline passed.
  */
 static bool collect(struct child *child, struct deadline deadline, struct proc_result *result)
 {
@@ -125,6 +130,7 @@ static bool collect(struct child *child, struct deadline deadline, struct proc_r
 		{ .fd = child->pidfd, .events = POLLIN },
 	};
 	size_t out_len = 0, err_len = 0;
+	int rounds = 0;
 
 	for (;;) {
 		int n = poll(fds, 3, deadline_poll_ms(deadline));
@@ -141,7 +147,8 @@ static bool collect(struct child *child, struct deadline deadline, struct proc_r
 		if (fds[1].revents &&
 		    !read_tail(child->err, result->err, sizeof(result->err), &err_len))
 			fds[1].fd = -1;
-		if (fds[2].revents && !fds[0].revents && !fds[1].revents)
+		if (fds[2].revents &&
+		    ((!fds[0].revents && !fds[1].revents) || ++rounds > DRAIN_ROUNDS))
 			break;
 	}
 	while (err_len && result->err[err_len - 1] == '\n')

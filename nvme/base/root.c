@@ -18,6 +18,19 @@ struct rel {
 	char path[PATH_MAX];
 };
 
+static bool has_dot_dot(const char *path)
+{
+	for (;;) {
+		size_t len = strcspn(path, "/");
+
+		if (len == 2 && path[0] == '.' && path[1] == '.')
+			return true;
+		if (!path[len])
+			return false;
+		path += len + 1;
+	}
+}
+
 /* Formats the relative path; false when it is too long or would climb out of the root. */
 __attribute__((format(printf, 2, 0))) static bool rel_format(struct rel *rel, const char *format,
 							     va_list args)
@@ -25,8 +38,7 @@ __attribute__((format(printf, 2, 0))) static bool rel_format(struct rel *rel, co
 	struct strb text = strb_over(rel->path, sizeof(rel->path));
 
 	strb_addv(&text, format, args);
-	return !text.overflow && text.len > 0 && rel->path[0] != '/' &&
-	       strcmp(rel->path, "..") != 0 && !strstr(rel->path, "../");
+	return !text.overflow && text.len > 0 && rel->path[0] != '/' && !has_dot_dot(rel->path);
 }
 
 #define REL(rel, format)                                                                           \

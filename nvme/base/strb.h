@@ -28,7 +28,10 @@ void strb_addf(struct strb *s, const char *format, ...) __attribute__((format(pr
 void strb_addv(struct strb *s, const char *format, va_list args)
 	__attribute__((format(printf, 2, 0)));
 
-/* Adds text as the inside of a JSON string: quotes, backslashes and control bytes escaped. */
+/*
+ * Adds text as the inside of a JSON string: quotes, backslashes and control bytes escaped, and
+ * U+FFFD for each byte that is no UTF-8. What is cut at the end may be half an escape.
+ */
 void strb_add_json(struct strb *s, const char *text);
 
 #endif
