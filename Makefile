@@ -100,6 +100,10 @@ vm: deps ## cases on a real kernel; CASE="name …" picks some, KERNEL=6.1|6.12|
 	@$(MAKE) --no-print-directory all vm-programs
 	@tests/vm/run $(if $(KERNEL),-k $(KERNEL)) $(CASE)
 
+.PHONY: vm-selftest
+vm-selftest: deps ## proof that the guest harness can fail
+	@tests/vm/selftest
+
 ##@ House
 .PHONY: deps
 deps: ## install the packages that building and testing need (no-op when they are there)

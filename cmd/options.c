@@ -38,6 +38,17 @@ static void env_name(const char *flag, char *out, size_t size)
 		out[i] = out[i] == '-' ? '_' : (char)toupper((unsigned char)out[i]);
 }
 
+static bool parse_switch(const char *name, const char *value)
+{
+	bool on = strcmp(value, "1") == 0 || strcmp(value, "true") == 0;
+
+	if (!on && strcmp(value, "0") != 0 && strcmp(value, "false") != 0) {
+		fprintf(stderr, "%s \"%.40s\" is not 1, true, 0 or false\n", name, value);
+		exit(2);
+	}
+	return on;
+}
+
 static void apply_env(const struct option_spec *spec)
 {
 	char name[64];
@@ -51,7 +62,7 @@ static void apply_env(const struct option_spec *spec)
 	if (spec->text) {
 		*spec->text = value;
 	} else if (spec->flag) {
-		*spec->flag = strcmp(value, "1") == 0 || strcmp(value, "true") == 0;
+		*spec->flag = parse_switch(name, value);
 	} else {
 		rest = xstrdup(value); /* lives as long as the process: the list borrows from it */
 		while ((item = strsep(&rest, " ")))

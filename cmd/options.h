@@ -2,7 +2,8 @@
 /*
  * Command lines of all programs: glibc's argp, plus an environment variable for every flag
  * (--host-nqn-file is NVMEOT_HOST_NQN_FILE). A flag on the command line beats its variable. A
- * repeatable flag takes a blank-separated list from its variable.
+ * repeatable flag takes a blank-separated list from its variable; a switch takes 1, true, 0, false.
+ * An empty variable counts as absent.
  */
 #ifndef CMD_OPTIONS_H
 #define CMD_OPTIONS_H

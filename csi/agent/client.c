@@ -2,6 +2,7 @@
 /* Calls to a target agent. */
 #include "csi/agent/client.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 struct agent {
 	char *name;
 	struct rpc_client *client;
+	atomic_bool identified; /* the agent at the address has called itself name */
 };
 
 /* An unpacked answer, freed at the end of the scope. */
@@ -52,24 +54,66 @@ const char *agent_name(const struct agent *agent)
 	return agent->name;
 }
 
-static int agent_call(struct agent *agent, const char *method, const void *request,
-		      const ProtobufCMessageDescriptor *response, struct deadline deadline,
-		      ProtobufCMessage **ret, struct err *err)
+static int call_unchecked(struct agent *agent, const char *method, const void *request,
+			  const ProtobufCMessageDescriptor *response, struct deadline deadline,
+			  ProtobufCMessage **ret, struct err *err)
 {
 	if (rpc_client_call(agent->client, method, request, response, deadline, ret, err) < 0)
 		return err_wrap(err, "target %s", agent->name);
 	return 0;
 }
 
-/* Copies an answer's volume out; an answer that does not fit our types is the agent's fault. */
+/* Asks who the agent is, and what it has. */
+static int get_info(struct agent *agent, struct deadline deadline, ProtobufCMessage **ret,
+		    struct err *err)
+{
+	Nvmeot__Target__V1__GetInfoRequest request = NVMEOT__TARGET__V1__GET_INFO_REQUEST__INIT;
+	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
+	const char *id;
+
+	if (call_unchecked(agent, METHOD("GetInfo"), &request,
+			   &nvmeot__target__v1__get_info_response__descriptor, deadline, &answer,
+			   err) < 0)
+		return -1;
+	id = ((Nvmeot__Target__V1__GetInfoResponse *)answer)->target_id;
+	if (strcmp(id, agent->name) != 0)
+		return err_set(
+			err, ERR_FAILED_PRECONDITION,
+			"target %s: the agent at this address calls itself \"%.64s\"; the name "
+			"in --target must be the agent's --name",
+			agent->name, id);
+	agent->identified = true;
+	*ret = steal_ptr(&answer);
+	return 0;
+}
+
+/*
+ * Calls the agent once it is known to be the right one: another one would call a volume absent, and
+ * so deleted or fenced, that the right one still exports.
+ */
+static int agent_call(struct agent *agent, const char *method, const void *request,
+		      const ProtobufCMessageDescriptor *response, struct deadline deadline,
+		      ProtobufCMessage **ret, struct err *err)
+{
+	ProtobufCMessage *info CLEANUP(answer_free) = NULL;
+
+	if (!agent->identified && get_info(agent, deadline, &info, err) < 0)
+		return -1;
+	return call_unchecked(agent, method, request, response, deadline, ret, err);
+}
+
+/*
+ * Copies an answer's volume out; one that is not the volume asked for, or does not fit our types,
+ * is the agent's fault.
+ */
 static int take_volume(const struct agent *agent, const Nvmeot__Target__V1__Volume *volume,
-		       struct agent_volume *ret, struct err *err)
+		       const struct uuid *uuid, struct agent_volume *ret, struct err *err)
 {
 	struct agent_volume v = { 0 };
 	struct strb portals = strb_over(v.portals, sizeof(v.portals));
 
-	if (!volume || !short_name_ok(volume->pool) || volume->size_bytes <= 0 ||
-	    parse_nqn("nqn", volume->nqn, v.nqn, err) < 0)
+	if (!volume || strcmp(volume->uuid, uuid->text) != 0 || !short_name_ok(volume->pool) ||
+	    volume->size_bytes <= 0 || parse_nqn("nqn", volume->nqn, v.nqn, err) < 0)
 		return err_set(err, ERR_INTERNAL, "target %s: the answer holds no valid volume",
 			       agent->name);
 	strcpy(v.pool, volume->pool);
@@ -86,34 +130,17 @@ static int take_volume(const struct agent *agent, const Nvmeot__Target__V1__Volu
 	return 0;
 }
 
-static int check_identity(const struct agent *agent,
-			  const Nvmeot__Target__V1__GetInfoResponse *info, struct err *err)
-{
-	if (strcmp(info->target_id, agent->name) != 0)
-		return err_set(
-			err, ERR_FAILED_PRECONDITION,
-			"target %s: the agent at this address calls itself \"%.64s\"; the name "
-			"in --target must be the agent's --name",
-			agent->name, info->target_id);
-	return 0;
-}
-
 int agent_available(struct agent *agent, const char *pool, struct deadline deadline,
 		    uint64_t *ret_bytes, struct err *err)
 {
-	Nvmeot__Target__V1__GetInfoRequest request = NVMEOT__TARGET__V1__GET_INFO_REQUEST__INIT;
 	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
 	const Nvmeot__Target__V1__GetInfoResponse *info;
 	uint64_t most = 0;
 	bool found = false;
 
-	if (agent_call(agent, METHOD("GetInfo"), &request,
-		       &nvmeot__target__v1__get_info_response__descriptor, deadline, &answer,
-		       err) < 0)
+	if (get_info(agent, deadline, &answer, err) < 0)
 		return -1;
 	info = (const Nvmeot__Target__V1__GetInfoResponse *)answer;
-	if (check_identity(agent, info, err) < 0)
-		return -1;
 	for (size_t i = 0; i < info->n_pools; i++) {
 		if (*pool && strcmp(pool, info->pools[i]->name) != 0)
 			continue;
@@ -164,8 +191,8 @@ int agent_create(struct agent *agent, const struct agent_volume_spec *spec,
 		       &nvmeot__target__v1__create_volume_response__descriptor, deadline, &answer,
 		       err) < 0)
 		return -1;
-	return take_volume(agent, ((Nvmeot__Target__V1__CreateVolumeResponse *)answer)->volume, ret,
-			   err);
+	return take_volume(agent, ((Nvmeot__Target__V1__CreateVolumeResponse *)answer)->volume,
+			   &spec->uuid, ret, err);
 }
 
 int agent_find(struct agent *agent, const struct uuid *uuid, const char *pool,
@@ -180,7 +207,7 @@ int agent_find(struct agent *agent, const struct uuid *uuid, const char *pool,
 		       &nvmeot__target__v1__get_volume_response__descriptor, deadline, &answer,
 		       err) < 0)
 		return err->code == ERR_NOT_FOUND ? 0 : -1;
-	if (take_volume(agent, ((Nvmeot__Target__V1__GetVolumeResponse *)answer)->volume, ret,
+	if (take_volume(agent, ((Nvmeot__Target__V1__GetVolumeResponse *)answer)->volume, uuid, ret,
 			err) < 0)
 		return -1;
 	return 1;
@@ -216,7 +243,8 @@ int agent_export(struct agent *agent, const struct volume_id *id,
 		       &nvmeot__target__v1__export_response__descriptor, deadline, &answer,
 		       err) < 0)
 		return -1;
-	return take_volume(agent, ((Nvmeot__Target__V1__ExportResponse *)answer)->volume, ret, err);
+	return take_volume(agent, ((Nvmeot__Target__V1__ExportResponse *)answer)->volume, &id->uuid,
+			   ret, err);
 }
 
 int agent_unexport(struct agent *agent, const struct volume_id *id, const char *host_nqn,

@@ -2,7 +2,8 @@
 /*
  * The controller's view of one target agent: a connection and one function per call of
  * nvmeot.target.v1, in plain types. Every call blocks until its deadline at most and is
- * thread-safe. Errors keep the agent's code and message; one that cannot be reached is
+ * thread-safe. The first one makes sure that the agent at the address has the configured name,
+ * ERR_FAILED_PRECONDITION when it has another. Errors keep the agent's code and message; one that cannot be reached is
  * ERR_UNAVAILABLE and named.
  */
 #ifndef CSI_AGENT_CLIENT_H
@@ -50,7 +51,7 @@ const char *agent_name(const struct agent *agent);
 
 /*
  * The most bytes available in one pool (of that name, when pool is not empty): what placement goes
- * by. ERR_NOT_FOUND when there is no such pool. Also checks that the agent is who we take it for.
+ * by. ERR_NOT_FOUND when there is no such pool. Asks the agent for its name anew.
  */
 int agent_available(struct agent *agent, const char *pool, struct deadline deadline,
 		    uint64_t *ret_bytes, struct err *err);

@@ -85,13 +85,14 @@ struct placement {
 };
 
 /*
- * Looks at one target. 1: it has the volume; 0: it does not, and the placement knows its room; an
- * unreachable target only leaves its reason.
+ * Looks at one target. 1: it has the volume; 0: it does not, and the placement knows its room. One
+ * that cannot take it, though it would be eligible, only leaves its reason.
  */
 static int consider(struct agent *target, const struct create_spec *spec, struct deadline deadline,
 		    struct placement *placement, struct agent_volume *ret)
 {
 	const struct parameters *p = &spec->parameters;
+	bool eligible = !p->target[0] || strcmp(p->target, agent_name(target)) == 0;
 	uint64_t available;
 	struct err err = ERR_INIT;
 	int found;
@@ -100,11 +101,13 @@ static int consider(struct agent *target, const struct create_spec *spec, struct
 	found = agent_find(target, &spec->uuid, "", deadline, ret, &err);
 	if (found == 1)
 		return 1;
-	if (found == 0 && p->target[0] && strcmp(p->target, agent_name(target)) != 0)
+	if (found == 0 && !eligible)
 		return 0;
 	if (found < 0 || agent_available(target, p->pool, deadline, &available, &err) < 0) {
 		log_warning("target passed over", KV("target", agent_name(target)), KV_ERR(&err));
-		placement->reason = err;
+		/* A target that did not answer may have the pool that another one lacks. */
+		if (eligible && (!placement->reason.code || err.code != ERR_NOT_FOUND))
+			placement->reason = err;
 		return 0;
 	}
 	if (!placement->best || available > placement->available_bytes) {

@@ -35,6 +35,8 @@ int publish_spec_parse(const Csi__V1__NodePublishVolumeRequest *request, struct 
 	    require_path("target_path", request->target_path, err) < 0 ||
 	    access_parse(request->volume_capability, &ret->access, err) < 0 ||
 	    require_path("staging_target_path", request->staging_target_path, err) < 0 ||
+	    map_check_size("volume_context", volume_context, err) < 0 ||
+	    map_check_size("publish_context", publish_context, err) < 0 ||
 	    attachment_parse(volume_context, publish_context, &ret->attachment, err) < 0 ||
 	    resolve("staging_target_path", request->staging_target_path, ret->staging_path, err) <
 		    0 ||

@@ -7,18 +7,20 @@
 #include <string.h>
 #include <uuid/uuid.h>
 
+#include "nvme/base/cleanup.h"
+
 /* The namespace of every UUIDv5 of ours. It is part of the format of volume IDs: never change it. */
 static const uuid_t driver_namespace = { 0x5b, 0x1d, 0x3c, 0x6e, 0x0f, 0x7a, 0x4c, 0x52,
 					 0x9a, 0x41, 0x6e, 0x76, 0x6d, 0x65, 0x6f, 0x74 };
 
 static struct uuid uuid_v5(const char *kind, const char *text)
 {
-	char seed[16 + PATH_MAX];
+	/* Locks are keyed by it before the text is checked, so it may be of any length. */
+	cleanup_free char *seed = xasprintf("%s:%s", kind, text);
 	struct uuid ret;
 	uuid_t bytes;
-	int len = snprintf(seed, sizeof(seed), "%s:%s", kind, text);
 
-	uuid_generate_sha1(bytes, driver_namespace, seed, (size_t)len);
+	uuid_generate_sha1(bytes, driver_namespace, seed, strlen(seed));
 	uuid_unparse_lower(bytes, ret.text);
 	return ret;
 }
@@ -104,7 +106,7 @@ int require_path(const char *field, const char *text, struct err *err)
 {
 	if (require_text(field, text, PATH_MAX - 1, err) < 0)
 		return -1;
-	if (text[0] != '/' || text[1] == '\0' || has_dot_part(text))
+	if (text[0] != '/' || !text[strspn(text, "/")] || has_dot_part(text))
 		return err_set(err, ERR_INVALID_ARGUMENT,
 			       "%s \"%.200s\" is not an absolute path without \".\" and \"..\"",
 			       field, text);

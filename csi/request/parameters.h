@@ -15,7 +15,7 @@
 
 struct parameters {
 	char target[TARGET_NAME_SIZE]; /* "": any */
-	char pool[VOLUME_POOL_SIZE]; /* "": the one with most room */
+	char pool[VOLUME_POOL_SIZE];   /* "": the one with most room */
 	bool volatile_cache;
 	const char *fs_type;	  /* borrowed from the map; NULL: not given */
 	const char *mkfs_options; /* borrowed from the map; "" when not given */

@@ -18,6 +18,7 @@
 
 #define BACKOFF_FIRST_MS 200
 #define BACKOFF_MAX_MS 2000
+#define CONNECT_MS 10000 /* for one attempt, with its TLS handshake */
 #define KEEPALIVE_MS 30000
 #define KEEPALIVE_TIMEOUT_MS 10000
 #define NS_PER_S 1000000000ULL
@@ -77,7 +78,8 @@ static int channel_new(const struct rpc_client *client, struct channel **ret, st
 {
 	grpc_arg args[] = {
 		INTEGER_ARG(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, BACKOFF_FIRST_MS),
-		INTEGER_ARG(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, BACKOFF_MAX_MS),
+		/* Despite its name this bounds the time of an attempt, not between two. */
+		INTEGER_ARG(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, CONNECT_MS),
 		INTEGER_ARG(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, BACKOFF_MAX_MS),
 		INTEGER_ARG(GRPC_ARG_KEEPALIVE_TIME_MS, KEEPALIVE_MS),
 		INTEGER_ARG(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, KEEPALIVE_TIMEOUT_MS),

@@ -12,6 +12,7 @@
 
 #include "csi.pb-c.h"
 #include "csi/request/map.h"
+#include "nvme/base/cleanup.h"
 
 #define MODE(name) CSI__V1__VOLUME_CAPABILITY__ACCESS_MODE__MODE__##name
 #define FIXTURE_MAP_MAX 32

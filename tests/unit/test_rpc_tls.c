@@ -88,23 +88,22 @@ static void test_untrusted_client(void **state)
 	trial_fini(&t);
 }
 
-/* A real TLS client without a certificate must not get as far as an answer. */
+/* What a TLS client without a certificate gets is no session; with one the same client gets it. */
 static void test_no_client_certificate(void **state)
 {
+	static const char client[] = "echo | openssl s_client -brief -connect %s -alpn h2 -tls1_2 "
+				     "-CAfile server/ca.crt -verify_return_error %s 2>&1";
 	struct tls_trial t;
-	char script[512];
+	char command[512], script[640];
 
 	(void)state;
 	trial_init(&t);
-	snprintf(script, sizeof(script),
-		 "! echo | openssl s_client -connect %s -alpn h2 -CAfile server/ca.crt "
-		 "-tls1_2 -verify_return_error",
-		 t.address);
+	snprintf(command, sizeof(command), client, t.address, "");
+	snprintf(script, sizeof(script), "! %s | grep -q 'CONNECTION ESTABLISHED'", command);
 	certs_run(script, t.f.dir, "none", "none");
-	snprintf(script, sizeof(script),
-		 "echo | openssl s_client -connect %s -alpn h2 -CAfile server/ca.crt -tls1_2 "
-		 "-verify_return_error -cert client/tls.crt -key client/tls.key",
-		 t.address);
+	snprintf(command, sizeof(command), client, t.address,
+		 "-cert client/tls.crt -key client/tls.key");
+	snprintf(script, sizeof(script), "%s | grep -q 'CONNECTION ESTABLISHED'", command);
 	certs_run(script, t.f.dir, "none", "none");
 	trial_fini(&t);
 }
@@ -119,7 +118,8 @@ static void test_files_change(void **state)
 	(void)state;
 	trial_init(&t);
 	client = fixture_client(t.address, t.client_dir);
-	assert_int_equal(fixture_call_probe(client, &err), 0);
+	if (fixture_call_probe(client, &err) < 0)
+		fail_msg("%s", err.msg);
 	certs_authority(t.f.dir, "next");
 	certs_directory(t.f.dir, "server", "next", "IP:127.0.0.1");
 	certs_directory(t.f.dir, "client", "next", "DNS:controller");

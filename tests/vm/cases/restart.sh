@@ -41,8 +41,9 @@ check "the session was never interrupted" \
 check "the new agent knows the export" grep -q "$host_nqn" <<<"$(rpc "$agent_address" \
 	nvmeot.target.v1.Target GetVolume "{\"uuid\":\"$(uuid_of "$volume")\"}")"
 touch /run/stop-writing
-check "the writer met no error" wait $writer_pid
-wait $writer_pid
+writer_status=0
+wait $writer_pid || writer_status=$?
+check "the writer met no error" [ $writer_status = 0 ]
 check "no acknowledged line is lost, none is doubled" \
 	eval '[ "$(cat "$log")" = "$(seq -f "line %.0f" "$(lines)")" ]'
 unpublish "$volume" pod >/dev/null

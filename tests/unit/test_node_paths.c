@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is made and removed at paths from outside: only ever what is empty. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "csi/node/paths.h"
+#include "nvme/base/root.h"
+
+static char dir[64];
+static struct root root;
+
+static int setup(void **state)
+{
+	struct err err;
+
+	(void)state;
+	strcpy(dir, "/tmp/test_node_paths.XXXXXX");
+	return mkdtemp(dir) ? root_open(&root, dir, &err) : -1;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	root_close(&root);
+	return rmdir(dir);
+}
+
+/* The path of name in the directory of the test; static, for one use at a time. */
+static const char *at(const char *name)
+{
+	static char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return path;
+}
+
+static void put(const char *name, const char *text)
+{
+	cleanup_close int fd = openat(root.fd, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+}
+
+static void refused(int rc, struct err *err, const char *name)
+{
+	assert_int_equal(rc, -1);
+	assert_int_equal(err->code, ERR_FAILED_PRECONDITION);
+	assert_non_null(strstr(err->msg, at(name)));
+	*err = ERR_INIT;
+}
+
+static void test_create_file(void **state)
+{
+	struct err err = ERR_INIT;
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(paths_create_file(at("f"), &err), 0);
+	assert_int_equal(paths_create_file(at("f"), &err), 0);
+	assert_int_equal(stat(at("f"), &st), 0);
+	assert_true(S_ISREG(st.st_mode) && st.st_size == 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_int_equal(paths_remove_file(at("f"), &err), 0);
+	assert_int_equal(paths_create_file(at("no/f"), &err), -1);
+	assert_int_equal(err.code, ERR_INTERNAL);
+}
+
+static void test_create_file_in_the_way(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	put("full", "data");
+	refused(paths_create_file(at("full"), &err), &err, "full");
+	assert_int_equal(root_mkdir(&root, &err, "d"), 0);
+	refused(paths_create_file(at("d"), &err), &err, "d");
+	assert_int_equal(root_symlink(&root, "/tmp/test_node_paths.stolen", &err, "l"), 0);
+	refused(paths_create_file(at("l"), &err), &err, "l");
+	assert_int_equal(access("/tmp/test_node_paths.stolen", F_OK), -1);
+	unlink(at("full"));
+	unlink(at("l"));
+	rmdir(at("d"));
+}
+
+static void test_create_directory(void **state)
+{
+	struct err err = ERR_INIT;
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(paths_create_directory(at("d"), &err), 0);
+	assert_int_equal(paths_create_directory(at("d"), &err), 0);
+	assert_int_equal(stat(at("d"), &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0750);
+	put("f", "");
+	refused(paths_create_directory(at("f"), &err), &err, "f");
+	assert_int_equal(root_symlink(&root, dir, &err, "l"), 0);
+	refused(paths_create_directory(at("l"), &err), &err, "l");
+	unlink(at("f"));
+	unlink(at("l"));
+	rmdir(at("d"));
+}
+
+static void test_remove_file(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(paths_remove_file(at("absent"), &err), 0);
+	put("f", "");
+	assert_int_equal(paths_remove_file(at("f/below"), &err), 0);
+	assert_int_equal(paths_remove_file(at("f"), &err), 0);
+	assert_false(root_exists(&root, "f"));
+	put("full", "data");
+	refused(paths_remove_file(at("full"), &err), &err, "full");
+	assert_int_equal(root_mkdir(&root, &err, "d"), 0);
+	refused(paths_remove_file(at("d"), &err), &err, "d");
+	assert_int_equal(root_symlink(&root, at("full"), &err, "l"), 0);
+	refused(paths_remove_file(at("l"), &err), &err, "l");
+	assert_true(root_exists(&root, "full"));
+	assert_true(root_exists(&root, "l"));
+	unlink(at("full"));
+	unlink(at("l"));
+	rmdir(at("d"));
+}
+
+static void test_remove_any(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(paths_remove_any(at("absent"), &err), 0);
+	assert_int_equal(root_mkdir(&root, &err, "d"), 0);
+	put("d/data", "");
+	refused(paths_remove_any(at("d"), &err), &err, "d");
+	assert_true(root_exists(&root, "d/data"));
+	assert_int_equal(root_symlink(&root, at("d"), &err, "l"), 0);
+	refused(paths_remove_any(at("l"), &err), &err, "l");
+	put("full", "data");
+	refused(paths_remove_any(at("full"), &err), &err, "full");
+	unlink(at("full"));
+	unlink(at("l"));
+	assert_int_equal(paths_remove_any(at("d/data"), &err), 0);
+	assert_int_equal(paths_remove_any(at("d"), &err), 0);
+	assert_false(root_exists(&root, "d"));
+}
+
+static void test_check_staging(void **state)
+{
+	char canonical[PATH_MAX];
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(root_mkdir(&root, &err, "d"), 0);
+	assert_int_equal(root_symlink(&root, dir, &err, "up"), 0);
+	assert_int_equal(root_symlink(&root, at("d"), &err, "l"), 0);
+	put("f", "");
+	assert_int_equal(paths_check_staging(at("up/d/"), canonical, &err), 0);
+	assert_string_equal(canonical, at("d"));
+	assert_int_equal(paths_check_staging(at("l"), canonical, &err), -1);
+	assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
+	assert_non_null(strstr(err.msg, "symbolic link"));
+	assert_int_equal(paths_check_staging(at("f"), canonical, &err), -1);
+	assert_non_null(strstr(err.msg, "is a file, not a directory"));
+	assert_int_equal(paths_check_staging(at("absent"), canonical, &err), -1);
+	assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
+	assert_int_equal(paths_check_staging(at("absent/below"), canonical, &err), -1);
+	assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
+	unlink(at("f"));
+	unlink(at("l"));
+	unlink(at("up"));
+	rmdir(at("d"));
+}
+
+/* Whose a mount is: nothing that is not certainly ours is ever unmounted. */
+static void test_unmount_foreign(void **state)
+{
+	struct host_namespace ns = { .name = "nvme0n1", .major = 259, .minor = 3 };
+	struct mount_entry entry = { .major = 0,
+				     .minor = 33,
+				     .target = (char *)"/nonexistent/a",
+				     .fs_root = (char *)"/",
+				     .fs_type = (char *)"tmpfs",
+				     .source = (char *)"tmpfs" };
+	struct mount_table table = { .entries = &entry, .count = 1 };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(paths_unmount_ours(&table, "/nonexistent/b", &ns, &err), 0);
+	assert_int_equal(paths_unmount_ours(&table, entry.target, &ns, &err), -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+	assert_non_null(strstr(err.msg, "mount of tmpfs (tmpfs)"));
+	assert_int_equal(paths_unmount_ours(&table, entry.target, NULL, &err), -1);
+	/* Another device, though it is called the same. */
+	entry.source = (char *)"/dev/nvme0n1";
+	assert_int_equal(paths_unmount_ours(&table, entry.target, &ns, &err), -1);
+	assert_int_equal(paths_unmount_ours(&table, entry.target, NULL, &err), 0);
+	entry.major = 259;
+	entry.minor = 3;
+	assert_int_equal(paths_unmount_ours(&table, entry.target, &ns, &err), 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_create_file),	     TEST(test_create_file_in_the_way),
+		TEST(test_create_directory), TEST(test_remove_file),
+		TEST(test_remove_any),	     TEST(test_check_staging),
+		TEST(test_unmount_foreign),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

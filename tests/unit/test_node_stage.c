@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* NodeStageVolume requests: each field missing or malformed, and where the bind goes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "csi/node/stage.h"
+#include "tests/unit/request_fixture.h"
+
+#define UUID "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11"
+#define ID "box/fast/" UUID
+
+/* A request in which everything is right: do not move it. */
+struct good {
+	struct fixture_capability capability;
+	struct fixture_map publish, volume;
+	Csi__V1__NodeStageVolumeRequest request;
+};
+
+static void make(struct good *g)
+{
+	*g = (struct good) { 0 };
+	fixture_map_set(&g->publish, "nqn", "nqn.2026-11.io.nvmeot:" UUID);
+	fixture_map_set(&g->publish, "portals", "tcp://192.0.2.1:4420");
+	fixture_map_set(&g->publish, "nsUuid", UUID);
+	fixture_map_set(&g->publish, "sizeBytes", "4096");
+	fixture_map_set(&g->publish, "blank", "false");
+	csi__v1__node_stage_volume_request__init(&g->request);
+	g->request.volume_id = (char *)ID;
+	g->request.staging_target_path = (char *)"/staging";
+	g->request.volume_capability =
+		fixture_mount(&g->capability, MODE(SINGLE_NODE_WRITER), "xfs", NULL, 0);
+}
+
+static int parse(struct good *g, struct stage_spec *spec, struct err *err)
+{
+	FIXTURE_MAP_INTO(&g->request, publish_context, &g->publish);
+	FIXTURE_MAP_INTO(&g->request, volume_context, &g->volume);
+	*err = ERR_INIT;
+	return stage_spec_parse(&g->request, spec, err);
+}
+
+static void refused(struct good *g, const char *says)
+{
+	static struct stage_spec spec;
+	struct err err;
+
+	assert_int_equal(parse(g, &spec, &err), -1);
+	assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
+	if (!strstr(err.msg, says))
+		fail_msg("\"%s\" does not say \"%s\"", err.msg, says);
+	make(g);
+}
+
+static void test_good(void **state)
+{
+	static struct stage_spec spec;
+	struct good g;
+	struct err err;
+
+	(void)state;
+	make(&g);
+	fixture_map_set(&g.volume, "queueSize", "64");
+	assert_int_equal(parse(&g, &spec, &err), 0);
+	assert_string_equal(spec.volume_id, ID);
+	assert_string_equal(spec.access.fs_type, "xfs");
+	assert_string_equal(spec.attachment.uuid.text, UUID);
+	assert_int_equal(spec.attachment.size_bytes, 4096);
+	assert_int_equal(spec.parameters.connect.queue_size, 64);
+}
+
+static void test_required_fields(void **state)
+{
+	char long_id[130];
+	struct good g;
+
+	(void)state;
+	memset(long_id, 'i', 129);
+	long_id[129] = '\0';
+	make(&g);
+	g.request.volume_id = (char *)"";
+	refused(&g, "volume_id is required");
+	g.request.volume_id = long_id;
+	refused(&g, "volume_id \"iii");
+	g.request.volume_id = (char *)"a\nb";
+	refused(&g, "volume_id holds the control character");
+	g.request.staging_target_path = (char *)"";
+	refused(&g, "staging_target_path is required");
+	g.request.staging_target_path = (char *)"staging";
+	refused(&g, "staging_target_path \"staging\"");
+	g.request.staging_target_path = (char *)"/staging/../etc";
+	refused(&g, "staging_target_path \"/staging/../etc\"");
+	g.request.volume_capability = NULL;
+	refused(&g, "volume_capability is required");
+	g.capability.capability.access_mode = NULL;
+	refused(&g, "access_mode");
+}
+
+static void test_contexts(void **state)
+{
+	static const char *const keys[] = { "nqn", "portals", "nsUuid", "sizeBytes", "blank" };
+	char value[4097];
+	struct good g;
+
+	(void)state;
+	memset(value, 'v', 4096);
+	value[4096] = '\0';
+	make(&g);
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		fixture_map_set(&g.publish, keys[i], NULL);
+		refused(&g, keys[i]);
+		fixture_map_set(&g.publish, keys[i], "?");
+		refused(&g, "?");
+	}
+	g.publish.count = 0;
+	refused(&g, "publish_context needs");
+	fixture_map_set(&g.publish, "x", value);
+	refused(&g, "publish_context takes");
+	fixture_map_set(&g.volume, "x", value);
+	refused(&g, "volume_context takes");
+	fixture_map_set(&g.volume, "queueSize", "1");
+	refused(&g, "volume_context: parameter queueSize");
+}
+
+static void test_static(void **state)
+{
+	static struct stage_spec spec;
+	struct good g;
+	struct err err;
+
+	(void)state;
+	make(&g);
+	g.publish.count = 0;
+	g.request.volume_id = (char *)"any handle, as the administrator likes";
+	fixture_map_set(&g.volume, "nqn", "nqn.2014-08.org.example:array");
+	fixture_map_set(&g.volume, "portals", "tcp://192.0.2.9:4420");
+	fixture_map_set(&g.volume, "nsid", "1");
+	fixture_map_set(&g.volume, "ctrlLossTmo", "60");
+	assert_int_equal(parse(&g, &spec, &err), 0);
+	assert_int_equal(spec.attachment.nsid, 1);
+	assert_int_equal(spec.parameters.connect.ctrl_loss_tmo_s, 60);
+	fixture_map_set(&g.volume, "nsid", "0");
+	refused(&g, "nsid \"0\"");
+}
+
+static void test_bind_path(void **state)
+{
+	struct node_record record = { .has_uuid = true, .uuid = { UUID } };
+	char path[PATH_MAX];
+
+	(void)state;
+	stage_bind_path("/staging", false, &record, path);
+	assert_string_equal(path, "/staging");
+	stage_bind_path("/staging", true, &record, path);
+	assert_string_equal(path, "/staging/" UUID);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_good),	  cmocka_unit_test(test_required_fields),
+		cmocka_unit_test(test_contexts),  cmocka_unit_test(test_static),
+		cmocka_unit_test(test_bind_path),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

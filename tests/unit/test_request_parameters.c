@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* StorageClass parameters: each one's good and bad values, and the list that an unknown one gets. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "csi/request/parameters.h"
+#include "tests/unit/request_fixture.h"
+
+static int parse(const char *key, const char *value, struct parameters *ret, struct err *err)
+{
+	struct fixture_map m = { 0 };
+
+	*err = ERR_INIT;
+	if (key)
+		fixture_map_set(&m, key, value);
+	return parameters_parse(fixture_map_of(&m), ret, err);
+}
+
+static void test_defaults(void **state)
+{
+	struct host_connect_options connect = host_connect_options_default();
+	struct parameters p;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(parse(NULL, NULL, &p, &err), 0);
+	assert_string_equal(p.target, "");
+	assert_string_equal(p.pool, "");
+	assert_false(p.volatile_cache);
+	assert_null(p.fs_type);
+	assert_string_equal(p.mkfs_options, "");
+	assert_memory_equal(&p.connect, &connect, sizeof(connect));
+}
+
+static void test_words(void **state)
+{
+	struct parameters p;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(parse("target", "box-1", &p, &err), 0);
+	assert_string_equal(p.target, "box-1");
+	assert_int_equal(parse("pool", "fast", &p, &err), 0);
+	assert_string_equal(p.pool, "fast");
+	assert_int_equal(parse("writeCache", "volatile", &p, &err), 0);
+	assert_true(p.volatile_cache);
+	assert_int_equal(parse("writeCache", "none", &p, &err), 0);
+	assert_false(p.volatile_cache);
+	assert_int_equal(parse("csi.storage.k8s.io/fstype", "xfs", &p, &err), 0);
+	assert_string_equal(p.fs_type, "xfs");
+	assert_int_equal(parse("mkfsOptions", "-m 1", &p, &err), 0);
+	assert_string_equal(p.mkfs_options, "-m 1");
+}
+
+static void test_bad_words(void **state)
+{
+	static const char *const rows[][2] = {
+		{ "target", "" },
+		{ "target", "Box" },
+		{ "target", "a/b" },
+		{ "target", "abcdefghijklmnopqrstuvwxyz-0123456" },
+		{ "pool", "" },
+		{ "pool", "fast pool" },
+		{ "writeCache", "" },
+		{ "writeCache", "None" },
+		{ "writeCache", "yes" },
+		{ "csi.storage.k8s.io/fstype", "" },
+		{ "csi.storage.k8s.io/fstype", "ntfs" },
+	};
+	struct parameters p = { .target = "untouched" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct err err;
+
+		assert_int_equal(parse(rows[i][0], rows[i][1], &p, &err), -1);
+		assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
+		assert_non_null(strstr(err.msg, rows[i][0]));
+		assert_non_null(strstr(err.msg, rows[i][1]));
+	}
+	assert_string_equal(p.target, "untouched");
+}
+
+static int number_of(const struct parameters *p, size_t row)
+{
+	const int numbers[] = { p->connect.nr_io_queues,       p->connect.queue_size,
+				p->connect.ctrl_loss_tmo_s,    p->connect.reconnect_delay_s,
+				p->connect.fast_io_fail_tmo_s, p->connect.keep_alive_tmo_s };
+
+	return numbers[row];
+}
+
+static void test_numbers(void **state)
+{
+	static const struct {
+		const char *key, *low, *high, *below, *above;
+		int low_value, high_value;
+	} rows[] = {
+		{ "nrIoQueues", "1", "128", "0", "129", 1, 128 },
+		{ "queueSize", "16", "1024", "15", "1025", 16, 1024 },
+		{ "ctrlLossTmo", "-1", "86400", "-2", "86401", -1, 86400 },
+		{ "reconnectDelay", "1", "3600", "0", "3601", 1, 3600 },
+		{ "fastIoFailTmo", "1", "86400", "0", "86401", 1, 86400 },
+		{ "keepAliveTmo", "1", "3600", "0", "3601", 1, 3600 },
+	};
+	static const char *const never[] = { "", "x", "5s", " 5", "5.0", "4294967297" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct parameters p;
+		struct err err;
+
+		assert_int_equal(parse(rows[i].key, rows[i].low, &p, &err), 0);
+		assert_int_equal(number_of(&p, i), rows[i].low_value);
+		assert_int_equal(parse(rows[i].key, rows[i].high, &p, &err), 0);
+		assert_int_equal(number_of(&p, i), rows[i].high_value);
+		assert_int_equal(parse(rows[i].key, rows[i].below, &p, &err), -1);
+		assert_int_equal(parse(rows[i].key, rows[i].above, &p, &err), -1);
+		assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
+		assert_non_null(strstr(err.msg, rows[i].key));
+		assert_non_null(strstr(err.msg, rows[i].high));
+		for (size_t j = 0; j < ARRAY_SIZE(never); j++)
+			assert_int_equal(parse(rows[i].key, never[j], &p, &err), -1);
+	}
+}
+
+/* A misspelt parameter must not silently do nothing: the answer has all that there are. */
+static void test_unknown(void **state)
+{
+	static const char *const known[] = {
+		"target",	  "pool",	   "writeCache",  "csi.storage.k8s.io/fstype",
+		"mkfsOptions",	  "nrIoQueues",	   "queueSize",	  "ctrlLossTmo",
+		"reconnectDelay", "fastIoFailTmo", "keepAliveTmo"
+	};
+	struct parameters p;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(parse("Pool", "fast", &p, &err), -1);
+	assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
+	assert_non_null(strstr(err.msg, "parameter \"Pool\" is unknown"));
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		assert_non_null(strstr(err.msg, known[i]));
+	assert_null(strstr(err.msg, "pvc"));
+	assert_int_equal(parse("csi.storage.k8s.io/pvc/other", "x", &p, &err), -1);
+}
+
+/* What the provisioner adds of its own is let through. */
+static void test_metadata(void **state)
+{
+	struct parameters p;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(parse("csi.storage.k8s.io/pvc/name", "claim", &p, &err), 0);
+	assert_int_equal(parse("csi.storage.k8s.io/pvc/namespace", "ns", &p, &err), 0);
+	assert_int_equal(parse("csi.storage.k8s.io/pv/name", "pvc-1", &p, &err), 0);
+}
+
+static void test_oversize(void **state)
+{
+	char value[4097];
+	struct parameters p;
+	struct err err;
+
+	(void)state;
+	memset(value, '-', sizeof(value) - 1);
+	value[4096] = '\0';
+	assert_int_equal(parse("mkfsOptions", value, &p, &err), -1);
+	assert_non_null(strstr(err.msg, "at most 4096"));
+}
+
+/* The node reads the same names, and skips what is not for it. */
+static void test_context(void **state)
+{
+	struct fixture_map m = { 0 };
+	struct parameters p;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	fixture_map_set(&m, "storage.kubernetes.io/csiProvisionerIdentity", "x");
+	fixture_map_set(&m, "nqn", "not read here");
+	fixture_map_set(&m, "pool", "NOT READ EITHER");
+	fixture_map_set(&m, "mkfsOptions", "-m 1");
+	fixture_map_set(&m, "queueSize", "64");
+	assert_int_equal(parameters_parse_context(fixture_map_of(&m), &p, &err), 0);
+	assert_string_equal(p.pool, "");
+	assert_string_equal(p.mkfs_options, "-m 1");
+	assert_int_equal(p.connect.queue_size, 64);
+	fixture_map_set(&m, "queueSize", "many");
+	assert_int_equal(parameters_parse_context(fixture_map_of(&m), &p, &err), -1);
+	assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
+	assert_non_null(strstr(err.msg, "volume_context: parameter queueSize \"many\""));
+}
+
+static void test_for_node(void **state)
+{
+	(void)state;
+	assert_true(parameters_for_node("mkfsOptions"));
+	assert_true(parameters_for_node("ctrlLossTmo"));
+	assert_false(parameters_for_node("pool"));
+	assert_false(parameters_for_node("writeCache"));
+	assert_false(parameters_for_node("csi.storage.k8s.io/pv/name"));
+	assert_false(parameters_for_node("unknown"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults),  cmocka_unit_test(test_words),
+		cmocka_unit_test(test_bad_words), cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_unknown),	  cmocka_unit_test(test_metadata),
+		cmocka_unit_test(test_oversize),  cmocka_unit_test(test_context),
+		cmocka_unit_test(test_for_node),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
