@@ -61,41 +61,71 @@ static void message_free(ProtobufCMessage **message)
 		protobuf_c_message_free_unpacked(*message, NULL);
 }
 
-static int call(const struct settings *s, const char *service_name,
-		const ProtobufCMethodDescriptor *method, const char *json, struct err *err)
+/* One call; *ret is the answer as JSON, owned. */
+static int call(struct rpc_client *client, const char *service_name, const char *method_name,
+		const char *json, uint64_t timeout_ms, char **ret, struct err *err)
 {
-	struct rpc_client *client cleanup_rpc_client = NULL;
+	const ProtobufCMethodDescriptor *method = method_find(service_name, method_name, err);
+	cleanup_free char *path = xasprintf("/%s/%s", service_name, method_name);
 	ProtobufCMessage *request CLEANUP(message_free) = NULL;
 	ProtobufCMessage *response CLEANUP(message_free) = NULL;
-	cleanup_free char *path = xasprintf("/%s/%s", service_name, method->name);
-	cleanup_free char *text = NULL;
-	uint64_t timeout_ms;
 
-	if (parse_duration_ms("--timeout", s->timeout, &timeout_ms, err) < 0 ||
-	    rpc_json_to_message(method->input, json, NULL, &request, err) < 0 ||
-	    rpc_client_new(s->endpoint, s->tls_dir, &client, err) < 0 ||
+	if (!method || rpc_json_to_message(method->input, json, NULL, &request, err) < 0 ||
 	    rpc_client_call(client, path, request, method->output, deadline_after_ms(timeout_ms),
 			    &response, err) < 0)
 		return -1;
-	text = rpc_json_from_message(response, true);
-	puts(text);
+	*ret = rpc_json_from_message(response, true);
 	return 0;
+}
+
+/* Calls from stdin, "SERVICE METHOD [JSON]" a line; answers with "CODE JSON-or-message" a line. */
+static void call_lines(struct rpc_client *client, uint64_t timeout_ms)
+{
+	cleanup_free char *line = NULL;
+	size_t size = 0;
+
+	while (getline(&line, &size, stdin) > 0) {
+		cleanup_free char *answer = NULL;
+		struct err err = ERR_INIT;
+		char *json = line, *service, *method;
+
+		line[strcspn(line, "\n")] = '\0';
+		service = strsep(&json, " ");
+		method = strsep(&json, " ");
+		if (call(client, service, method ?: "", json ?: "{}", timeout_ms, &answer, &err) <
+		    0)
+			printf("%s %s\n", err_code_name(err.code), err.msg);
+		else
+			printf("OK %s\n", answer);
+		fflush(stdout);
+	}
 }
 
 static int run(const struct settings *s, int argc, char **argv, struct err *err)
 {
-	const ProtobufCMethodDescriptor *method;
+	struct rpc_client *client cleanup_rpc_client = NULL;
+	bool lines = argc == 2 && strcmp(argv[1], "-") == 0;
+	cleanup_free char *answer = NULL;
+	uint64_t timeout_ms;
 
-	if (argc < 3 || argc > 4 || strcmp(argv[0], "rpc") != 0)
+	if (argc < 1 || strcmp(argv[0], "rpc") != 0 || (!lines && (argc < 3 || argc > 4)))
 		return err_set(err, ERR_INVALID_ARGUMENT,
-			       "usage: nvmeotctl [FLAGS] rpc SERVICE METHOD [JSON]");
+			       "usage: nvmeotctl [FLAGS] rpc SERVICE METHOD [JSON], or rpc -");
 	if (!s->endpoint)
 		return err_set(err, ERR_INVALID_ARGUMENT,
 			       "--endpoint is required: unix:///PATH or HOST:PORT");
-	method = method_find(argv[1], argv[2], err);
-	if (!method)
+	if (parse_duration_ms("--timeout", s->timeout, &timeout_ms, err) < 0 ||
+	    rpc_client_new(s->endpoint, s->tls_dir, &client, err) < 0)
 		return -1;
-	return call(s, argv[1], method, argc == 4 ? argv[3] : "{}", err);
+	if (lines) {
+		call_lines(client, timeout_ms);
+		return 0;
+	}
+	if (call(client, argv[1], argv[2], argc == 4 ? argv[3] : "{}", timeout_ms, &answer, err) <
+	    0)
+		return -1;
+	puts(answer);
+	return 0;
 }
 
 int main(int argc, char **argv)
@@ -119,8 +149,9 @@ int main(int argc, char **argv)
 	const struct option_program program = {
 		.doc = "Calls a method of a CSI plugin or a target agent and prints the answer as "
 		       "JSON. "
-		       "The exit status is the gRPC code.",
-		.args_doc = "rpc SERVICE METHOD [JSON]",
+		       "The exit status is the gRPC code. With `-` it reads calls from stdin, a "
+		       "line each.",
+		.args_doc = "rpc SERVICE METHOD [JSON]\nrpc -",
 		.specs = specs,
 	};
 	struct err err = ERR_INIT;

@@ -41,22 +41,38 @@ void stage_bind_path(const char *staging_path, bool block, const struct node_rec
 		snprintf(ret, PATH_MAX, "%s", staging_path);
 }
 
-/* A volume has one staging path at a time on a node. */
-static int check_other_staging(const struct node *node, const struct node_record *record,
-			       const struct mount_table *table, struct err *err)
+static bool same_stage(const struct node_record *a, const struct node_record *b)
 {
+	return strcmp(a->nqn, b->nqn) == 0 && a->has_uuid == b->has_uuid &&
+	       strcmp(a->uuid.text, b->uuid.text) == 0 && a->nsid == b->nsid &&
+	       a->block == b->block && strcmp(a->staging_path, b->staging_path) == 0;
+}
+
+/*
+ * A volume is staged in one way at a time on a node. What another stage of it left unfinished is
+ * taken back before its record is overwritten: nothing else knows of it.
+ */
+static int settle_other_stage(const struct node *node, const struct node_record *record,
+			      struct deadline deadline, struct err *err)
+{
+	struct mount_table table cleanup_mount_table = { 0 };
 	struct node_record other;
 	char bind[PATH_MAX];
 	int found = node_record_load(&node->state, record->volume_id, &other, err);
 
-	if (found <= 0)
-		return found;
+	if (found <= 0 || same_stage(record, &other))
+		return found < 0 ? -1 : 0;
+	if (mount_table_read(&table, err) < 0)
+		return -1;
 	stage_bind_path(other.staging_path, other.block, &other, bind);
-	if (strcmp(other.staging_path, record->staging_path) != 0 && mount_table_find(table, bind))
-		return err_set(err, ERR_FAILED_PRECONDITION,
-			       "volume \"%s\" is staged at %s already; unstage it there first",
-			       record->volume_id, other.staging_path);
-	return 0;
+	if (mount_table_find(&table, bind))
+		return err_set(
+			err, ERR_FAILED_PRECONDITION,
+			"volume \"%s\" is staged already, at %s as %s of %s; unstage it there "
+			"first",
+			record->volume_id, other.staging_path,
+			other.block ? "raw block" : "file system", other.nqn);
+	return device_release(node, &other, deadline, err);
 }
 
 /* 1: the bind at path is the wanted one; 0: nothing is there; -1: something else is. */
@@ -138,11 +154,9 @@ static void take_back(const struct node *node, const struct node_record *record)
 static int stage_locked(struct node *node, const struct stage_spec *spec,
 			const struct node_record *record, struct deadline deadline, struct err *err)
 {
-	struct mount_table table cleanup_mount_table = { 0 };
 	struct host_namespace ns;
 
-	if (mount_table_read(&table, err) < 0 ||
-	    check_other_staging(node, record, &table, err) < 0 ||
+	if (settle_other_stage(node, record, deadline, err) < 0 ||
 	    node_record_save(&node->state, record, err) < 0)
 		return -1;
 	if (device_connect(node, record, &spec->attachment, &spec->parameters, deadline, &ns, err) <

@@ -12,7 +12,8 @@ pool_dir=/mnt/pool
 controller_socket=unix://$run_dir/controller.sock
 node_socket=unix://$run_dir/node.sock
 agent_address=127.0.0.1:9500
-declare -A pids volume_contexts publish_contexts
+declare -A pids=() clients_in=() clients_out=() volume_contexts=() publish_contexts=()
+clients=()
 mkdir -p "$run_dir" "$kubelet_dir"
 
 # A mode of CSI as a JSON capability: capability MODE [FSTYPE|block] [MOUNT_FLAG...]
@@ -62,7 +63,6 @@ start_node() {
 }
 
 answers() {
-	[ "$1" = "$agent_address" ] || [ -S "${1#unix://}" ] || return 1
 	rpc "$@" >/dev/null 2>&1
 }
 
@@ -83,6 +83,9 @@ stop() {
 start_driver() {
 	make_pool "$pool_dir" "${pool_size:-64G}"
 	defer stop_driver
+	open_client "$agent_address"
+	open_client "$controller_socket"
+	open_client "$node_socket"
 	start_agent
 	start_controller
 	start_node
@@ -91,6 +94,90 @@ start_driver() {
 
 stop_driver() {
 	local name result=0
+	kill "${clients[@]}"
+	for name in "${!pids[@]}"; do
+		stop "$name"
+		[ "$stopped" = 0 ] || { echo "not ok - $name ends with status $stopped"; result=1; }
+	done
+	if [ "$vm_failed" = 1 ] || [ $result = 1 ]; then
+		tail -n 40 "$run_dir"/*.log | sed 's/^/# /'
+	fi
+	find /sys/kernel/config/nvmet/ports -mindepth 1 -maxdepth 1 -exec rmdir {} +
+	return $result
+}
+
+# --- calls ------------------------------------------------------------------------------------
+
+# One client per endpoint runs for the whole case: starting a program costs a second here, a call
+# some milliseconds. It is started in the case's own shell, before any subshell needs it.
+open_client() { # ENDPOINT
+	local name=client-${#clients[@]} in out
+	mkfifo "$run_dir/$name.in" "$run_dir/$name.out"
+	exec {in}<>"$run_dir/$name.in" {out}<>"$run_dir/$name.out"
+	clients_in[$1]=$in clients_out[$1]=$out
+	"$NVMEOT_BUILD/bin/nvmeotctl" --endpoint="$1" --timeout=60s rpc - \
+		<"$run_dir/$name.in" >"$run_dir/$name.out" 2>>"$run_dir/$name.log" &
+	clients+=($!)
+}
+
+# rpc ENDPOINT SERVICE METHOD [JSON]: prints the answer, or CODE: MESSAGE and fails
+rpc() {
+	local json=${4:-{\}} line
+	printf '%s %s %s\n' "$2" "$3" "${json//[$'\n\t']/}" >&"${clients_in[$1]}"
+	IFS= read -r -t 90 line <&"${clients_out[$1]}" || { echo "no answer from the client"; return 1; }
+	if [ "${line%% *}" = OK ]; then
+		echo "${line#OK }"
+	else
+		echo "${line%% *}: ${line#* }" >&2
+		return 1
+	fi
+}
+
+controller() {
+	start controller nvmeot-csi --role=controller --endpoint="$controller_socket" --insecure \
+		--target=t1="$agent_address" --log-level="${log_level:-info}"
+	wait_for 20 answers "$controller_socket" csi.v1.Identity Probe || no_start controller
+}
+
+start_node() {
+	start node nvmeot-csi --role=node --endpoint="$node_socket" --state-dir="$state_dir" \
+		--log-level="${log_level:-info}"
+	wait_for 20 answers "$node_socket" csi.v1.Identity Probe || no_start node
+}
+
+answers() {
+	rpc "$@" >/dev/null 2>&1
+}
+
+no_start() {
+	sed 's/^/# /' "$run_dir/$1.log"
+	fail "$1 does not start"
+}
+
+# stop NAME [SIGNAL]: and wait; sets $stopped to the exit status, which is 0 for TERM.
+stop() {
+	stopped=0
+	kill "-${2:-TERM}" "${pids[$1]}"
+	wait "${pids[$1]}" 2>/dev/null || stopped=$?
+	unset "pids[$1]"
+}
+
+# The machine's pieces: a pool, the agent, the controller and the node; all gone at the end.
+start_driver() {
+	make_pool "$pool_dir" "${pool_size:-64G}"
+	defer stop_driver
+	open_client "$agent_address"
+	open_client "$controller_socket"
+	open_client "$node_socket"
+	start_agent
+	start_controller
+	start_node
+	host_nqn=$(node NodeGetInfo | jq -r .node_id)
+}
+
+stop_driver() {
+	local name result=0
+	kill "${clients[@]}"
 	for name in "${!pids[@]}"; do
 		stop "$name"
 		[ "$stopped" = 0 ] || { echo "not ok - $name ends with status $stopped"; result=1; }
@@ -119,7 +206,7 @@ node() {
 	rpc "$node_socket" csi.v1.Node "$@"
 }
 
-# refuses CODE REGEX COMMAND...: the command fails with this gRPC code and a message like this
+# refuses CODE REGEX COMMAND...: the call fails with this gRPC code and a message like this
 refuses() {
 	local code=$1 regex=$2 out status=0
 	shift 2
