@@ -3,8 +3,8 @@
  * The controller's view of one target agent: a connection and one function per call of
  * nvmeot.target.v1, in plain types. Every call blocks until its deadline at most and is
  * thread-safe. The first one makes sure that the agent at the address has the configured name,
- * ERR_FAILED_PRECONDITION when it has another. Errors keep the agent's code and message; one that cannot be reached is
- * ERR_UNAVAILABLE and named.
+ * ERR_FAILED_PRECONDITION when it has another. Errors keep the agent's code and message; one that
+ * cannot be reached is ERR_UNAVAILABLE and named.
  */
 #ifndef CSI_AGENT_CLIENT_H
 #define CSI_AGENT_CLIENT_H

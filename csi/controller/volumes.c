@@ -84,30 +84,35 @@ struct placement {
 	struct err reason;
 };
 
+/* Whether a target only could not be asked, as against one that may have the volume in trouble. */
+static bool is_unreachable(const struct err *err)
+{
+	return err->code == ERR_UNAVAILABLE || err->code == ERR_DEADLINE_EXCEEDED;
+}
+
 /*
- * Looks at one target. 1: it has the volume; 0: it does not, and the placement knows its room. One
- * that cannot take it, though it would be eligible, only leaves its reason.
+ * Looks at one target. 1: it has the volume; 0: it does not, and the placement knows its room; an
+ * unreachable target only leaves its reason. -1: it may have the volume, so nobody else may get it.
  */
 static int consider(struct agent *target, const struct create_spec *spec, struct deadline deadline,
-		    struct placement *placement, struct agent_volume *ret)
+		    struct placement *placement, struct agent_volume *ret, struct err *err)
 {
 	const struct parameters *p = &spec->parameters;
 	bool eligible = !p->target[0] || strcmp(p->target, agent_name(target)) == 0;
 	uint64_t available;
-	struct err err = ERR_INIT;
 	int found;
 
 	deadline = deadline_min(deadline, deadline_after_ms(ASK_MAX_MS));
-	found = agent_find(target, &spec->uuid, "", deadline, ret, &err);
-	if (found == 1)
-		return 1;
+	found = agent_find(target, &spec->uuid, "", deadline, ret, err);
+	if (found == 1 || (found < 0 && !is_unreachable(err)))
+		return found;
 	if (found == 0 && !eligible)
 		return 0;
-	if (found < 0 || agent_available(target, p->pool, deadline, &available, &err) < 0) {
-		log_warning("target passed over", KV("target", agent_name(target)), KV_ERR(&err));
+	if (found < 0 || agent_available(target, p->pool, deadline, &available, err) < 0) {
+		log_warning("target passed over", KV("target", agent_name(target)), KV_ERR(err));
 		/* A target that did not answer may have the pool that another one lacks. */
-		if (eligible && (!placement->reason.code || err.code != ERR_NOT_FOUND))
-			placement->reason = err;
+		if (eligible && (!placement->reason.code || err->code != ERR_NOT_FOUND))
+			placement->reason = *err;
 		return 0;
 	}
 	if (!placement->best || available > placement->available_bytes) {
@@ -148,9 +153,14 @@ int volumes_ensure(const struct controller *controller, const struct create_spec
 	};
 	struct agent *target = NULL;
 
-	for (size_t i = 0; i < controller->target_count && !target; i++)
-		if (consider(controller->targets[i], spec, deadline, &placement, ret) == 1)
+	for (size_t i = 0; i < controller->target_count && !target; i++) {
+		int found = consider(controller->targets[i], spec, deadline, &placement, ret, err);
+
+		if (found < 0)
+			return -1;
+		if (found)
 			target = controller->targets[i];
+	}
 	if (target) {
 		if (check_compatible(spec, target, ret, err) < 0)
 			return -1;

@@ -163,8 +163,11 @@ int device_mount(const struct node *node, const struct node_record *record,
 	fs_mount_options(fs_find(access->fs_type), access->many_nodes, access->options, &joined);
 	if (joined.overflow)
 		return err_set(err, ERR_INVALID_ARGUMENT, "the mount options are too long");
-	if (mount_options_parse(text, &options, err) < 0 ||
-	    prepare(node, attachment, access, parameters, ns, err) < 0 ||
+	if (mount_options_parse(text, &options, err) < 0)
+		return -1;
+	/* "ro" among the flags makes the pods read-only, not the device. */
+	options.readonly = access->many_nodes;
+	if (prepare(node, attachment, access, parameters, ns, err) < 0 ||
 	    root_mkdir(&node->state, err, "mnt/%s", key.text) < 0)
 		return -1;
 	device_path(node, ns, device);

@@ -159,9 +159,19 @@ int node_record_load(const struct root *state, const char *volume_id, struct nod
 	struct root dir cleanup_root = ROOT_INIT;
 	struct record_name name = record_name(volume_id);
 
+	struct node_record record;
+	int found;
+
 	if (open_dir(state, &dir, err) < 0)
 		return -1;
-	return load_file(&dir, name.text, ret, err);
+	found = load_file(&dir, name.text, &record, err);
+	if (found <= 0)
+		return found;
+	if (strcmp(record.volume_id, volume_id) != 0)
+		return err_set(err, ERR_INTERNAL, "%s/%s is the record of \"%s\", not of \"%s\"",
+			       dir.path, name.text, record.volume_id, volume_id);
+	*ret = record;
+	return 1;
 }
 
 int node_record_save(const struct root *state, const struct node_record *record, struct err *err)

@@ -6,6 +6,7 @@
 
 #include "csi/request/ids.h"
 #include "csi/volume/fs.h"
+#include "csi/volume/mount.h"
 #include "nvme/base/cleanup.h"
 #include "nvme/base/strb.h"
 
@@ -71,10 +72,12 @@ static int parse_mode(const Csi__V1__VolumeCapability *capability, struct access
 	return 0;
 }
 
+/* A flag may itself be a comma separated list; quoted values may hold commas. */
 static int parse_flags(const Csi__V1__VolumeCapability__MountVolume *mount, struct access *access,
 		       struct err *err)
 {
-	struct strb options = strb_over(access->options, sizeof(access->options));
+	struct strb joined = strb_over(access->options, sizeof(access->options));
+	struct mount_options options;
 
 	for (size_t i = 0; i < mount->n_mount_flags; i++) {
 		const char *flag = mount->mount_flags[i];
@@ -82,16 +85,15 @@ static int parse_flags(const Csi__V1__VolumeCapability__MountVolume *mount, stru
 		if (require_text("volume_capability.mount.mount_flags", flag, ACCESS_OPTIONS_SIZE,
 				 err) < 0)
 			return -1;
-		if (strcmp(flag, "ro") == 0) {
-			access->ro_flag = true;
-		} else if (strcmp(flag, "rw") != 0) {
-			strb_addf(&options, "%s%s", options.len ? "," : "", flag);
-		}
+		strb_addf(&joined, "%s%s", joined.len ? "," : "", flag);
 	}
-	if (options.overflow)
+	if (joined.overflow)
 		return err_set(err, ERR_INVALID_ARGUMENT,
 			       "volume_capability.mount.mount_flags take more than %d bytes",
 			       ACCESS_OPTIONS_SIZE - 1);
+	if (mount_options_parse(access->options, &options, err) < 0)
+		return err_wrap(err, "volume_capability.mount.mount_flags");
+	access->ro_flag = options.readonly;
 	return 0;
 }
 

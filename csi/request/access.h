@@ -14,7 +14,8 @@
 #include "nvme/target/volume.h"
 
 #define FS_TYPE_DEFAULT "ext4"
-#define ACCESS_OPTIONS_SIZE 4097 /* CSI: all mount flags together at most 4 KiB */
+#define ACCESS_OPTIONS_SIZE                                                                        \
+	4096 /* CSI: 4 KiB of mount flags; the kernel takes a page with its NUL */
 
 struct access {
 	const char *mode_name;	   /* static, as in the CSI specification */
@@ -25,7 +26,7 @@ struct access {
 	enum volume_access export; /* what the target has to enforce */
 	const char *fs_type;	   /* file system: borrowed from the request, or the default */
 	bool ro_flag;		   /* "ro" was among the mount flags */
-	char options[ACCESS_OPTIONS_SIZE]; /* the other mount flags, comma separated */
+	char options[ACCESS_OPTIONS_SIZE]; /* all mount flags, comma separated */
 };
 
 /*
@@ -34,7 +35,8 @@ struct access {
  */
 int access_parse(const Csi__V1__VolumeCapability *capability, struct access *ret, struct err *err);
 
-/* The same for a list, which must not be empty nor mix block and mount. ret gets the first. */
+/* The same for a list, which must not be empty nor mix block and mount, or file systems. ret gets
+ * the first. */
 int access_parse_list(Csi__V1__VolumeCapability *const *capabilities, size_t count,
 		      struct access *ret, struct err *err);
 

@@ -20,10 +20,29 @@ static int refuse(struct err *err, const char *text)
 		text);
 }
 
+/* A portal is one machine's address: neither "all of mine" nor a group. */
 static int set_v4(struct portal *portal, const struct in_addr *in)
 {
+	uint32_t addr = ntohl(in->s_addr);
+
+	if (addr == INADDR_ANY || addr == INADDR_BROADCAST || IN_MULTICAST(addr))
+		return -1;
 	portal->family = AF_INET;
 	return inet_ntop(AF_INET, in, portal->addr, sizeof(portal->addr)) ? 0 : -1;
+}
+
+static int set_v6(struct portal *portal, const struct in6_addr *in6)
+{
+	struct in_addr in;
+
+	if (IN6_IS_ADDR_V4MAPPED(in6)) {
+		memcpy(&in, &in6->s6_addr[12], sizeof(in));
+		return set_v4(portal, &in);
+	}
+	if (IN6_IS_ADDR_UNSPECIFIED(in6) || IN6_IS_ADDR_MULTICAST(in6))
+		return -1;
+	portal->family = AF_INET6;
+	return inet_ntop(AF_INET6, in6, portal->addr, sizeof(portal->addr)) ? 0 : -1;
 }
 
 static int canonical_address(const char *host, bool bracketed, struct portal *portal)
@@ -31,16 +50,9 @@ static int canonical_address(const char *host, bool bracketed, struct portal *po
 	struct in_addr in;
 	struct in6_addr in6;
 
-	if (!bracketed)
-		return inet_pton(AF_INET, host, &in) == 1 ? set_v4(portal, &in) : -1;
-	if (inet_pton(AF_INET6, host, &in6) != 1)
-		return -1;
-	if (IN6_IS_ADDR_V4MAPPED(&in6)) {
-		memcpy(&in, &in6.s6_addr[12], sizeof(in));
-		return set_v4(portal, &in);
-	}
-	portal->family = AF_INET6;
-	return inet_ntop(AF_INET6, &in6, portal->addr, sizeof(portal->addr)) ? 0 : -1;
+	if (bracketed)
+		return inet_pton(AF_INET6, host, &in6) == 1 ? set_v6(portal, &in6) : -1;
+	return inet_pton(AF_INET, host, &in) == 1 ? set_v4(portal, &in) : -1;
 }
 
 int portal_parse(const char *text, struct portal *ret, struct err *err)

@@ -143,10 +143,16 @@ static void test_flags(void **state)
 	(void)state;
 	assert_int_equal(access_parse(fixture_mount(&c, WRITER, "", flags, 2), &access, &err), 0);
 	assert_false(access.ro_flag);
-	assert_string_equal(access.options, "noatime");
+	assert_string_equal(access.options, "noatime,rw");
 	assert_int_equal(access_parse(fixture_mount(&c, WRITER, "", flags, 5), &access, &err), 0);
 	assert_true(access.ro_flag);
-	assert_string_equal(access.options, "noatime,context=\"a,b\",row");
+	assert_string_equal(access.options, "noatime,rw,ro,context=\"a,b\",row");
+	flags[0] = (char *)"nosuid,ro";
+	assert_int_equal(access_parse(fixture_mount(&c, WRITER, "", flags, 1), &access, &err), 0);
+	assert_true(access.ro_flag);
+	flags[0] = (char *)"context=\"ro,x\"";
+	assert_int_equal(access_parse(fixture_mount(&c, WRITER, "", flags, 1), &access, &err), 0);
+	assert_false(access.ro_flag);
 }
 
 static void test_bad_flags(void **state)
@@ -171,14 +177,14 @@ static void test_oversize_flags(void **state)
 
 	(void)state;
 	memset(long_flag, 'f', sizeof(long_flag));
-	long_flag[4094] = '\0';
+	long_flag[4092] = '\0';
 	assert_int_equal(access_parse(fixture_mount(&c, WRITER, "", flags, 2), &access, &err), 0);
-	assert_int_equal(strlen(access.options), 4096);
+	assert_int_equal(strlen(access.options), 4094);
 	strcpy(short_flag, "ab");
-	refused(fixture_mount(&c, WRITER, "", flags, 2), "more than 4096 bytes");
+	refused(fixture_mount(&c, WRITER, "", flags, 2), "mount_flags");
 	memset(long_flag, 'f', 4096);
 	long_flag[4096] = '\0';
-	assert_int_equal(access_parse(fixture_mount(&c, WRITER, "", flags, 1), &access, &err), 0);
+	refused(fixture_mount(&c, WRITER, "", flags, 1), "more than 4095 bytes");
 }
 
 static void test_list(void **state)
@@ -200,6 +206,9 @@ static void test_list(void **state)
 	assert_string_equal(access.mode_name, "MULTI_NODE_READER_ONLY");
 	assert_int_equal(access_parse_list(list, 3, &access, &err), -1);
 	assert_non_null(strstr(err.msg, "both block and mount"));
+	list[1] = fixture_mount(&b, WRITER, "ext4", NULL, 0);
+	assert_int_equal(access_parse_list(list, 2, &access, &err), -1);
+	assert_non_null(strstr(err.msg, "both xfs and ext4"));
 	b.mode.mode = MODE(UNKNOWN);
 	assert_int_equal(access_parse_list(list, 2, &access, &err), -1);
 	assert_non_null(strstr(err.msg, "access_mode"));
