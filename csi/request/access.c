@@ -153,6 +153,12 @@ int access_parse_list(Csi__V1__VolumeCapability *const *capabilities, size_t cou
 				err, ERR_INVALID_ARGUMENT,
 				"volume_capabilities asks for both block and mount; one volume "
 				"is one of them");
+		if (strcmp(other.fs_type, ret->fs_type) != 0)
+			return err_set(
+				err, ERR_INVALID_ARGUMENT,
+				"volume_capabilities asks for both %.32s and %.32s; one volume "
+				"has one file system",
+				ret->fs_type, other.fs_type);
 	}
 	return 0;
 }
