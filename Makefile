@@ -64,7 +64,8 @@ help: ## this list
 all: $(BINARIES:%=$(O)/bin/%) ## build the three programs into build/gcc/bin
 
 .PHONY: demo
-demo: deps ## install what it needs, build, and run the main job once on a real kernel
+demo: ## install what it needs, build, and run the main job once on a real kernel
+	@tests/deps --no-go
 	@$(MAKE) --no-print-directory all
 	@tests/vm/demo
 
