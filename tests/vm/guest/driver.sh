@@ -67,7 +67,7 @@ answers() {
 }
 
 no_start() {
-	sed 's/^/# /' "$run_dir/$1.log"
+	sed 's/^/# /' "$run_dir/$1.log" >&3
 	fail "$1 does not start"
 }
 
@@ -150,7 +150,7 @@ answers() {
 }
 
 no_start() {
-	sed 's/^/# /' "$run_dir/$1.log"
+	sed 's/^/# /' "$run_dir/$1.log" >&3
 	fail "$1 does not start"
 }
 

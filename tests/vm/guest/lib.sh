@@ -4,6 +4,8 @@
 # A plain command that fails ends the case (set -e); a failed check does not, but the case fails.
 # shellcheck shell=bash
 set -eEuo pipefail
+# The case's own output, for what must be seen even from within a redirected command.
+exec 3>&1
 
 vm_checks=0
 vm_failed=0
@@ -16,7 +18,7 @@ note() {
 
 # fail TEXT...: ends the case.
 fail() {
-	echo "not ok - $*"
+	echo "not ok - $*" >&3
 	vm_failed=1
 	exit 1
 }
@@ -79,6 +81,7 @@ vm_finish() {
 
 	trap - ERR
 	set +e
+	exec >&3 2>&3
 	((status == 0 || vm_failed)) || echo "not ok - ended at line $vm_line with status $status"
 	for ((i = ${#vm_deferred[@]} - 1; i >= 0; i--)); do
 		eval "${vm_deferred[i]}" && continue
