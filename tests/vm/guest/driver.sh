@@ -15,6 +15,8 @@ agent_address=127.0.0.1:9500
 declare -A pids=() clients_in=() clients_out=() volume_contexts=() publish_contexts=()
 clients=()
 mkdir -p "$run_dir" "$kubelet_dir"
+# A node has a machine ID, from which its host NQN is derived; a bare root file system has none.
+[ -s /etc/machine-id ] || echo 4f0d5c8e2b9a41d7a6c3e1f09b8d7c65 >/etc/machine-id
 
 # A mode of CSI as a JSON capability: capability MODE [FSTYPE|block] [MOUNT_FLAG...]
 capability() {
