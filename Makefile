@@ -149,7 +149,7 @@ $(O)/%.o: %.c | $(GEN_HEADERS)
 	@echo "CC $@"; $(CC) $(CPPFLAGS) $(CFLAGS) $(WARN) -MMD -MP -c $< -o $@
 $(LIB): $(LIB_OBJECTS)
 	@rm -f $@
-	ar rcs $@ $^
+	@echo "AR $@"; ar rcs $@ $^
 
 # A program is one folder below cmd, named by its last word: cmd/csi makes nvmeot-csi.
 $(O)/bin/nvmeotctl: $(patsubst %.c,$(O)/%.o,$(wildcard cmd/nvmeotctl/*.c cmd/*.c)) $(LIB)
