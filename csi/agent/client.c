@@ -2,7 +2,6 @@
 /* Calls to a target agent. */
 #include "csi/agent/client.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +16,6 @@
 struct agent {
 	char *name;
 	struct rpc_client *client;
-	atomic_bool identified; /* the agent at the address has called itself name */
 };
 
 /* An unpacked answer, freed at the end of the scope. */
@@ -54,9 +52,9 @@ const char *agent_name(const struct agent *agent)
 	return agent->name;
 }
 
-static int call_unchecked(struct agent *agent, const char *method, const void *request,
-			  const ProtobufCMessageDescriptor *response, struct deadline deadline,
-			  ProtobufCMessage **ret, struct err *err)
+static int agent_call(struct agent *agent, const char *method, const void *request,
+		      const ProtobufCMessageDescriptor *response, struct deadline deadline,
+		      ProtobufCMessage **ret, struct err *err)
 {
 	if (rpc_client_call(agent->client, method, request, response, deadline, ret, err) < 0)
 		return err_wrap(err, "target %s", agent->name);
@@ -71,9 +69,9 @@ static int get_info(struct agent *agent, struct deadline deadline, ProtobufCMess
 	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
 	const char *id;
 
-	if (call_unchecked(agent, METHOD("GetInfo"), &request,
-			   &nvmeot__target__v1__get_info_response__descriptor, deadline, &answer,
-			   err) < 0)
+	if (agent_call(agent, METHOD("GetInfo"), &request,
+		       &nvmeot__target__v1__get_info_response__descriptor, deadline, &answer,
+		       err) < 0)
 		return -1;
 	id = ((Nvmeot__Target__V1__GetInfoResponse *)answer)->target_id;
 	if (strcmp(id, agent->name) != 0)
@@ -82,24 +80,8 @@ static int get_info(struct agent *agent, struct deadline deadline, ProtobufCMess
 			"target %s: the agent at this address calls itself \"%.64s\"; the name "
 			"in --target must be the agent's --name",
 			agent->name, id);
-	agent->identified = true;
 	*ret = steal_ptr(&answer);
 	return 0;
-}
-
-/*
- * Calls the agent once it is known to be the right one: another one would call a volume absent, and
- * so deleted or fenced, that the right one still exports.
- */
-static int agent_call(struct agent *agent, const char *method, const void *request,
-		      const ProtobufCMessageDescriptor *response, struct deadline deadline,
-		      ProtobufCMessage **ret, struct err *err)
-{
-	ProtobufCMessage *info CLEANUP(answer_free) = NULL;
-
-	if (!agent->identified && get_info(agent, deadline, &info, err) < 0)
-		return -1;
-	return call_unchecked(agent, method, request, response, deadline, ret, err);
 }
 
 /*
@@ -180,6 +162,7 @@ int agent_create(struct agent *agent, const struct agent_volume_spec *spec,
 	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
 
 	copy_parameters(spec->parameters, entries, pointers);
+	request.target_id = agent->name;
 	request.uuid = (char *)spec->uuid.text;
 	request.pool = (char *)spec->pool;
 	request.name = (char *)spec->name;
@@ -201,6 +184,7 @@ int agent_find(struct agent *agent, const struct uuid *uuid, const char *pool,
 	Nvmeot__Target__V1__GetVolumeRequest request = NVMEOT__TARGET__V1__GET_VOLUME_REQUEST__INIT;
 	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
 
+	request.target_id = agent->name;
 	request.uuid = (char *)uuid->text;
 	request.pool = (char *)pool;
 	if (agent_call(agent, METHOD("GetVolume"), &request,
@@ -220,6 +204,7 @@ int agent_delete(struct agent *agent, const struct uuid *uuid, const char *pool,
 		NVMEOT__TARGET__V1__DELETE_VOLUME_REQUEST__INIT;
 	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
 
+	request.target_id = agent->name;
 	request.uuid = (char *)uuid->text;
 	request.pool = (char *)pool;
 	return agent_call(agent, METHOD("DeleteVolume"), &request,
@@ -234,6 +219,7 @@ int agent_export(struct agent *agent, const struct volume_id *id,
 	Nvmeot__Target__V1__ExportRequest request = NVMEOT__TARGET__V1__EXPORT_REQUEST__INIT;
 	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
 
+	request.target_id = agent->name;
 	request.uuid = (char *)id->uuid.text;
 	request.pool = (char *)id->pool;
 	request.host_nqn = (char *)export->host_nqn;
@@ -253,6 +239,7 @@ int agent_unexport(struct agent *agent, const struct volume_id *id, const char *
 	Nvmeot__Target__V1__UnexportRequest request = NVMEOT__TARGET__V1__UNEXPORT_REQUEST__INIT;
 	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
 
+	request.target_id = agent->name;
 	request.uuid = (char *)id->uuid.text;
 	request.pool = (char *)id->pool;
 	request.host_nqn = (char *)host_nqn;

@@ -2,8 +2,8 @@
 /*
  * The controller's view of one target agent: a connection and one function per call of
  * nvmeot.target.v1, in plain types. Every call blocks until its deadline at most and is
- * thread-safe. The first one makes sure that the agent at the address has the configured name,
- * ERR_FAILED_PRECONDITION when it has another. Errors keep the agent's code and message; one that
+ * thread-safe. Every one says for which target it is, and an agent at the address that has another
+ * name refuses it: ERR_FAILED_PRECONDITION. Errors keep the agent's code and message; one that
  * cannot be reached is ERR_UNAVAILABLE and named.
  */
 #ifndef CSI_AGENT_CLIENT_H
@@ -51,7 +51,7 @@ const char *agent_name(const struct agent *agent);
 
 /*
  * The most bytes available in one pool (of that name, when pool is not empty): what placement goes
- * by. ERR_NOT_FOUND when there is no such pool. Asks the agent for its name anew.
+ * by. ERR_NOT_FOUND when there is no such pool.
  */
 int agent_available(struct agent *agent, const char *pool, struct deadline deadline,
 		    uint64_t *ret_bytes, struct err *err);
@@ -63,7 +63,7 @@ int agent_create(struct agent *agent, const struct agent_volume_spec *spec,
 int agent_find(struct agent *agent, const struct uuid *uuid, const char *pool,
 	       struct deadline deadline, struct agent_volume *ret, struct err *err);
 
-/* Success when the volume is absent; ERR_FAILED_PRECONDITION while it is exported. */
+/* Success when nothing of the volume is there; ERR_FAILED_PRECONDITION while it is exported. */
 int agent_delete(struct agent *agent, const struct uuid *uuid, const char *pool,
 		 struct deadline deadline, struct err *err);
 

@@ -11,13 +11,14 @@
 #define NEW(call, type, prefix)                                                                    \
 	RPC_NEW(call, Nvmeot__Target__V1__##type, nvmeot__target__v1__##prefix##__init)
 
-static char **portal_texts(struct rpc_call *call, const struct target_info *info)
+static char **portal_texts(struct rpc_call *call, size_t *ret_count)
 {
-	char **texts = rpc_alloc(call, info->portal_count * sizeof(*texts));
+	const struct portal *portals = target_portals(call->context, ret_count);
+	char **texts = rpc_alloc(call, *ret_count * sizeof(*texts));
 
-	for (size_t i = 0; i < info->portal_count; i++) {
+	for (size_t i = 0; i < *ret_count; i++) {
 		texts[i] = rpc_alloc(call, PORTAL_TEXT_SIZE);
-		portal_format(&info->portals[i], texts[i]);
+		portal_format(&portals[i], texts[i]);
 	}
 	return texts;
 }
@@ -53,11 +54,9 @@ static void fill_parameters(struct rpc_call *call, const struct volume *volume,
 static Nvmeot__Target__V1__Volume *volume_to_wire(struct rpc_call *call,
 						  const struct volume *volume)
 {
-	struct target_info info cleanup_target_info = { 0 };
 	Nvmeot__Target__V1__Volume *wire = NEW(call, Volume, volume);
 	char nqn[NQN_SIZE];
 
-	target_info(call->context, &info);
 	volume_nqn(&volume->uuid, nqn);
 	wire->uuid = rpc_strdup(call, volume->uuid.text);
 	wire->pool = rpc_strdup(call, volume->pool);
@@ -66,8 +65,7 @@ static Nvmeot__Target__V1__Volume *volume_to_wire(struct rpc_call *call,
 	wire->write_cache = convert_cache_to_wire(volume->volatile_cache);
 	wire->blank = volume->blank;
 	wire->nqn = rpc_strdup(call, nqn);
-	wire->portals = portal_texts(call, &info);
-	wire->n_portals = info.portal_count;
+	wire->portals = portal_texts(call, &wire->n_portals);
 	fill_exports(call, volume, wire);
 	fill_parameters(call, volume, wire);
 	return wire;
@@ -82,8 +80,7 @@ static int get_info(struct rpc_call *call, const void *request, void *response, 
 	target_info(call->context, &info);
 	answer->target_id = rpc_strdup(call, info.id);
 	answer->version = rpc_strdup(call, NVMEOT_VERSION);
-	answer->portals = portal_texts(call, &info);
-	answer->n_portals = info.portal_count;
+	answer->portals = portal_texts(call, &answer->n_portals);
 	answer->pools = rpc_alloc(call, info.pool_count * sizeof(*answer->pools));
 	for (size_t i = 0; i < info.pool_count; i++) {
 		Nvmeot__Target__V1__Pool *pool = NEW(call, Pool, pool);
@@ -95,6 +92,19 @@ static int get_info(struct rpc_call *call, const void *request, void *response, 
 		answer->pools[answer->n_pools++] = pool;
 	}
 	return 0;
+}
+
+/* Whether the request is for this agent. */
+static int check_target(struct rpc_call *call, const char *asked, struct err *err)
+{
+	const char *own = target_id(call->context);
+
+	if (strcmp(asked, own) == 0)
+		return 0;
+	return err_set(err, ERR_FAILED_PRECONDITION,
+		       "the request is for target \"%.64s\", but this is the agent of target "
+		       "\"%s\"; the name in --target must be the agent's --name",
+		       asked, own);
 }
 
 /* A volume as the request describes it; the strings in it are owned by the result. */
@@ -122,11 +132,18 @@ static int volume_from_wire(const Nvmeot__Target__V1__CreateVolumeRequest *creat
 static int create_volume(struct rpc_call *call, const void *request, void *response,
 			 struct err *err)
 {
+	const Nvmeot__Target__V1__CreateVolumeRequest *create = request;
 	Nvmeot__Target__V1__CreateVolumeResponse *answer = response;
 	struct volume wanted cleanup_volume = { 0 }, made cleanup_volume = { 0 };
 
-	if (volume_from_wire(request, &wanted, err) < 0 ||
-	    target_create(call->context, &wanted, &made, err) < 0)
+	if (volume_from_wire(create, &wanted, err) < 0 ||
+	    check_target(call, create->target_id, err) < 0)
+		return -1;
+	/* Its caller may be creating the volume elsewhere by now. */
+	if (rpc_call_cancelled(call))
+		return err_set(err, ERR_CANCELLED, "the caller of CreateVolume for %s is gone",
+			       wanted.uuid.text);
+	if (target_create(call->context, &wanted, &made, err) < 0)
 		return -1;
 	answer->volume = volume_to_wire(call, &made);
 	return 0;
@@ -139,32 +156,23 @@ static int get_volume(struct rpc_call *call, const void *request, void *response
 	struct volume_list found cleanup_volume_list = { 0 };
 
 	if (require_text("uuid", get->uuid, UUID_TEXT_SIZE - 1, err) < 0 ||
+	    (*get->target_id && check_target(call, get->target_id, err) < 0) ||
 	    target_get(call->context, get->uuid, get->pool, &found, err) < 0)
 		return -1;
 	answer->volume = volume_to_wire(call, &found.volumes[0]);
 	return 0;
 }
 
-/* 1: the volume is in that pool (empty: in any); 0: it is not, or there is no such pool. */
-static int is_in_pool(struct rpc_call *call, const char *uuid, const char *pool, struct err *err)
-{
-	struct volume_list found cleanup_volume_list = { 0 };
-
-	if (require_text("uuid", uuid, UUID_TEXT_SIZE - 1, err) < 0)
-		return -1;
-	if (!*pool || target_get(call->context, uuid, pool, &found, err) == 0)
-		return 1;
-	return err->code == ERR_NOT_FOUND ? 0 : -1;
-}
-
 static int delete_volume(struct rpc_call *call, const void *request, void *response,
 			 struct err *err)
 {
 	const Nvmeot__Target__V1__DeleteVolumeRequest *delete = request;
-	int there = is_in_pool(call, delete->uuid, delete->pool, err);
 
 	(void)response;
-	return there == 1 ? target_delete(call->context, delete->uuid, err) : there;
+	if (require_text("uuid", delete->uuid, UUID_TEXT_SIZE - 1, err) < 0 ||
+	    check_target(call, delete->target_id, err) < 0)
+		return -1;
+	return target_delete(call->context, delete->uuid, delete->pool, err);
 }
 
 static int export_volume(struct rpc_call *call, const void *request, void *response,
@@ -173,16 +181,14 @@ static int export_volume(struct rpc_call *call, const void *request, void *respo
 	const Nvmeot__Target__V1__ExportRequest *export = request;
 	Nvmeot__Target__V1__ExportResponse *answer = response;
 	struct volume_export wanted = { .readonly = export->readonly };
+	struct volume_list found cleanup_volume_list = { 0 };
 	struct volume volume cleanup_volume = { 0 };
-	int there = is_in_pool(call, export->uuid, export->pool, err);
 
-	if (there < 0)
-		return -1;
-	if (!there)
-		return err_set(err, ERR_NOT_FOUND, "volume %.36s is not in pool \"%.64s\"",
-			       export->uuid, export->pool);
-	if (parse_nqn("host_nqn", export->host_nqn, wanted.host_nqn, err) < 0 ||
+	if (require_text("uuid", export->uuid, UUID_TEXT_SIZE - 1, err) < 0 ||
+	    parse_nqn("host_nqn", export->host_nqn, wanted.host_nqn, err) < 0 ||
 	    convert_access_from_wire(export->mode, &wanted.access, err) < 0 ||
+	    check_target(call, export->target_id, err) < 0 ||
+	    target_get(call->context, export->uuid, export->pool, &found, err) < 0 ||
 	    target_export(call->context, export->uuid, &wanted, &volume, err) < 0)
 		return -1;
 	answer->volume = volume_to_wire(call, &volume);
@@ -193,13 +199,26 @@ static int unexport_volume(struct rpc_call *call, const void *request, void *res
 			   struct err *err)
 {
 	const Nvmeot__Target__V1__UnexportRequest *unexport = request;
-	int there = is_in_pool(call, unexport->uuid, unexport->pool, err);
 
 	(void)response;
-	return there == 1 ?
-		       target_unexport(call->context, unexport->uuid, unexport->host_nqn, err) :
-		       there;
+	if (require_text("uuid", unexport->uuid, UUID_TEXT_SIZE - 1, err) < 0 ||
+	    check_target(call, unexport->target_id, err) < 0)
+		return -1;
+	return target_unexport(call->context, unexport->uuid, unexport->host_nqn, err);
 }
+
+/* Of every call that changes a volume: one at a time, and the others do not wait for a worker. */
+#define LOCK_OF(name, type)                                                                        \
+	static const char *name(struct rpc_call *call, const void *request)                        \
+	{                                                                                          \
+		(void)call;                                                                        \
+		return ((const Nvmeot__Target__V1__##type *)request)->uuid;                        \
+	}
+
+LOCK_OF(lock_of_create, CreateVolumeRequest)
+LOCK_OF(lock_of_delete, DeleteVolumeRequest)
+LOCK_OF(lock_of_export, ExportRequest)
+LOCK_OF(lock_of_unexport, UnexportRequest)
 
 static const struct rpc_method methods[] = {
 	{ .name = "GetInfo",
@@ -210,7 +229,8 @@ static const struct rpc_method methods[] = {
 	{ .name = "CreateVolume",
 	  .request = &nvmeot__target__v1__create_volume_request__descriptor,
 	  .response = &nvmeot__target__v1__create_volume_response__descriptor,
-	  .handle = create_volume },
+	  .handle = create_volume,
+	  .lock_key = lock_of_create },
 	{ .name = "GetVolume",
 	  .request = &nvmeot__target__v1__get_volume_request__descriptor,
 	  .response = &nvmeot__target__v1__get_volume_response__descriptor,
@@ -219,15 +239,18 @@ static const struct rpc_method methods[] = {
 	{ .name = "DeleteVolume",
 	  .request = &nvmeot__target__v1__delete_volume_request__descriptor,
 	  .response = &nvmeot__target__v1__delete_volume_response__descriptor,
-	  .handle = delete_volume },
+	  .handle = delete_volume,
+	  .lock_key = lock_of_delete },
 	{ .name = "Export",
 	  .request = &nvmeot__target__v1__export_request__descriptor,
 	  .response = &nvmeot__target__v1__export_response__descriptor,
-	  .handle = export_volume },
+	  .handle = export_volume,
+	  .lock_key = lock_of_export },
 	{ .name = "Unexport",
 	  .request = &nvmeot__target__v1__unexport_request__descriptor,
 	  .response = &nvmeot__target__v1__unexport_response__descriptor,
-	  .handle = unexport_volume },
+	  .handle = unexport_volume,
+	  .lock_key = lock_of_unexport },
 };
 
 struct rpc_service agent_service(struct target *target)

@@ -19,8 +19,13 @@
 void device_private_path(const struct node *node, const struct node_record *record,
 			 char ret[PATH_MAX]);
 
-/* The device node of a namespace. */
-void device_path(const struct node *node, const struct host_namespace *ns, char ret[PATH_MAX]);
+/*
+ * Opens the device node for reading and puts its path into ret. While it is open the kernel gives
+ * neither the name nor the number to another namespace, so that what is done by path meanwhile is
+ * done to this one.
+ */
+int device_pin(const struct node *node, const struct host_namespace *ns, char ret[PATH_MAX],
+	       int *ret_fd, struct err *err);
 
 /* Finds the record's namespace in sysfs: 1 found, 0 absent, -1 error. */
 int device_find(const struct node *node, const struct node_record *record,
@@ -43,7 +48,10 @@ enum device_plan { DEVICE_MOUNT, DEVICE_FORMAT };
 int device_plan(const struct attachment *attachment, const struct access *access,
 		const struct probe_result *probe, enum device_plan *ret, struct err *err);
 
-/* Probes, formats if the plan says so, and mounts at the private path; verifies what is there. */
+/*
+ * Probes, formats if the plan says so, and mounts at the private path; verifies what is there. A
+ * private mount that went missing while the staging path still has the volume is put back.
+ */
 int device_mount(const struct node *node, const struct node_record *record,
 		 const struct attachment *attachment, const struct access *access,
 		 const struct parameters *parameters, const struct host_namespace *ns,
@@ -58,12 +66,17 @@ const struct mount_entry *device_next_mount(const struct mount_table *table,
 					    const struct host_namespace *ns);
 
 /*
- * Lets go of the record's namespace once no mount but the private one uses it: unmounts that,
- * makes sure that the superblock is gone, disconnects, removes the record. A user that is the
- * staging path of another record makes it keep the device and remove only the record; any other
- * user is ERR_FAILED_PRECONDITION and named.
+ * Lets go of a stage: takes the binds at the staging path away and, once no mount but the private
+ * one uses the namespace, unmounts that, makes sure that the superblock is gone, disconnects, and
+ * removes the record. When the staging path of another record still uses the namespace, the device
+ * stays. Any other user is ERR_FAILED_PRECONDITION and named, before anything is touched. Safe to
+ * repeat after a failure at any point. The caller holds the gate of the record's subsystem.
  */
 int device_release(const struct node *node, const struct node_record *record,
-		   struct deadline deadline, struct err *err);
+		   const char *staging_path, struct deadline deadline, struct err *err);
+
+/* Where a volume is bound at its staging path: the path itself, or a file in it for raw block. */
+void device_stage_path(const char *staging_path, bool block, const struct node_record *record,
+		       char ret[PATH_MAX]);
 
 #endif

@@ -28,15 +28,35 @@ void node_close(struct node *node)
 	gate_fini(&node->gate);
 }
 
+int node_enter(struct node *node, const char *nqn, struct err *err)
+{
+	if (gate_enter(&node->gate, nqn))
+		return 0;
+	return err_set(err, ERR_ABORTED, "an operation on %s is already running", nqn);
+}
+
+void node_leave(struct node *node, const char *nqn)
+{
+	gate_leave(&node->gate, nqn);
+}
+
 int node_check(void *context, struct deadline deadline, struct err *err)
 {
 	(void)context, (void)deadline;
 	return host_fabrics_check(err);
 }
 
+/*
+ * When the work has to end: a little before the caller's deadline, so that the reason of a failure
+ * still reaches it, and what was begun can be taken back.
+ */
 static struct deadline bounded(const struct rpc_call *call)
 {
-	return deadline_min(call->deadline, deadline_after_ms(OPERATION_MAX_MS));
+	int left_ms = deadline_poll_ms(call->deadline);
+
+	if (left_ms < 0 || left_ms > OPERATION_MAX_MS)
+		return deadline_after_ms(OPERATION_MAX_MS);
+	return deadline_after_ms((uint64_t)left_ms - (uint64_t)left_ms / 10);
 }
 
 static int node_stage(struct rpc_call *call, const void *request, void *response, struct err *err)

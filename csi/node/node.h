@@ -34,6 +34,13 @@ struct node {
 int node_open(struct node *node, struct host *host, const char *state_dir, struct err *err);
 void node_close(struct node *node);
 
+/*
+ * One operation per subsystem at a time: its controllers are shared by all volumes on it.
+ * node_enter: ERR_ABORTED while there is one.
+ */
+int node_enter(struct node *node, const char *nqn, struct err *err);
+void node_leave(struct node *node, const char *nqn);
+
 /* Readiness, as struct identity_check wants it: this kernel can connect. */
 int node_check(void *node, struct deadline deadline, struct err *err);
 

@@ -8,20 +8,53 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-bool paths_is_of(const struct mount_entry *entry, const struct host_namespace *ns)
+/* The name of the device whose node is bound; NULL for other mounts. Borrowed. */
+static const char *node_name(const struct mount_entry *entry)
 {
-	if (entry->major == ns->major && entry->minor == ns->minor)
-		return true;
-	return strcmp(entry->fs_type, "devtmpfs") == 0 && entry->fs_root[0] == '/' &&
-	       strcmp(entry->fs_root + 1, ns->name) == 0;
+	return strcmp(entry->fs_type, "devtmpfs") == 0 && entry->fs_root[0] == '/' ?
+		       entry->fs_root + 1 :
+		       NULL;
 }
 
-/* The device is gone: all that is left to go by is what mountinfo says it once was. */
-static bool is_of_nvme(const struct mount_entry *entry)
+bool paths_is_bind_of(const struct mount_entry *entry, const struct host_namespace *ns, bool block)
 {
-	if (strcmp(entry->fs_type, "devtmpfs") == 0)
-		return strncmp(entry->fs_root, "/nvme", strlen("/nvme")) == 0;
-	return strncmp(entry->source, "/dev/nvme", strlen("/dev/nvme")) == 0;
+	const char *name = node_name(entry);
+
+	if (block)
+		return name && strcmp(name, ns->name) == 0;
+	return entry->major == ns->major && entry->minor == ns->minor &&
+	       strcmp(entry->fs_root, "/") == 0;
+}
+
+bool paths_is_of(const struct mount_entry *entry, const struct host_namespace *ns)
+{
+	return (entry->major == ns->major && entry->minor == ns->minor) ||
+	       paths_is_bind_of(entry, ns, true);
+}
+
+bool paths_is_dead(const struct root *sysfs, const struct mount_entry *entry)
+{
+	static const char deleted[] = "//deleted", dev[] = "/dev/";
+	const char *name = node_name(entry);
+	char text[HOST_NAME_SIZE];
+	size_t len;
+
+	if (!name) {
+		if (strncmp(entry->source, dev, strlen(dev)) != 0 ||
+		    host_node_of(entry->source + strlen(dev)) != HOST_NODE_NAMESPACE)
+			return false;
+		return !root_exists(sysfs, "dev/block/%u:%u", entry->major, entry->minor);
+	}
+	len = strlen(name);
+	if (len > strlen(deleted) && strcmp(name + len - strlen(deleted), deleted) == 0)
+		len -= strlen(deleted);
+	if (len >= sizeof(text))
+		return false;
+	memcpy(text, name, len);
+	text[len] = '\0';
+	if (host_node_of(text) != HOST_NODE_NAMESPACE)
+		return false;
+	return name[len] != '\0' || !root_exists(sysfs, "class/block/%s", text);
 }
 
 int paths_check_staging(const char *path, char ret[PATH_MAX], struct err *err)
@@ -50,19 +83,34 @@ int paths_check_staging(const char *path, char ret[PATH_MAX], struct err *err)
 	return 0;
 }
 
-int paths_unmount_ours(const struct mount_table *table, const char *path,
-		       const struct host_namespace *ns, struct err *err)
+/* 1: the topmost mount at path was unmounted; 0: there is none. */
+static int unmount_one(const struct root *sysfs, const char *path, const struct host_namespace *ns,
+		       struct err *err)
 {
-	const struct mount_entry *entry = mount_table_find(table, path);
+	struct mount_table table cleanup_mount_table = { 0 };
+	const struct mount_entry *entry;
 
+	if (mount_table_read(&table, err) < 0)
+		return -1;
+	entry = mount_table_find(&table, path);
 	if (!entry)
 		return 0;
-	if (!(ns && paths_is_of(entry, ns)) && !(!ns && is_of_nvme(entry)))
+	if (!(ns && paths_is_of(entry, ns)) && !paths_is_dead(sysfs, entry))
 		return err_set(
 			err, ERR_FAILED_PRECONDITION,
 			"%s is a mount of %s (%s), which is not this volume; it is left alone",
 			path, entry->source, entry->fs_type);
-	return mount_unmount_all(path, err);
+	return mount_unmount(path, err) < 0 ? -1 : 1;
+}
+
+int paths_unmount_ours(const struct root *sysfs, const char *path, const struct host_namespace *ns,
+		       struct err *err)
+{
+	int unmounted;
+
+	while ((unmounted = unmount_one(sysfs, path, ns, err)) > 0)
+		;
+	return unmounted;
 }
 
 int paths_create_file(const char *path, struct err *err)

@@ -12,6 +12,15 @@
 /* Whether a mount is of this namespace: of its file system, or a bind of its device node. */
 bool paths_is_of(const struct mount_entry *entry, const struct host_namespace *ns);
 
+/* The same for one kind: the whole file system, or the device node. */
+bool paths_is_bind_of(const struct mount_entry *entry, const struct host_namespace *ns, bool block);
+
+/*
+ * Whether a mount is of an NVMe namespace that is gone: a namespace's device, never a partition,
+ * and no longer in sysfs. Nobody can use such a mount, and nothing says whose it was.
+ */
+bool paths_is_dead(const struct root *sysfs, const struct mount_entry *entry);
+
 /*
  * Checks a staging path: an existing directory, no symbolic link. ret gets its canonical form.
  * ERR_INVALID_ARGUMENT otherwise. The path is not looked into once something is mounted there.
@@ -19,11 +28,11 @@ bool paths_is_of(const struct mount_entry *entry, const struct host_namespace *n
 int paths_check_staging(const char *path, char ret[PATH_MAX], struct err *err);
 
 /*
- * Unmounts everything at path if it is of the namespace. Without one (its device is gone), any mount
- * of an NVMe device will do. Nothing there is fine; a foreign mount is ERR_FAILED_PRECONDITION.
+ * Unmounts everything at path that is of the namespace (NULL: it is gone) or dead. Nothing there is
+ * fine; a foreign mount is ERR_FAILED_PRECONDITION and stays, with all that lies below it.
  */
-int paths_unmount_ours(const struct mount_table *table, const char *path,
-		       const struct host_namespace *ns, struct err *err);
+int paths_unmount_ours(const struct root *sysfs, const char *path, const struct host_namespace *ns,
+		       struct err *err);
 
 /* Creates an empty file or a directory; one that is there already is fine. */
 int paths_create_file(const char *path, struct err *err);

@@ -60,15 +60,15 @@ static int check_staged(const struct node *node, const struct publish_spec *spec
 	const struct mount_entry *entry;
 	char path[PATH_MAX];
 
-	stage_bind_path(spec->staging_path, spec->access.block, record, path);
+	device_stage_path(spec->staging_path, spec->access.block, record, path);
 	entry = mount_table_find(table, path);
-	if (!entry || !paths_is_of(entry, ns))
+	if (!entry || !paths_is_bind_of(entry, ns, spec->access.block))
 		return not_staged(spec, err);
 	if (spec->access.block)
 		return 0;
 	device_private_path(node, record, path);
 	entry = mount_table_find(table, path);
-	if (!entry || !paths_is_of(entry, ns))
+	if (!entry || !paths_is_bind_of(entry, ns, false))
 		return not_staged(spec, err);
 	if (entry->sb_readonly && !spec->readonly)
 		return err_set(
@@ -85,7 +85,7 @@ static int verify_existing(const struct publish_spec *spec, const struct mount_e
 {
 	bool readonly = spec->access.block ? ns->readonly : entry->readonly;
 
-	if (!paths_is_of(entry, ns))
+	if (!paths_is_bind_of(entry, ns, spec->access.block))
 		return err_set(err, ERR_FAILED_PRECONDITION,
 			       "target_path %s is a mount of %s (%s), not of volume \"%s\"",
 			       spec->target_path, entry->source, entry->fs_type, spec->volume_id);
@@ -109,7 +109,7 @@ static const struct mount_entry *other_publish(const struct node *node,
 	char private[PATH_MAX], staged[PATH_MAX];
 
 	device_private_path(node, record, private);
-	stage_bind_path(spec->staging_path, spec->access.block, record, staged);
+	device_stage_path(spec->staging_path, spec->access.block, record, staged);
 	while ((entry = device_next_mount(table, entry, ns)))
 		if (strcmp(entry->target, private) != 0 && strcmp(entry->target, staged) != 0 &&
 		    strcmp(entry->target, spec->target_path) != 0)
@@ -121,11 +121,9 @@ static const struct mount_entry *other_publish(const struct node *node,
  * A read-only bind of a device node stops nobody from writing: only the device's own switch does,
  * for all its users at once. So readers and writers of one raw device exclude each other here.
  */
-static int set_device_readonly(const struct node *node, const struct publish_spec *spec,
-			       const struct host_namespace *ns, const struct mount_entry *other,
-			       struct err *err)
+static int set_device_readonly(const struct publish_spec *spec, const struct host_namespace *ns,
+			       int fd, const struct mount_entry *other, struct err *err)
 {
-	cleanup_close int fd = -1;
 	int wanted = spec->readonly;
 
 	if (ns->readonly == spec->readonly)
@@ -136,8 +134,6 @@ static int set_device_readonly(const struct node *node, const struct publish_spe
 			"raw block volume \"%s\" is published %s at %s; a device is read-only "
 			"for all its users or for none",
 			spec->volume_id, ns->readonly ? "read-only" : "read-write", other->target);
-	if (host_device_open(node->host->dev, ns, O_RDONLY, &fd, err) < 0)
-		return -1;
 	if (ioctl(fd, BLKROSET, &wanted) < 0)
 		return err_sys(err, errno, "make device %s %s", ns->name,
 			       wanted ? "read-only" : "read-write");
@@ -149,12 +145,13 @@ static int bind_block(const struct node *node, const struct publish_spec *spec,
 		      struct err *err)
 {
 	struct mount_options options = { .readonly = spec->readonly };
+	cleanup_close int fd = -1;
 	char device[PATH_MAX];
 
-	if (set_device_readonly(node, spec, ns, other, err) < 0 ||
+	if (device_pin(node, ns, device, &fd, err) < 0 ||
+	    set_device_readonly(spec, ns, fd, other, err) < 0 ||
 	    paths_create_file(spec->target_path, err) < 0)
 		return -1;
-	device_path(node, ns, device);
 	return mount_bind(device, spec->target_path, &options, err);
 }
 
@@ -207,25 +204,62 @@ int publish_volume(struct node *node, const struct publish_spec *spec, struct er
 {
 	struct node_record record = node_record_make(spec->volume_id, &spec->attachment,
 						     spec->access.block, spec->staging_path);
-	struct uuid key = node_record_key(&record);
 	int rc;
 
-	if (!gate_enter(&node->gate, key.text))
-		return err_set(err, ERR_ABORTED, "an operation on namespace %s is already running",
-			       key.text);
+	if (node_enter(node, record.nqn, err) < 0)
+		return -1;
 	rc = publish_locked(node, spec, &record, err);
-	gate_leave(&node->gate, key.text);
+	node_leave(node, record.nqn);
 	return rc;
+}
+
+/*
+ * No record and not an ID of ours: the namespace is the volume's if this driver mounted it, which
+ * its private mount shows. NULL otherwise; dead mounts may still go.
+ */
+static const struct host_namespace *mounted_by_us(const struct node *node, const char *path,
+						  struct host_namespace *ns, struct err *err)
+{
+	struct mount_table table cleanup_mount_table = { 0 };
+	const struct mount_entry *at, *e = NULL;
+	char prefix[PATH_MAX];
+
+	snprintf(prefix, sizeof(prefix), "%.4000s/mnt/", node->state.path);
+	if (mount_table_read(&table, err) < 0)
+		return NULL;
+	at = mount_table_find(&table, path);
+	while (at && (e = mount_table_next(&table, e, at->major, at->minor)))
+		if (strncmp(e->target, prefix, strlen(prefix)) == 0 &&
+		    host_namespace_by_dev(&node->host->sysfs, e->major, e->minor, ns, err) == 1)
+			return ns;
+	return NULL;
+}
+
+static int unpublish_unknown(const struct node *node, const char *path, struct err *err)
+{
+	struct host_namespace ns;
+
+	return paths_unmount_ours(&node->host->sysfs, path, mounted_by_us(node, path, &ns, err),
+				  err);
+}
+
+static int unpublish_known(const struct node *node, const struct node_record *record,
+			   const char *path, struct err *err)
+{
+	struct host_namespace ns;
+	int found = device_find(node, record, &ns, err);
+
+	if (found < 0)
+		return -1;
+	return paths_unmount_ours(&node->host->sysfs, path, found ? &ns : NULL, err);
 }
 
 int unpublish_volume(struct node *node, const char *volume_id, const char *target_path,
 		     struct err *err)
 {
-	struct mount_table table cleanup_mount_table = { 0 };
-	struct host_namespace ns;
 	struct node_record record;
 	char path[PATH_MAX];
-	int known, found = 0;
+	int known, rc;
 
 	known = mount_path_resolve(target_path, path, err);
 	if (known <= 0)
@@ -233,12 +267,13 @@ int unpublish_volume(struct node *node, const char *volume_id, const char *targe
 	known = node_record_load(&node->state, volume_id, &record, err);
 	if (known < 0)
 		return -1;
-	if (!known)
-		known = node_record_derive(volume_id, &record);
-	if (known)
-		found = device_find(node, &record, &ns, err);
-	if (found < 0 || mount_table_read(&table, err) < 0 ||
-	    paths_unmount_ours(&table, path, found ? &ns : NULL, err) < 0)
-		return -1;
-	return paths_remove_any(path, err);
+	if (!known && !node_record_derive(volume_id, &record)) {
+		rc = unpublish_unknown(node, path, err);
+	} else {
+		if (node_enter(node, record.nqn, err) < 0)
+			return -1;
+		rc = unpublish_known(node, &record, path, err);
+		node_leave(node, record.nqn);
+	}
+	return rc < 0 ? -1 : paths_remove_any(path, err);
 }

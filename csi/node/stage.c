@@ -12,6 +12,9 @@
 #include "csi/node/paths.h"
 #include "nvme/base/log.h"
 
+/* What taking back a failed stage may cost on top of it. */
+#define TAKE_BACK_MS 30000
+
 int stage_spec_parse(const Csi__V1__NodeStageVolumeRequest *request, struct stage_spec *ret,
 		     struct err *err)
 {
@@ -27,18 +30,7 @@ int stage_spec_parse(const Csi__V1__NodeStageVolumeRequest *request, struct stag
 	    attachment_parse(volume_context, publish_context, &ret->attachment, err) < 0 ||
 	    parameters_parse_context(volume_context, &ret->parameters, err) < 0)
 		return -1;
-	return 0;
-}
-
-void stage_bind_path(const char *staging_path, bool block, const struct node_record *record,
-		     char ret[PATH_MAX])
-{
-	struct uuid key = node_record_key(record);
-
-	if (block)
-		snprintf(ret, PATH_MAX, "%.4000s/%s", staging_path, key.text);
-	else
-		snprintf(ret, PATH_MAX, "%s", staging_path);
+	return attachment_is_static(volume_context) ? access_check_static(&ret->access, err) : 0;
 }
 
 static bool same_stage(const struct node_record *a, const struct node_record *b)
@@ -48,11 +40,28 @@ static bool same_stage(const struct node_record *a, const struct node_record *b)
 	       a->block == b->block && strcmp(a->staging_path, b->staging_path) == 0;
 }
 
+/* Runs a release under the gate of its subsystem, which differs from the one held. */
+static int release_other(struct node *node, const struct node_record *other,
+			 const struct node_record *record, struct deadline deadline,
+			 struct err *err)
+{
+	bool same = strcmp(other->nqn, record->nqn) == 0;
+	int rc;
+
+	if (!same && node_enter(node, other->nqn, err) < 0)
+		return -1;
+	rc = device_release(node, other, other->staging_path, deadline, err);
+	if (!same)
+		node_leave(node, other->nqn);
+	return rc;
+}
+
 /*
  * A volume is staged in one way at a time on a node. What another stage of it left unfinished is
  * taken back before its record is overwritten: nothing else knows of it.
+ * 1: the volume has a record of this very stage; 0: it has none.
  */
-static int settle_other_stage(const struct node *node, const struct node_record *record,
+static int settle_other_stage(struct node *node, const struct node_record *record,
 			      struct deadline deadline, struct err *err)
 {
 	struct mount_table table cleanup_mount_table = { 0 };
@@ -61,18 +70,21 @@ static int settle_other_stage(const struct node *node, const struct node_record 
 	int found = node_record_load(&node->state, record->volume_id, &other, err);
 
 	if (found <= 0 || same_stage(record, &other))
-		return found < 0 ? -1 : 0;
+		return found;
 	if (mount_table_read(&table, err) < 0)
 		return -1;
-	stage_bind_path(other.staging_path, other.block, &other, bind);
+	device_stage_path(other.staging_path, other.block, &other, bind);
 	if (mount_table_find(&table, bind))
 		return err_set(
-			err, ERR_FAILED_PRECONDITION,
+			err,
+			strcmp(other.staging_path, record->staging_path) == 0 ?
+				ERR_ALREADY_EXISTS :
+				ERR_FAILED_PRECONDITION,
 			"volume \"%s\" is staged already, at %s as %s of %s; unstage it there "
 			"first",
 			record->volume_id, other.staging_path,
 			other.block ? "raw block" : "file system", other.nqn);
-	return device_release(node, &other, deadline, err);
+	return release_other(node, &other, record, deadline, err);
 }
 
 /* 1: the bind at path is the wanted one; 0: nothing is there; -1: something else is. */
@@ -84,7 +96,7 @@ static int verify_bind(const struct mount_table *table, const char *path,
 
 	if (!entry)
 		return 0;
-	if (!paths_is_of(entry, ns))
+	if (!paths_is_bind_of(entry, ns, access->block))
 		return err_set(err, ERR_FAILED_PRECONDITION,
 			       "%s is a mount of %s (%s), not of device %s of %s", path,
 			       entry->source, entry->fs_type, ns->name, ns->nqn);
@@ -109,12 +121,29 @@ static int bind_device(const struct node *node, const struct host_namespace *ns,
 		       struct err *err)
 {
 	struct mount_options options = { 0 };
+	cleanup_close int fd = -1;
 	char device[PATH_MAX];
 
-	if (host_device_check(node->host->dev, ns, err) < 0 || paths_create_file(path, err) < 0)
+	if (device_pin(node, ns, device, &fd, err) < 0 || paths_create_file(path, err) < 0)
 		return -1;
-	device_path(node, ns, device);
 	return mount_bind(device, path, &options, err);
+}
+
+/* A file system that is mounted must not be written to past it. */
+static int refuse_mounted(const struct mount_table *table, const struct host_namespace *ns,
+			  struct err *err)
+{
+	for (size_t i = 0; i < table->count; i++) {
+		const struct mount_entry *e = &table->entries[i];
+
+		if (e->major == ns->major && e->minor == ns->minor)
+			return err_set(
+				err, ERR_FAILED_PRECONDITION,
+				"device %s of %s is mounted at %s as a file system; it cannot be "
+				"used as raw block",
+				ns->name, ns->nqn, e->target);
+	}
+	return 0;
 }
 
 static int stage_connected(const struct node *node, const struct stage_spec *spec,
@@ -125,11 +154,12 @@ static int stage_connected(const struct node *node, const struct stage_spec *spe
 	char path[PATH_MAX];
 	int there;
 
-	stage_bind_path(spec->staging_path, spec->access.block, record, path);
+	device_stage_path(spec->staging_path, spec->access.block, record, path);
 	if (!spec->access.block && device_mount(node, record, &spec->attachment, &spec->access,
 						&spec->parameters, ns, err) < 0)
 		return -1;
-	if (mount_table_read(&table, err) < 0)
+	if (mount_table_read(&table, err) < 0 ||
+	    (spec->access.block && refuse_mounted(&table, ns, err) < 0))
 		return -1;
 	there = verify_bind(&table, path, ns, &spec->access, err);
 	if (there)
@@ -138,15 +168,13 @@ static int stage_connected(const struct node *node, const struct stage_spec *spe
 				    bind_file_system(node, spec, record, path, err);
 }
 
-/*
- * After a failed stage the CO may never call unstage: nothing may stay connected that nobody uses.
- * What is in use (the volume was staged before) stays, which device_release finds out itself.
- */
+/* After a failed stage the CO may never call unstage: nothing may stay that nobody uses. */
 static void take_back(const struct node *node, const struct node_record *record)
 {
 	struct err err;
 
-	if (device_release(node, record, deadline_after_ms(30000), &err) < 0)
+	if (device_release(node, record, record->staging_path, deadline_after_ms(TAKE_BACK_MS),
+			   &err) < 0)
 		log_warning("volume kept after a failed stage", KV("volume_id", record->volume_id),
 			    KV_ERR(&err));
 }
@@ -155,14 +183,15 @@ static int stage_locked(struct node *node, const struct stage_spec *spec,
 			const struct node_record *record, struct deadline deadline, struct err *err)
 {
 	struct host_namespace ns;
+	int known = settle_other_stage(node, record, deadline, err);
 
-	if (settle_other_stage(node, record, deadline, err) < 0 ||
-	    node_record_save(&node->state, record, err) < 0)
+	if (known < 0 || node_record_save(&node->state, record, err) < 0)
 		return -1;
 	if (device_connect(node, record, &spec->attachment, &spec->parameters, deadline, &ns, err) <
 		    0 ||
 	    stage_connected(node, spec, record, &ns, err) < 0) {
-		take_back(node, record);
+		if (!known)
+			take_back(node, record);
 		return -1;
 	}
 	return 0;
@@ -173,94 +202,108 @@ int stage_volume(struct node *node, const struct stage_spec *spec, struct deadli
 {
 	struct node_record record = node_record_make(spec->volume_id, &spec->attachment,
 						     spec->access.block, spec->staging_path);
-	struct uuid key = node_record_key(&record);
 	int rc;
 
-	if (!gate_enter(&node->gate, key.text))
-		return err_set(err, ERR_ABORTED, "an operation on namespace %s is already running",
-			       key.text);
+	if (node_enter(node, record.nqn, err) < 0)
+		return -1;
 	rc = stage_locked(node, spec, &record, deadline, err);
-	gate_leave(&node->gate, key.text);
+	node_leave(node, record.nqn);
 	return rc;
 }
 
-/*
- * What volume this is: by its record, by its ID, or by what is mounted at the staging path.
- * 1: known; 0: nothing says so, and nothing is there.
- */
-static int identify(const struct node *node, const char *volume_id, const char *staging_path,
-		    struct node_record *ret, struct err *err)
+/* The mount of a volume that is staged at staging_path, of either kind; NULL: there is none. */
+static const struct mount_entry *find_staged(const struct mount_table *table,
+					     const char *staging_path, bool *ret_block)
+{
+	const struct mount_entry *entry = mount_table_find(table, staging_path);
+	size_t len = strlen(staging_path);
+
+	*ret_block = false;
+	for (size_t i = 0; !entry && i < table->count; i++) {
+		const struct mount_entry *e = &table->entries[i];
+
+		if (strncmp(e->target, staging_path, len) == 0 && e->target[len] == '/' &&
+		    strcmp(e->fs_type, "devtmpfs") == 0) {
+			*ret_block = true;
+			entry = e;
+		}
+	}
+	return entry;
+}
+
+/* The namespace a mount is of: 1 found, 0 not one, -1 error. */
+static int namespace_of(const struct node *node, const struct mount_entry *entry, bool block,
+			struct host_namespace *ret, struct err *err)
+{
+	unsigned major = entry->major, minor = entry->minor;
+	char value[ROOT_VALUE_SIZE];
+
+	if (block) {
+		int found = root_read(&node->host->sysfs, value, err, "class/block/%s/dev",
+				      entry->fs_root + 1);
+
+		if (found <= 0 || sscanf(value, "%u:%u", &major, &minor) != 2)
+			return found < 0 ? -1 : 0;
+	}
+	return host_namespace_by_dev(&node->host->sysfs, major, minor, ret, err);
+}
+
+/* Without a record and with an ID that is not ours, what is mounted there says what it is. */
+static int identify_mount(const struct node *node, const char *volume_id, const char *staging_path,
+			  struct node_record *ret, struct err *err)
 {
 	struct mount_table table cleanup_mount_table = { 0 };
 	const struct mount_entry *entry;
 	struct host_namespace ns;
+	bool block;
+	int found;
+
+	if (mount_table_read(&table, err) < 0)
+		return -1;
+	entry = find_staged(&table, staging_path, &block);
+	if (!entry)
+		return 0;
+	found = namespace_of(node, entry, block, &ns, err);
+	if (found < 0)
+		return -1;
+	if (!found)
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "%s is a mount of %s, which is no NVMe namespace; it is left alone",
+			       entry->target, entry->source);
+	*ret = (struct node_record) {
+		.has_uuid = ns.uuid.text[0], .uuid = ns.uuid, .nsid = ns.nsid, .block = block
+	};
+	strcpy(ret->volume_id, volume_id);
+	strcpy(ret->nqn, ns.nqn);
+	snprintf(ret->staging_path, sizeof(ret->staging_path), "%s", staging_path);
+	/* The evidence goes with the first step of the unstage: keep it for a retry. */
+	return node_record_save(&node->state, ret, err) < 0 ? -1 : 1;
+}
+
+/* What volume this is: by its record, by its ID, or by its mount. 1: known; 0: nothing is there. */
+static int identify(const struct node *node, const char *volume_id, const char *staging_path,
+		    struct node_record *ret, struct err *err)
+{
 	int found = node_record_load(&node->state, volume_id, ret, err);
 
 	if (found)
 		return found;
 	if (node_record_derive(volume_id, ret))
 		return 1;
-	if (mount_table_read(&table, err) < 0)
-		return -1;
-	entry = mount_table_find(&table, staging_path);
-	if (!entry)
-		return 0;
-	found = host_namespace_by_dev(&node->host->sysfs, entry->major, entry->minor, &ns, err);
-	if (found < 0)
-		return -1;
-	if (!found)
-		return err_set(err, ERR_FAILED_PRECONDITION,
-			       "%s is a mount of %s, which is no NVMe namespace; it is left alone",
-			       staging_path, entry->source);
-	*ret = (struct node_record) { .has_uuid = ns.uuid.text[0],
-				      .uuid = ns.uuid,
-				      .nsid = ns.nsid };
-	strcpy(ret->volume_id, volume_id);
-	strcpy(ret->nqn, ns.nqn);
-	return 1;
-}
-
-/* The block bind's file, or nothing. The kind of the volume is unknown when there is no record. */
-static int remove_binds(const struct node *node, const struct node_record *record,
-			const char *staging_path, struct err *err)
-{
-	struct mount_table table cleanup_mount_table = { 0 };
-	struct host_namespace ns;
-	char file[PATH_MAX];
-	int found;
-
-	stage_bind_path(staging_path, true, record, file);
-	found = device_find(node, record, &ns, err);
-	if (found < 0 || mount_table_read(&table, err) < 0)
-		return -1;
-	if (paths_unmount_ours(&table, staging_path, found ? &ns : NULL, err) < 0 ||
-	    paths_unmount_ours(&table, file, found ? &ns : NULL, err) < 0)
-		return -1;
-	return paths_remove_file(file, err);
-}
-
-static int unstage_locked(struct node *node, const struct node_record *record,
-			  const char *staging_path, struct deadline deadline, struct err *err)
-{
-	if (remove_binds(node, record, staging_path, err) < 0)
-		return -1;
-	return device_release(node, record, deadline, err);
+	return identify_mount(node, volume_id, staging_path, ret, err);
 }
 
 int unstage_volume(struct node *node, const char *volume_id, const char *staging_path,
 		   struct deadline deadline, struct err *err)
 {
 	struct node_record record;
-	struct uuid key;
 	int rc = identify(node, volume_id, staging_path, &record, err);
 
 	if (rc <= 0)
 		return rc;
-	key = node_record_key(&record);
-	if (!gate_enter(&node->gate, key.text))
-		return err_set(err, ERR_ABORTED, "an operation on namespace %s is already running",
-			       key.text);
-	rc = unstage_locked(node, &record, staging_path, deadline, err);
-	gate_leave(&node->gate, key.text);
+	if (node_enter(node, record.nqn, err) < 0)
+		return -1;
+	rc = device_release(node, &record, staging_path, deadline, err);
+	node_leave(node, record.nqn);
 	return rc;
 }

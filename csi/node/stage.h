@@ -19,7 +19,8 @@ int stage_spec_parse(const Csi__V1__NodeStageVolumeRequest *request, struct stag
 
 /*
  * Connects, formats if law 1 allows it, mounts, binds. Idempotent: what is there already is
- * verified. A failure takes back what this call and earlier unfinished ones did.
+ * verified. A failed first attempt is taken back; when the volume was staged before, or an earlier
+ * attempt was cut short, everything stays for the next stage or unstage.
  */
 int stage_volume(struct node *node, const struct stage_spec *spec, struct deadline deadline,
 		 struct err *err);
@@ -30,9 +31,5 @@ int stage_volume(struct node *node, const struct stage_spec *spec, struct deadli
  */
 int unstage_volume(struct node *node, const char *volume_id, const char *staging_path,
 		   struct deadline deadline, struct err *err);
-
-/* Where a volume is bound at its staging path: the path itself, or a file in it for raw block. */
-void stage_bind_path(const char *staging_path, bool block, const struct node_record *record,
-		     char ret[PATH_MAX]);
 
 #endif

@@ -17,6 +17,7 @@ struct mode_row {
 	bool reader;
 	bool many_nodes;
 	bool single_path;
+	bool shared_writer;
 	enum volume_access export_mount;
 	enum volume_access export_block;
 };
@@ -36,9 +37,11 @@ static const struct mode_row modes[] = {
 					   .export_mount = VOLUME_MULTI_READER,
 					   .export_block = VOLUME_MULTI_READER },
 	[MODE(MULTI_NODE_SINGLE_WRITER)] = { .name = "MULTI_NODE_SINGLE_WRITER",
+					     .shared_writer = true,
 					     .export_mount = VOLUME_SINGLE_NODE,
 					     .export_block = VOLUME_SINGLE_NODE },
 	[MODE(MULTI_NODE_MULTI_WRITER)] = { .name = "MULTI_NODE_MULTI_WRITER",
+					    .shared_writer = true,
 					    .export_mount = VOLUME_SINGLE_NODE,
 					    .export_block = VOLUME_MULTI_WRITER },
 	[MODE(SINGLE_NODE_SINGLE_WRITER)] = { .name = "SINGLE_NODE_SINGLE_WRITER",
@@ -68,6 +71,7 @@ static int parse_mode(const Csi__V1__VolumeCapability *capability, struct access
 	access->reader = row->reader;
 	access->many_nodes = row->many_nodes;
 	access->single_path = row->single_path;
+	access->shared_writer = row->shared_writer;
 	access->export = access->block ? row->export_block : row->export_mount;
 	return 0;
 }
@@ -160,5 +164,16 @@ int access_parse_list(Csi__V1__VolumeCapability *const *capabilities, size_t cou
 				"has one file system",
 				ret->fs_type, other.fs_type);
 	}
+	return 0;
+}
+
+int access_check_static(const struct access *access, struct err *err)
+{
+	if (access->shared_writer && !access->block)
+		return err_set(
+			err, ERR_INVALID_ARGUMENT,
+			"%s: a statically provisioned file system cannot be shared by writers, "
+			"because nothing enforces one node at a time",
+			access->mode_name);
 	return 0;
 }

@@ -23,6 +23,7 @@ struct access {
 	bool reader;		   /* the mode allows no write at all */
 	bool many_nodes;	   /* readers on many nodes: nothing may ever write to the device */
 	bool single_path;	   /* one target path on one node (RWOP) */
+	bool shared_writer;	   /* the mode lets several nodes ask for writing */
 	enum volume_access export; /* what the target has to enforce */
 	const char *fs_type;	   /* file system: borrowed from the request, or the default */
 	bool ro_flag;		   /* "ro" was among the mount flags */
@@ -39,5 +40,11 @@ int access_parse(const Csi__V1__VolumeCapability *capability, struct access *ret
  * the first. */
 int access_parse_list(Csi__V1__VolumeCapability *const *capabilities, size_t count,
 		      struct access *ret, struct err *err);
+
+/*
+ * Whether a statically provisioned volume may be had this way: its target is not ours, so nobody
+ * enforces that a file system is written on one node at a time. ERR_INVALID_ARGUMENT.
+ */
+int access_check_static(const struct access *access, struct err *err);
 
 #endif

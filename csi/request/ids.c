@@ -104,7 +104,7 @@ static bool has_dot_part(const char *path)
 
 int require_path(const char *field, const char *text, struct err *err)
 {
-	if (require_text(field, text, PATH_MAX - 1, err) < 0)
+	if (require_text(field, text, PATH_BYTES_MAX, err) < 0)
 		return -1;
 	if (text[0] != '/' || !text[strspn(text, "/")] || has_dot_part(text))
 		return err_set(err, ERR_INVALID_ARGUMENT,

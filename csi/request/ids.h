@@ -13,6 +13,7 @@
 #include "nvme/target/volume.h"
 
 #define NAME_MAX_BYTES VOLUME_NAME_MAX /* CSI: the general bound of string fields */
+#define PATH_BYTES_MAX 4000	       /* below PATH_MAX by what we append to a path */
 #define NODE_ID_MAX_BYTES 256	       /* CSI: the bound of node_id */
 #define TARGET_NAME_SIZE 33	       /* [a-z0-9-]{1,32} */
 #define VOLUME_ID_SIZE (NAME_MAX_BYTES + 1)
@@ -43,7 +44,7 @@ bool short_name_ok(const char *text);
  */
 int require_text(const char *field, const char *text, size_t max, struct err *err);
 
-/* Checks a required path field: absolute, canonical (no "." or ".." part), below PATH_MAX. */
+/* Checks a required path field: absolute, canonical (no "." or ".." part), at most PATH_BYTES_MAX. */
 int require_path(const char *field, const char *text, struct err *err);
 
 #endif

@@ -17,7 +17,8 @@
 #include "csi/rpc/service.h"
 #include "nvme/base/cleanup.h"
 
-#define RPC_MAX_WORKERS 32
+#define RPC_MAX_WORKERS                                                                            \
+	128 /* threads exist only while there is work; some may hang in the kernel */
 #define RPC_MAX_QUEUED 256
 #define RPC_MAX_MESSAGE_BYTES (4U << 20)
 

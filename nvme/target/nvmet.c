@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "nvme/base/log.h"
+
 #define NAMESPACE_ID "1"
 #define MODEL "nvmeot"
 #define SERIAL_DIGITS 20 /* NVMe: the serial number has 20 bytes */
@@ -146,6 +148,17 @@ static int links_remove(struct nvmet *nvmet, const char *dir, const char *target
 	return 0;
 }
 
+/* As links_remove, of the name that we give to a link: without reading those of all others. */
+static int link_remove(struct nvmet *nvmet, const char *dir, const char *target, struct err *err)
+{
+	char pointed[PATH_MAX];
+	int found = link_target(nvmet, dir, target, pointed, err);
+
+	if (found <= 0 || strcmp(pointed, target) != 0)
+		return found < 0 ? -1 : 0;
+	return root_unlink(&nvmet->root, err, "%s/%s", dir, target);
+}
+
 static int port_link(struct nvmet *nvmet, const char *port, const char *nqn, struct err *err)
 {
 	cleanup_free char *target = xasprintf("%s/subsystems/%s", nvmet->root.path, nqn);
@@ -153,34 +166,54 @@ static int port_link(struct nvmet *nvmet, const char *port, const char *nqn, str
 	return root_symlink(&nvmet->root, target, err, "ports/%s/subsystems/%s", port, nqn);
 }
 
+/* How the links of a subsystem are removed from the ports. */
+enum cut {
+	CUT_OURS,   /* those with the name we give */
+	CUT_ALL,    /* those with any name */
+	CUT_RELINK, /* those with any name, and put back at once */
+};
+
+/* The sessions at this port are gone when it returns 0. A link that does not come back is logged. */
+static int port_cut(struct nvmet *nvmet, const char *port, const char *nqn, enum cut cut,
+		    struct err *err)
+{
+	char dir[DIR_SIZE];
+	struct err failure;
+	bool removed;
+
+	snprintf(dir, sizeof(dir), "ports/%.32s/subsystems", port);
+	if (cut == CUT_OURS)
+		return link_remove(nvmet, dir, nqn, err);
+	if (links_remove(nvmet, dir, nqn, &removed, err) < 0)
+		return -1;
+	if (cut == CUT_RELINK && removed && port_link(nvmet, port, nqn, &failure) < 0)
+		log_error("export not put back at a port", KV("subsystem", nqn), KV("port", port),
+			  KV_ERR(&failure));
+	return 0;
+}
+
 /*
- * Removes the subsystem's link at every port, which kills its controllers there; puts it back at
- * once when relink is set: an initiator must not find the port listening without it.
+ * Removes the subsystem's link at every port, which kills its controllers there. With CUT_RELINK it
+ * is put back at once: an initiator must not find the port listening without it.
  */
-static int cut_all(struct nvmet *nvmet, const char *nqn, bool relink, struct err *err)
+static int cut_all(struct nvmet *nvmet, const char *nqn, enum cut cut, struct err *err)
 {
 	cleanup_root_names struct root_names ports = { 0 };
-	char dir[DIR_SIZE];
-	bool removed;
 
 	if (root_list(&nvmet->root, &ports, err, "ports") < 0)
 		return -1;
-	for (size_t i = 0; i < ports.count; i++) {
-		snprintf(dir, sizeof(dir), "ports/%.32s/subsystems", ports.names[i]);
-		if (links_remove(nvmet, dir, nqn, &removed, err) < 0)
+	for (size_t i = 0; i < ports.count; i++)
+		if (port_cut(nvmet, ports.names[i], nqn, cut, err) < 0)
 			return -1;
-		if (relink && removed && port_link(nvmet, ports.names[i], nqn, err) < 0)
-			return -1;
-	}
-	return relink ? 0 : nvmet_ports_trim(nvmet, err);
+	return cut == CUT_RELINK ? 0 : nvmet_ports_trim(nvmet, err);
 }
 
-static int ports_cut(struct nvmet *nvmet, const char *nqn, bool relink, struct err *err)
+static int ports_cut(struct nvmet *nvmet, const char *nqn, enum cut cut, struct err *err)
 {
 	int r;
 
 	pthread_mutex_lock(&nvmet->lock);
-	r = cut_all(nvmet, nqn, relink, err);
+	r = cut_all(nvmet, nqn, cut, err);
 	pthread_mutex_unlock(&nvmet->lock);
 	return r;
 }
@@ -203,15 +236,33 @@ static int host_allow(struct nvmet *nvmet, const char *dir, const char *host_nqn
 	return r;
 }
 
+bool nvmet_host_exists(struct nvmet *nvmet, const char *host_nqn)
+{
+	return root_exists(&nvmet->root, "hosts/%s", host_nqn);
+}
+
+/* A host with a key holds somebody's configuration, even one that we made. */
+static int host_has_key(struct nvmet *nvmet, const char *host_nqn, struct err *err)
+{
+	char key[ROOT_VALUE_SIZE];
+	int found = root_read(&nvmet->root, key, err, "hosts/%s/dhchap_key", host_nqn);
+
+	return found <= 0 ? found : key[0] != '\0';
+}
+
 /* The kernel keeps a host that any subsystem still names: EBUSY. */
-static int host_forget(struct nvmet *nvmet, const char *host_nqn, struct err *err)
+static int host_forget(struct nvmet *nvmet, const struct volume_export *host, struct err *err)
 {
 	int r;
 
+	if (!host->host_made)
+		return 0;
 	pthread_mutex_lock(&nvmet->lock);
-	r = root_rmdir(&nvmet->root, err, "hosts/%s", host_nqn);
+	r = host_has_key(nvmet, host->host_nqn, err);
+	if (r == 0)
+		r = root_rmdir(&nvmet->root, err, "hosts/%s", host->host_nqn);
 	pthread_mutex_unlock(&nvmet->lock);
-	return r < 0 && err->sys == EBUSY ? 0 : r;
+	return r < 0 && err->sys != EBUSY ? -1 : 0;
 }
 
 /* The hosts that a subsystem allows, by the objects its links point to. */
@@ -219,33 +270,39 @@ static int hosts_list(struct nvmet *nvmet, const char *dir, struct root_names *r
 {
 	cleanup_root_names struct root_names names = { 0 };
 	char allowed[DIR_SIZE + 16], target[PATH_MAX];
+	struct root_names hosts = { 0 };
 
 	snprintf(allowed, sizeof(allowed), "%s/allowed_hosts", dir);
 	if (root_list(&nvmet->root, &names, err, "%s", allowed) < 0)
 		return -1;
+	hosts.names = xcalloc(names.count, sizeof(*hosts.names));
 	for (size_t i = 0; i < names.count; i++) {
-		if (link_target(nvmet, allowed, names.names[i], target, err) < 0)
+		int found = link_target(nvmet, allowed, names.names[i], target, err);
+
+		if (found < 0) {
+			root_names_fini(&hosts);
 			return -1;
-		free(names.names[i]);
-		names.names[i] = xstrdup(target);
+		}
+		if (found)
+			hosts.names[hosts.count++] = xstrdup(target);
 	}
-	*ret = names;
-	names = (struct root_names) { 0 };
+	*ret = hosts;
 	return 0;
 }
 
 /* Removes the ACL entry and with it the sessions; the subsystem stays for other hosts. */
-static int host_fence(struct nvmet *nvmet, const char *nqn, const char *host_nqn, struct err *err)
+static int host_fence(struct nvmet *nvmet, const char *nqn, const struct volume_export *host,
+		      struct err *err)
 {
 	char dir[DIR_SIZE], allowed[DIR_SIZE + 16];
 	bool removed;
 
 	subsystem_dir(nqn, dir);
 	snprintf(allowed, sizeof(allowed), "%s/allowed_hosts", dir);
-	if (links_remove(nvmet, allowed, host_nqn, &removed, err) < 0 ||
-	    ports_cut(nvmet, nqn, true, err) < 0)
+	if (links_remove(nvmet, allowed, host->host_nqn, &removed, err) < 0 ||
+	    ports_cut(nvmet, nqn, CUT_RELINK, err) < 0)
 		return -1;
-	return host_forget(nvmet, host_nqn, err);
+	return host_forget(nvmet, host, err);
 }
 
 static int hosts_ensure(struct nvmet *nvmet, const struct volume *volume, const char *nqn,
@@ -255,10 +312,14 @@ static int hosts_ensure(struct nvmet *nvmet, const struct volume *volume, const 
 
 	if (hosts_list(nvmet, dir, &hosts, err) < 0)
 		return -1;
-	for (size_t i = 0; i < hosts.count; i++)
-		if (!volume_find_export(volume, hosts.names[i]) &&
-		    host_fence(nvmet, nqn, hosts.names[i], err) < 0)
+	for (size_t i = 0; i < hosts.count; i++) {
+		struct volume_export host = { 0 };
+
+		snprintf(host.host_nqn, sizeof(host.host_nqn), "%s", hosts.names[i]);
+		if (!volume_find_export(volume, host.host_nqn) &&
+		    host_fence(nvmet, nqn, &host, err) < 0)
 			return -1;
+	}
 	for (size_t i = 0; i < volume->export_count; i++)
 		if (host_allow(nvmet, dir, volume->exports[i].host_nqn, err) < 0)
 			return -1;
@@ -329,28 +390,56 @@ int nvmet_prepare(struct nvmet *nvmet, const struct volume *volume, const char *
 	return hosts_ensure(nvmet, volume, nqn, dir, err);
 }
 
+/* Links the subsystems to one port, past a failure; the first is reported. */
+static int port_link_all(struct nvmet *nvmet, unsigned id, const struct uuid *uuids, size_t count,
+			 struct err *err)
+{
+	char nqn[NQN_SIZE], port[16];
+	struct err failure;
+	int r = 0;
+
+	snprintf(port, sizeof(port), "%u", id);
+	for (size_t i = 0; i < count; i++) {
+		volume_nqn(&uuids[i], nqn);
+		if (port_link(nvmet, port, nqn, r < 0 ? &failure : err) < 0)
+			r = -1;
+	}
+	return r;
+}
+
+static void portal_failed(const struct portal *portal, struct err *err)
+{
+	char text[PORTAL_TEXT_SIZE];
+
+	portal_format(portal, text);
+	err_wrap(err, "listen on %s", text);
+	log_error("portal not served", KV("portal", text), KV_ERR(err));
+}
+
 static int link_all(struct nvmet *nvmet, const struct uuid *uuids, size_t count, struct err *err)
 {
 	unsigned ports[PORTAL_MAX];
-	char nqn[NQN_SIZE], port[16], text[PORTAL_TEXT_SIZE];
-	struct err failure, *first = err;
-	int r = 0;
+	bool usable[PORTAL_MAX];
+	struct err failure;
+	size_t served = 0;
 
-	for (size_t p = 0; p < nvmet->portal_count; p++)
-		if (nvmet_port_ensure(nvmet, &nvmet->portals[p], &ports[p], err) < 0)
-			return -1;
 	for (size_t p = 0; p < nvmet->portal_count; p++) {
-		snprintf(port, sizeof(port), "%u", ports[p]);
-		for (size_t i = 0; i < count; i++) {
-			volume_nqn(&uuids[i], nqn);
-			if (port_link(nvmet, port, nqn, first) == 0)
-				continue;
-			portal_format(&nvmet->portals[p], text);
-			r = err_wrap(first, "listen on %s", text);
-			first = &failure;
-		}
+		usable[p] = nvmet_port_ensure(nvmet, &nvmet->portals[p], &ports[p], &failure) == 0;
+		if (!usable[p])
+			portal_failed(&nvmet->portals[p], &failure);
 	}
-	return r;
+	for (size_t p = 0; p < nvmet->portal_count; p++) {
+		if (!usable[p])
+			continue;
+		if (port_link_all(nvmet, ports[p], uuids, count, &failure) == 0)
+			served++;
+		else
+			portal_failed(&nvmet->portals[p], &failure);
+	}
+	if (served)
+		return 0;
+	*err = failure;
+	return -1;
 }
 
 int nvmet_link(struct nvmet *nvmet, const struct uuid *uuids, size_t count, struct err *err)
@@ -363,41 +452,53 @@ int nvmet_link(struct nvmet *nvmet, const struct uuid *uuids, size_t count, stru
 	r = link_all(nvmet, uuids, count, err);
 	pthread_mutex_unlock(&nvmet->lock);
 	if (r < 0 && err->sys == EINVAL)
-		return err_wrap(err, "the kernel may lack nvmet-tcp (modprobe nvmet-tcp)");
-	return r;
+		err_wrap(err, "the kernel may lack nvmet-tcp (modprobe nvmet-tcp)");
+	return r < 0 ? err_wrap(err, "no portal can be served") : 0;
 }
 
 /* --- taking away ------------------------------------------------------------------------------ */
 
-int nvmet_allows(struct nvmet *nvmet, const struct uuid *uuid, const char *host_nqn,
-		 struct err *err)
+int nvmet_see(struct nvmet *nvmet, const struct uuid *uuid, const char *host_nqn,
+	      struct nvmet_seen *ret, struct err *err)
 {
 	cleanup_root_names struct root_names hosts = { 0 };
 	char nqn[NQN_SIZE], dir[DIR_SIZE];
+	struct nvmet_seen seen = { 0 };
 
 	volume_nqn(uuid, nqn);
 	subsystem_dir(nqn, dir);
+	seen.there = root_exists(&nvmet->root, "%s", dir);
 	if (hosts_list(nvmet, dir, &hosts, err) < 0)
 		return -1;
-	for (size_t i = 0; i < hosts.count; i++)
+	for (size_t i = 0; i < hosts.count; i++) {
 		if (strcmp(hosts.names[i], host_nqn) == 0)
-			return 1;
+			seen.allowed = true;
+		else
+			seen.others = true;
+	}
+	*ret = seen;
 	return 0;
 }
 
-int nvmet_remove_host(struct nvmet *nvmet, const struct uuid *uuid, const char *host_nqn,
-		      struct err *err)
+int nvmet_remove_host(struct nvmet *nvmet, const struct uuid *uuid,
+		      const struct volume_export *host, struct err *err)
 {
+	struct nvmet_seen seen;
 	char nqn[NQN_SIZE];
-	int allowed;
+	struct err failure;
 
 	volume_nqn(uuid, nqn);
-	if (host_fence(nvmet, nqn, host_nqn, err) < 0 || nvmet_link(nvmet, uuid, 1, err) < 0)
+	if (host_fence(nvmet, nqn, host, err) < 0)
 		return -1;
-	allowed = nvmet_allows(nvmet, uuid, host_nqn, err);
-	if (allowed > 0)
-		return err_set(err, ERR_INTERNAL, "%s still allows host %s", nqn, host_nqn);
-	return allowed;
+	/* What an interrupted call left unlinked. The fence stands without it. */
+	if (nvmet_link(nvmet, uuid, 1, &failure) < 0)
+		log_error("export not linked for its other hosts", KV("subsystem", nqn),
+			  KV_ERR(&failure));
+	if (nvmet_see(nvmet, uuid, host->host_nqn, &seen, err) < 0)
+		return -1;
+	if (seen.allowed)
+		return err_set(err, ERR_INTERNAL, "%s still allows host %s", nqn, host->host_nqn);
+	return 0;
 }
 
 static int namespaces_remove(struct nvmet *nvmet, const char *dir, struct err *err)
@@ -421,36 +522,39 @@ static int namespaces_remove(struct nvmet *nvmet, const char *dir, struct err *e
 	return 0;
 }
 
-static int hosts_disallow(struct nvmet *nvmet, const char *dir, const struct root_names *hosts,
-			  struct err *err)
+static int hosts_disallow(struct nvmet *nvmet, const char *dir, struct err *err)
 {
-	char allowed[DIR_SIZE + 16];
-	bool removed;
+	cleanup_root_names struct root_names links = { 0 };
 
-	snprintf(allowed, sizeof(allowed), "%s/allowed_hosts", dir);
-	for (size_t i = 0; i < hosts->count; i++)
-		if (links_remove(nvmet, allowed, hosts->names[i], &removed, err) < 0)
+	if (root_list(&nvmet->root, &links, err, "%s/allowed_hosts", dir) < 0)
+		return -1;
+	for (size_t i = 0; i < links.count; i++)
+		if (root_unlink(&nvmet->root, err, "%s/allowed_hosts/%s", dir, links.names[i]) < 0)
 			return -1;
 	return 0;
 }
 
+/* EBUSY: a port has a link to it that somebody made, under another name. */
+static int subsystem_remove(struct nvmet *nvmet, const char *nqn, const char *dir, struct err *err)
+{
+	if (root_rmdir(&nvmet->root, err, "%s", dir) == 0)
+		return 0;
+	if (err->sys != EBUSY || ports_cut(nvmet, nqn, CUT_ALL, err) < 0)
+		return -1;
+	return root_rmdir(&nvmet->root, err, "%s", dir);
+}
+
 int nvmet_remove(struct nvmet *nvmet, const struct volume *volume, struct err *err)
 {
-	cleanup_root_names struct root_names hosts = { 0 };
 	char nqn[NQN_SIZE], dir[DIR_SIZE];
 
 	volume_nqn(&volume->uuid, nqn);
 	subsystem_dir(nqn, dir);
-	if (hosts_list(nvmet, dir, &hosts, err) < 0 || ports_cut(nvmet, nqn, false, err) < 0 ||
-	    namespaces_remove(nvmet, dir, err) < 0 || hosts_disallow(nvmet, dir, &hosts, err) < 0 ||
-	    root_rmdir(&nvmet->root, err, "%s", dir) < 0)
+	if (ports_cut(nvmet, nqn, CUT_OURS, err) < 0 || namespaces_remove(nvmet, dir, err) < 0 ||
+	    hosts_disallow(nvmet, dir, err) < 0 || subsystem_remove(nvmet, nqn, dir, err) < 0)
 		return -1;
-	for (size_t i = 0; i < hosts.count; i++)
-		if (host_forget(nvmet, hosts.names[i], err) < 0)
-			return -1;
-	/* Those whose link an interrupted call had removed already. */
 	for (size_t i = 0; i < volume->export_count; i++)
-		if (host_forget(nvmet, volume->exports[i].host_nqn, err) < 0)
+		if (host_forget(nvmet, &volume->exports[i], err) < 0)
 			return -1;
 	return 0;
 }
@@ -483,6 +587,7 @@ int nvmet_list(struct nvmet *nvmet, struct nvmet_found_list *ret, struct err *er
 {
 	cleanup_nvmet_found_list struct nvmet_found_list list = { 0 };
 	cleanup_root_names struct root_names names = { 0 };
+	struct err failure;
 
 	if (root_list(&nvmet->root, &names, err, "subsystems") < 0)
 		return -1;
@@ -490,8 +595,11 @@ int nvmet_list(struct nvmet *nvmet, struct nvmet_found_list *ret, struct err *er
 	for (size_t i = 0; i < names.count; i++) {
 		if (strncmp(names.names[i], VOLUME_NQN_PREFIX, strlen(VOLUME_NQN_PREFIX)) != 0)
 			continue;
-		if (found_read(nvmet, names.names[i], &list.found[list.count++], err) < 0)
-			return -1;
+		if (found_read(nvmet, names.names[i], &list.found[list.count], &failure) == 0)
+			list.count++;
+		else
+			log_error("export cannot be read and is left alone",
+				  KV("subsystem", names.names[i]), KV_ERR(&failure));
 	}
 	*ret = list;
 	list = (struct nvmet_found_list) { 0 };

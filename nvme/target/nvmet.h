@@ -4,8 +4,9 @@
  * Owns the subsystems whose NQN begins with VOLUME_NQN_PREFIX, one a volume with namespace 1, and
  * their links; everything else there belongs to others and is only read. Ports and hosts are
  * shared objects: a port with our address is used whoever made it; one is made when there is none,
- * under an id from NVMET_PORT_FIRST on, and only empty ports with such ids are removed. A host is
- * made when absent and removed when no subsystem names it.
+ * under an id from NVMET_PORT_FIRST on, and only empty ports with such an id and one of our
+ * addresses are removed. A host is made when absent, and removed when no subsystem names it, its
+ * export says that it was made here (host_made) and it has no dhchap_key.
  * Every function finishes what an interrupted call began. They may be called from any thread for
  * different volumes; for one volume one at a time. All may block: removing a namespace waits for
  * the I/O that is under way.
@@ -45,7 +46,7 @@ int nvmet_prepare(struct nvmet *nvmet, const struct volume *volume, const char *
 /*
  * Links prepared subsystems to a port for each portal, all of one port in one tight loop: while a
  * port listens without a subsystem, an initiator that reconnects to that is refused for good (since
- * Linux 6.12). Goes on past a failure and reports the first.
+ * Linux 6.12). A portal that cannot be served is logged and left out; an error only when none can.
  */
 int nvmet_link(struct nvmet *nvmet, const struct uuid *uuids, size_t count, struct err *err);
 
@@ -53,17 +54,26 @@ int nvmet_link(struct nvmet *nvmet, const struct uuid *uuids, size_t count, stru
  * Takes one host of several away and fences it: its ACL entry is removed, then all sessions of the
  * subsystem are cut; the other hosts reconnect by themselves after their reconnect delay.
  */
-int nvmet_remove_host(struct nvmet *nvmet, const struct uuid *uuid, const char *host_nqn,
-		      struct err *err);
+int nvmet_remove_host(struct nvmet *nvmet, const struct uuid *uuid,
+		      const struct volume_export *host, struct err *err);
 
-/* Whether the subsystem of a volume allows a host. 1: yes; 0: no, or no subsystem; -1: error. */
-int nvmet_allows(struct nvmet *nvmet, const struct uuid *uuid, const char *host_nqn,
-		 struct err *err);
+/* What configfs says of a volume. */
+struct nvmet_seen {
+	bool there;   /* it has a subsystem */
+	bool allowed; /* the host asked for is let in */
+	bool others;  /* some other host is */
+};
+
+int nvmet_see(struct nvmet *nvmet, const struct uuid *uuid, const char *host_nqn,
+	      struct nvmet_seen *ret, struct err *err);
+
+/* Whether the host is there, whoever made it. */
+bool nvmet_host_exists(struct nvmet *nvmet, const char *host_nqn);
 
 /*
- * Removes a volume's subsystem with all that hangs on it, and the hosts of its exports. The port
- * links go first, which kills the sessions; the namespace goes next, which waits for the I/O of
- * those. An absent subsystem is fine.
+ * Removes a volume's subsystem with all that hangs on it, and the hosts that its exports made. The
+ * port links go first, which kills the sessions; the namespace goes next, which waits for the I/O
+ * of those. An absent subsystem is fine.
  */
 int nvmet_remove(struct nvmet *nvmet, const struct volume *volume, struct err *err);
 
@@ -80,18 +90,20 @@ struct nvmet_found_list {
 	size_t count;
 };
 
+/* One that cannot be read is logged and left out. */
 int nvmet_list(struct nvmet *nvmet, struct nvmet_found_list *ret, struct err *err);
 void nvmet_found_list_fini(struct nvmet_found_list *list);
 #define cleanup_nvmet_found_list CLEANUP(nvmet_found_list_fini)
 
 /*
- * The configfs id of the port that has this address, which is made when there is none. Call it
- * with the lock held. A port with any other address is not touched.
+ * The configfs id of the port that has this address, which is made when there is none, from one
+ * that an interrupted call left without a full address if there is such. Call it with the lock
+ * held. A port with any other address is not touched.
  */
 int nvmet_port_ensure(struct nvmet *nvmet, const struct portal *portal, unsigned *ret,
 		      struct err *err);
 
-/* Removes the ports of our ids that have no subsystem. Call it with the lock held. */
+/* Removes the ports of our ids and portals that have no subsystem. Call it with the lock held. */
 int nvmet_ports_trim(struct nvmet *nvmet, struct err *err);
 
 #endif

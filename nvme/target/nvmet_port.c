@@ -19,9 +19,15 @@ static int attr_read(struct nvmet *nvmet, const char *port, const char *attr,
 	return found;
 }
 
-/* Whether the port's address is the portal; one that is not fully set equals none. */
+enum match {
+	MATCH_NONE,
+	MATCH_BEGUN, /* what port_configure leaves when it is interrupted */
+	MATCH_FULL,
+};
+
+/* How the port's address compares with the portal. */
 static int port_matches(struct nvmet *nvmet, const char *port, const struct portal *portal,
-			bool *ret, struct err *err)
+			enum match *ret, struct err *err)
 {
 	char type[ROOT_VALUE_SIZE], addr[ROOT_VALUE_SIZE], service[ROOT_VALUE_SIZE];
 	cleanup_free char *text = NULL;
@@ -32,10 +38,18 @@ static int port_matches(struct nvmet *nvmet, const char *port, const struct port
 	    attr_read(nvmet, port, "addr_traddr", addr, err) < 0 ||
 	    attr_read(nvmet, port, "addr_trsvcid", service, err) < 0)
 		return -1;
+	*ret = MATCH_NONE;
+	if (!service[0]) {
+		if ((!type[0] || strcmp(type, "tcp") == 0) &&
+		    (!addr[0] || strcmp(addr, portal->addr) == 0))
+			*ret = MATCH_BEGUN;
+		return 0;
+	}
 	text = strchr(addr, ':') ? xasprintf("tcp://[%s]:%s", addr, service) :
 				   xasprintf("tcp://%s:%s", addr, service);
-	*ret = strcmp(type, "tcp") == 0 && portal_parse(text, &found, &ignored) == 0 &&
-	       portal_equal(&found, portal);
+	if (strcmp(type, "tcp") == 0 && portal_parse(text, &found, &ignored) == 0 &&
+	    portal_equal(&found, portal))
+		*ret = MATCH_FULL;
 	return 0;
 }
 
@@ -52,6 +66,18 @@ static int port_configure(struct nvmet *nvmet, unsigned id, const struct portal 
 	    root_write(&nvmet->root, service, err, "ports/%u/addr_trsvcid", id) < 0)
 		return -1;
 	return 0;
+}
+
+/* The id in our range that a port's name stands for. */
+static bool is_our_id(const char *port, unsigned *ret)
+{
+	struct err ignored;
+	uint64_t id;
+
+	if (parse_u64("nvmet port", port, NVMET_PORT_FIRST, PORT_ID_MAX, &id, &ignored) < 0)
+		return false;
+	*ret = (unsigned)id;
+	return true;
 }
 
 /* mkdir claims the id: whoever else makes ports gets EEXIST, or we do and take the next. */
@@ -82,47 +108,70 @@ static int port_make(struct nvmet *nvmet, const struct portal *portal, unsigned 
 		       PORT_ID_MAX);
 }
 
+static int port_id(const char *port, unsigned *ret, struct err *err)
+{
+	uint64_t id;
+
+	if (parse_u64("nvmet port", port, 0, PORT_ID_MAX, &id, err) < 0)
+		return err_recode(err, ERR_INTERNAL);
+	*ret = (unsigned)id;
+	return 0;
+}
+
 int nvmet_port_ensure(struct nvmet *nvmet, const struct portal *portal, unsigned *ret,
 		      struct err *err)
 {
 	cleanup_root_names struct root_names ports = { 0 };
 	char text[PORTAL_TEXT_SIZE];
-	uint64_t id;
-	bool same;
+	unsigned id, begun = 0;
+	enum match match;
 
 	if (root_list(&nvmet->root, &ports, err, "ports") < 0)
 		return -1;
 	for (size_t i = 0; i < ports.count; i++) {
-		if (port_matches(nvmet, ports.names[i], portal, &same, err) < 0)
+		if (port_matches(nvmet, ports.names[i], portal, &match, err) < 0)
 			return -1;
-		if (!same)
-			continue;
-		if (parse_u64("nvmet port", ports.names[i], 0, PORT_ID_MAX, &id, err) < 0)
-			return err_recode(err, ERR_INTERNAL);
-		*ret = (unsigned)id;
-		return 0;
+		if (match == MATCH_BEGUN && is_our_id(ports.names[i], &id))
+			begun = id;
+		if (match == MATCH_FULL)
+			return port_id(ports.names[i], ret, err);
 	}
 	portal_format(portal, text);
-	if (port_make(nvmet, portal, ret, err) < 0)
+	if ((begun ? port_configure(nvmet, begun, portal, err) :
+		     port_make(nvmet, portal, &begun, err)) < 0)
 		return err_wrap(err, "port for %s", text);
+	*ret = begun;
+	return 0;
+}
+
+/* 1: the port is of our making, as far as its id and its address say. */
+static int is_ours(struct nvmet *nvmet, const char *port, struct err *err)
+{
+	enum match match;
+	unsigned id;
+
+	for (size_t p = 0; is_our_id(port, &id) && p < nvmet->portal_count; p++) {
+		if (port_matches(nvmet, port, &nvmet->portals[p], &match, err) < 0)
+			return -1;
+		if (match == MATCH_FULL)
+			return 1;
+	}
 	return 0;
 }
 
 int nvmet_ports_trim(struct nvmet *nvmet, struct err *err)
 {
 	cleanup_root_names struct root_names ports = { 0 };
-	struct err ignored;
-	uint64_t id;
 
 	if (root_list(&nvmet->root, &ports, err, "ports") < 0)
 		return -1;
 	for (size_t i = 0; i < ports.count; i++) {
-		if (parse_u64("nvmet port", ports.names[i], NVMET_PORT_FIRST, PORT_ID_MAX, &id,
-			      &ignored) < 0)
-			continue;
+		int ours = is_ours(nvmet, ports.names[i], err);
+
 		/* The kernel keeps a port with links or referrals: ENOTEMPTY. */
-		if (root_rmdir(&nvmet->root, err, "ports/%s", ports.names[i]) < 0 &&
-		    err->sys != ENOTEMPTY)
+		if (ours < 0 ||
+		    (ours && root_rmdir(&nvmet->root, err, "ports/%s", ports.names[i]) < 0 &&
+		     err->sys != ENOTEMPTY))
 			return -1;
 	}
 	return 0;

@@ -57,6 +57,8 @@ static json_object *format_exports(const struct volume *volume)
 		add_text(object, "access", volume_access_name(entry->access));
 		json_object_object_add(object, "readonly",
 				       json_object_new_boolean(entry->readonly));
+		if (entry->host_made)
+			json_object_object_add(object, "hostMade", json_object_new_boolean(true));
 		json_object_array_add(array, object);
 	}
 	return array;
@@ -164,11 +166,11 @@ static int parse_parameters(json_object *object, struct volume *volume, struct e
 
 static int parse_export(json_object *object, struct volume *volume, struct err *err)
 {
-	static const char *const known[] = { "hostNqn", "access", "readonly" };
+	static const char *const known[] = { "hostNqn", "access", "readonly", "hostMade" };
 	struct volume_export entry = { 0 };
 	const char *names[VOLUME_ACCESS_COUNT];
 	const char *host, *access;
-	json_object *readonly;
+	json_object *readonly, *made = NULL;
 	size_t index = 0;
 
 	for (size_t i = 0; i < VOLUME_ACCESS_COUNT; i++)
@@ -180,12 +182,15 @@ static int parse_export(json_object *object, struct volume *volume, struct err *
 	    parse_nqn("field \"hostNqn\"", host, entry.host_nqn, err) < 0 ||
 	    take_text(object, "access", &access, err) < 0 ||
 	    pick("access", access, names, ARRAY_SIZE(names), &index, err) < 0 ||
-	    take(object, "readonly", json_type_boolean, &readonly, err) < 0)
+	    take(object, "readonly", json_type_boolean, &readonly, err) < 0 ||
+	    (json_object_object_get_ex(object, "hostMade", NULL) &&
+	     take(object, "hostMade", json_type_boolean, &made, err) < 0))
 		return -1;
 	if (volume_find_export(volume, host))
 		return err_set(err, ERR_DATA_LOSS, "host %s is exported to twice", host);
 	entry.access = (enum volume_access)index;
 	entry.readonly = json_object_get_boolean(readonly);
+	entry.host_made = made && json_object_get_boolean(made);
 	volume_add_export(volume, &entry);
 	return 0;
 }
@@ -212,7 +217,7 @@ static int parse_identity(json_object *object, const struct uuid *uuid, struct v
 	if (take(object, "version", json_type_int, &version, err) < 0)
 		return -1;
 	if (json_object_get_int64(version) != RECORD_VERSION)
-		return err_set(err, ERR_DATA_LOSS, "version %" PRId64 " is not %d",
+		return err_set(err, ERR_UNIMPLEMENTED, "version %" PRId64 " is not %d",
 			       json_object_get_int64(version), RECORD_VERSION);
 	if (take_text(object, "uuid", &text, err) < 0 || take_text(object, "name", &name, err) < 0)
 		return -1;
@@ -300,7 +305,7 @@ int record_parse(const char *text, const struct uuid *uuid, struct volume *ret, 
 		return -1;
 	if (parse_object(object, uuid, &volume, err) < 0) {
 		volume_fini(&volume);
-		return err_recode(err, ERR_DATA_LOSS);
+		return err->code == ERR_UNIMPLEMENTED ? -1 : err_recode(err, ERR_DATA_LOSS);
 	}
 	*ret = volume;
 	return 0;

@@ -2,12 +2,16 @@
 /*
  * The record of a volume: <uuid>.json beside its backing, the only place where the target's
  * knowledge lives. It is replaced as a whole (old or new after a crash, never a mixture) and read
- * strictly: whatever this version does not fully understand is an error, and the caller sets the
- * file aside as <uuid>.json.bad. Every function here blocks for as long as the disk does.
+ * strictly: whatever is not fully understood is an error. What is malformed the caller sets aside
+ *as <uuid>.json.bad; a record of another version is whole, and stays as it is. Every function here
+ *blocks for as long as the disk does.
  *
  *	{ "version": 1, "uuid": "…", "name": "…", "sizeBytes": 4096, "writeCache": "none",
  *	  "state": "ready", "parameters": { "key": "value" },
- *	  "exports": [ { "hostNqn": "…", "access": "single-node", "readonly": false } ] }
+ *	  "exports": [ { "hostNqn": "…", "access": "single-node", "readonly": false,
+ *			 "hostMade": true } ] }
+ *
+ * hostMade may be absent, which means false.
  */
 #ifndef NVME_TARGET_RECORD_H
 #define NVME_TARGET_RECORD_H
@@ -18,10 +22,13 @@
 /* The record as text; owned. */
 char *record_format(const struct volume *volume);
 
-/* The volume in text, which must be that of uuid; pool and blank are left empty. ERR_DATA_LOSS. */
+/*
+ * The volume in text, which must be that of uuid; pool and blank are left empty. ERR_DATA_LOSS: it
+ * is malformed; ERR_UNIMPLEMENTED: it has another version than 1.
+ */
 int record_parse(const char *text, const struct uuid *uuid, struct volume *ret, struct err *err);
 
-/* 1: read; 0: no such record; -1: unreadable or ERR_DATA_LOSS when it is malformed. */
+/* 1: read; 0: no such record; -1: unreadable (ERR_INTERNAL), or the errors of record_parse. */
 int record_load(const struct root *root, const struct uuid *uuid, struct volume *ret,
 		struct err *err);
 

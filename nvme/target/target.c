@@ -84,30 +84,59 @@ static void matches_fini(struct matches *matches)
 	free(matches->items);
 }
 
-static bool entry_matches(const struct target_entry *entry, const char *uuid, const char *pool)
+static void add_match(struct matches *matches, const struct target_entry *entry)
 {
-	return entry->present && entry->volume.state == VOLUME_READY &&
-	       (!uuid[0] || strcmp(uuid, entry->uuid.text) == 0) &&
-	       (!pool[0] || strcmp(pool, entry->pool->name) == 0);
+	matches->items[matches->count++] = (struct match) {
+		.volume = volume_copy(&entry->volume),
+		.pool = entry->pool,
+	};
 }
 
-static int collect(struct target *target, const char *uuid, const char *pool, struct matches *ret,
-		   struct err *err)
+static bool is_in_pool(const struct target_entry *entry, const char *pool)
+{
+	return entry->present && (!pool[0] || strcmp(pool, entry->pool->name) == 0);
+}
+
+static int collect_one(struct target *target, const struct uuid *uuid, const char *pool,
+		       struct matches *ret, struct err *err)
+{
+	const struct target_entry *entry = target_entry_find(target, uuid);
+
+	if (entry && entry->quarantined)
+		return target_quarantined(entry, err);
+	if (!entry || !is_in_pool(entry, pool))
+		return err_set(err, ERR_NOT_FOUND, "target %s has no volume %s%s%s", target->id,
+			       uuid->text, pool[0] ? " in pool " : "", pool);
+	if (entry->volume.state != VOLUME_READY)
+		return err_set(err, ERR_ABORTED,
+			       "volume %s is in state %s: the call that is to "
+			       "finish this runs, or must be made again",
+			       uuid->text, volume_state_name(entry->volume.state));
+	ret->items = xcalloc(1, sizeof(*ret->items));
+	add_match(ret, entry);
+	return 0;
+}
+
+static void collect_all(struct target *target, const char *pool, struct matches *ret)
 {
 	struct target_entry *entry, *next;
+
+	ret->items = xcalloc(HASH_COUNT(target->entries), sizeof(*ret->items));
+	HASH_ITER (hh, target->entries, entry, next)
+		if (is_in_pool(entry, pool) && entry->volume.state == VOLUME_READY)
+			add_match(ret, entry);
+}
+
+static int collect(struct target *target, const struct uuid *uuid, const char *pool,
+		   struct matches *ret, struct err *err)
+{
 	int r = 0;
 
 	pthread_mutex_lock(&target->lock);
-	ret->items = xcalloc(HASH_COUNT(target->entries), sizeof(*ret->items));
-	HASH_ITER (hh, target->entries, entry, next) {
-		if (entry_matches(entry, uuid, pool))
-			ret->items[ret->count++] = (struct match) {
-				.volume = volume_copy(&entry->volume),
-				.pool = entry->pool,
-			};
-		else if (entry->quarantined && strcmp(uuid, entry->uuid.text) == 0)
-			r = target_quarantined(entry, err);
-	}
+	if (uuid->text[0])
+		r = collect_one(target, uuid, pool, ret, err);
+	else
+		collect_all(target, pool, ret);
 	pthread_mutex_unlock(&target->lock);
 	return r;
 }
@@ -136,11 +165,8 @@ int target_get(struct target *target, const char *uuid, const char *pool, struct
 	pool = pool ?: "";
 	if (uuid && uuid[0] && parse_uuid("volume", uuid, &key, err) < 0)
 		return -1;
-	if (check_pool(target, pool, err) < 0 || collect(target, key.text, pool, &matches, err) < 0)
+	if (check_pool(target, pool, err) < 0 || collect(target, &key, pool, &matches, err) < 0)
 		return -1;
-	if (key.text[0] && !matches.count)
-		return err_set(err, ERR_NOT_FOUND, "target %s has no volume %s%s%s", target->id,
-			       key.text, pool[0] ? " in pool " : "", pool);
 	qsort(matches.items, matches.count, sizeof(*matches.items), compare_matches);
 	ret->volumes = xcalloc(matches.count, sizeof(*ret->volumes));
 	ret->count = matches.count;
@@ -150,6 +176,17 @@ int target_get(struct target *target, const char *uuid, const char *pool, struct
 }
 
 /* --- the target itself ------------------------------------------------------------------------ */
+
+const char *target_id(const struct target *target)
+{
+	return target->id;
+}
+
+const struct portal *target_portals(const struct target *target, size_t *ret_count)
+{
+	*ret_count = target->nvmet.portal_count;
+	return target->nvmet.portals;
+}
 
 void target_info(struct target *target, struct target_info *ret)
 {

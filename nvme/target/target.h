@@ -6,11 +6,12 @@
  * an export's record comes before its effect, the record of its end comes after. A call that fails
  * half-way leaves a state that the same call, its opposite, or target_restore finishes.
  *
- * Thread-safe: calls for one volume wait for one another, calls for different volumes run side by
- * side, target_get and target_info wait for none. All block on the disk, and target_unexport on
- * the I/O under way. What comes from outside is checked before it touches a path; results are
- * copies. A volume whose record could not be read is neither absent nor usable: every call for it
- * answers ERR_FAILED_PRECONDITION and names the file.
+ * Thread-safe: of the calls that change one volume only one runs, the others answer ERR_ABORTED at
+ * once; calls for different volumes run side by side, target_get and target_info wait for none. All
+ * block on the disk, and target_unexport on the I/O under way. What comes from outside is checked
+ * before it touches a path; results are copies. A volume whose record could not be read is neither
+ * absent nor usable: every call for it answers ERR_FAILED_PRECONDITION and names the file; nor is
+ * one that is being created or deleted.
  */
 #ifndef NVME_TARGET_TARGET_H
 #define NVME_TARGET_TARGET_H
@@ -49,7 +50,8 @@ DEFINE_CLEANUP(struct target *, target_free)
  * served is logged; neither stops the others. An export of our prefix that no record knows is
  * removed if its backing lies in a pool, else left and logged. All subsystems are complete before
  * the first is linked to a port; one that is right already is not touched.
- * -1: the pools or configfs could not be read, or a portal could not be served; restart to retry.
+ * A portal that cannot be served is logged and the others are; with none at all exports fail, but
+ * fencing is possible. -1: the pools or configfs could not be read; restart to retry.
  */
 int target_restore(struct target *target, struct err *err);
 
@@ -64,13 +66,18 @@ int target_create(struct target *target, const struct volume *request, struct vo
 
 /*
  * Volumes by UUID: of one, or of all when uuid is empty; in one pool, or in all when pool is empty.
- * NULL is empty. ERR_NOT_FOUND: no such volume there, or no such pool.
+ * NULL is empty. ERR_NOT_FOUND: no such volume there, or no such pool. ERR_ABORTED: the one asked
+ * for is being created or deleted; of all, such ones are left out.
  */
 int target_get(struct target *target, const char *uuid, const char *pool, struct volume_list *ret,
 	       struct err *err);
 
-/* Absent: fine. ERR_FAILED_PRECONDITION while it is exported, naming the hosts. */
-int target_delete(struct target *target, const char *uuid, struct err *err);
+/*
+ * Deletes a volume of a pool (empty: of any). Absent is fine when nothing at all is there: no
+ * record, no subsystem, no backing. ERR_FAILED_PRECONDITION: it is exported, the kernel serves it,
+ * it is in another pool, its backing has no record, or there is no such pool.
+ */
+int target_delete(struct target *target, const char *uuid, const char *pool, struct err *err);
 
 /*
  * Exports a volume to a host, and says so only when configfs says so. The errors of export_decide;
@@ -82,7 +89,8 @@ int target_export(struct target *target, const char *uuid, const struct volume_e
 
 /*
  * Ends the export to a host, or to all when host_nqn is empty. When it returns 0 the host has no
- * session and gets none: a fence. An absent volume or export is fine.
+ * session and gets none: a fence. configfs decides, so it fences without a record, too. An absent
+ * volume or export is fine.
  */
 int target_unexport(struct target *target, const char *uuid, const char *host_nqn, struct err *err);
 
@@ -101,6 +109,11 @@ struct target_info {
 	size_t portal_count;
 };
 
+/* Borrowed, for the life of the target. */
+const char *target_id(const struct target *target);
+const struct portal *target_portals(const struct target *target, size_t *ret_count);
+
+/* Asks every pool for its room, and so blocks on the slowest. */
 void target_info(struct target *target, struct target_info *ret);
 void target_info_fini(struct target_info *info);
 #define cleanup_target_info CLEANUP(target_info_fini)

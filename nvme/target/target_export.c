@@ -4,15 +4,38 @@
 
 #include <string.h>
 
+#include "nvme/base/log.h"
 #include "nvme/target/target_table.h"
 
-/* The host's entry in the record, before anything of it shows. */
+/* Whether some export says that the host is of our making. */
+static bool is_recorded_as_made(struct target *target, const char *host_nqn)
+{
+	struct target_entry *entry, *next;
+	bool made = false;
+
+	pthread_mutex_lock(&target->lock);
+	HASH_ITER (hh, target->entries, entry, next) {
+		const struct volume_export *e = volume_find_export(&entry->volume, host_nqn);
+
+		made = made || (e && e->host_made);
+	}
+	pthread_mutex_unlock(&target->lock);
+	return made;
+}
+
+/*
+ * The host's entry in the record, before anything of it shows. Volumes share a host: the last of
+ * them removes it, so each keeps whether it was made here.
+ */
 static int record_export(struct target *target, struct target_entry *entry,
 			 const struct volume_export *want, struct err *err)
 {
 	cleanup_volume struct volume intended = volume_copy(&entry->volume);
+	struct volume_export export = *want;
 
-	volume_add_export(&intended, want);
+	export.host_made = is_recorded_as_made(target, want->host_nqn) ||
+			   !nvmet_host_exists(&target->nvmet, want->host_nqn);
+	volume_add_export(&intended, &export);
 	return target_commit(target, entry, entry->pool, &intended, err);
 }
 
@@ -59,39 +82,56 @@ int target_export(struct target *target, const char *uuid, const struct volume_e
 	return r;
 }
 
-/* Whether there is anything to end for the host: by the record, or by configfs in spite of it. */
-static int is_exported(struct target *target, const struct target_entry *entry,
-		       const char *host_nqn, struct err *err)
+/* Ends what configfs shows of an export that no record speaks of. */
+static int fence_unrecorded(struct target *target, const struct uuid *uuid, const char *host_nqn,
+			    const struct nvmet_seen *seen, struct err *err)
 {
-	if (!entry->present)
+	struct volume volume = { .uuid = *uuid };
+	struct volume_export host = { 0 };
+
+	if (!seen->there || (host_nqn[0] && !seen->allowed))
 		return 0;
-	if (!host_nqn[0])
-		return entry->volume.export_count > 0;
-	if (volume_find_export(&entry->volume, host_nqn))
-		return 1;
-	return nvmet_allows(&target->nvmet, &entry->uuid, host_nqn, err);
+	log_warning("export without a record ended", KV("volume", uuid->text),
+		    KV("host", host_nqn));
+	strcpy(host.host_nqn, host_nqn);
+	if (host_nqn[0] && seen->others)
+		return nvmet_remove_host(&target->nvmet, uuid, &host, err);
+	return nvmet_remove(&target->nvmet, &volume, err);
+}
+
+static int fence_recorded(struct target *target, struct target_entry *entry, const char *host_nqn,
+			  const struct nvmet_seen *seen, struct err *err)
+{
+	cleanup_volume struct volume left = volume_copy(&entry->volume);
+	const struct volume_export *held = volume_find_export(&left, host_nqn);
+	struct volume_export host = { 0 };
+
+	if (held)
+		host = *held;
+	else if (host_nqn[0] ? !seen->allowed : !seen->there && !left.export_count)
+		return 0;
+	strcpy(host.host_nqn, host_nqn);
+	if (host_nqn[0])
+		volume_remove_export(&left, host_nqn);
+	else
+		left.export_count = 0;
+	if ((left.export_count ? nvmet_remove_host(&target->nvmet, &entry->uuid, &host, err) :
+				 nvmet_remove(&target->nvmet, &entry->volume, err)) < 0)
+		return -1;
+	return target_commit(target, entry, entry->pool, &left, err);
 }
 
 static int unexport_locked(struct target *target, struct target_entry *entry, const char *host_nqn,
 			   struct err *err)
 {
-	cleanup_volume struct volume left = { 0 };
-	int r = is_exported(target, entry, host_nqn, err);
+	struct nvmet_seen seen;
+	int r = nvmet_see(&target->nvmet, &entry->uuid, host_nqn, &seen, err);
 
-	if (r <= 0)
-		return r;
-	left = volume_copy(&entry->volume);
-	if (host_nqn[0])
-		volume_remove_export(&left, host_nqn);
-	else
-		left.export_count = 0;
-	if (left.export_count)
-		r = nvmet_remove_host(&target->nvmet, &entry->uuid, host_nqn, err);
-	else
-		r = nvmet_remove(&target->nvmet, &entry->volume, err);
-	if (r < 0)
-		return err_wrap(err, "unexport volume %s", entry->uuid.text);
-	return target_commit(target, entry, entry->pool, &left, err);
+	if (r == 0 && entry->present)
+		r = fence_recorded(target, entry, host_nqn, &seen, err);
+	else if (r == 0)
+		r = fence_unrecorded(target, &entry->uuid, host_nqn, &seen, err);
+	return r < 0 ? err_wrap(err, "unexport volume %s", entry->uuid.text) : 0;
 }
 
 int target_unexport(struct target *target, const char *uuid, const char *host_nqn, struct err *err)

@@ -10,23 +10,31 @@
 
 /* --- loading ---------------------------------------------------------------------------------- */
 
-static void quarantine(struct target *target, struct pool *pool, const char *name,
-		       const struct uuid *uuid, const struct err *why)
+static bool set_aside(struct pool *pool, const char *name, const struct err *why)
 {
 	struct err err;
 
 	log_error("bad volume record set aside", KV("pool", pool->name), KV("record", name),
 		  KV_ERR(why));
-	if (record_quarantine(&pool->records, name, &err) < 0)
-		log_error("bad volume record not renamed", KV("record", name), KV_ERR(&err));
-	if (uuid) {
-		struct target_entry *entry = target_entry_ensure(target, uuid);
+	if (record_quarantine(&pool->records, name, &err) == 0)
+		return true;
+	log_error("bad volume record not renamed", KV("record", name), KV_ERR(&err));
+	return false;
+}
 
-		if (entry->present)
-			return;
-		entry->quarantined = true;
-		entry->pool = pool;
-	}
+/* Only what is malformed is set aside: a newer version, or what cannot be read now, may be whole. */
+static void quarantine(struct target *target, struct pool *pool, const char *name,
+		       const struct uuid *uuid, const struct err *why)
+{
+	struct target_entry *entry = target_entry_ensure(target, uuid);
+
+	entry->quarantined = true;
+	entry->pool = pool;
+	if (why->code == ERR_DATA_LOSS)
+		entry->set_aside = set_aside(pool, name, why);
+	else
+		log_error("volume record not understood and left as it is", KV("pool", pool->name),
+			  KV("record", name), KV_ERR(why));
 }
 
 static void load_record(struct target *target, struct pool *pool, const char *name)
@@ -35,9 +43,10 @@ static void load_record(struct target *target, struct pool *pool, const char *na
 	struct target_entry *entry;
 	struct uuid uuid;
 	struct err err;
+	int found;
 
 	if (record_name_uuid(name, &uuid, &err) < 0) {
-		quarantine(target, pool, name, NULL, &err);
+		set_aside(pool, name, &err);
 		return;
 	}
 	entry = target_entry_find(target, &uuid);
@@ -47,11 +56,11 @@ static void load_record(struct target *target, struct pool *pool, const char *na
 			  KV("not_used", pool->name));
 		return;
 	}
-	if (record_load(&pool->records, &uuid, &volume, &err) <= 0) {
+	found = record_load(&pool->records, &uuid, &volume, &err);
+	if (found < 0)
 		quarantine(target, pool, name, &uuid, &err);
-		return;
-	}
-	target_put(target, target_entry_ensure(target, &uuid), pool, &volume);
+	else if (found)
+		target_put(target, target_entry_ensure(target, &uuid), pool, &volume);
 }
 
 /* What was set aside by an earlier start stays so until an operator has seen to it. */
@@ -69,6 +78,7 @@ static void load_bad(struct target *target, struct pool *pool, const char *name)
 	log_error("a bad volume record waits for repair", KV("pool", pool->name),
 		  KV("record", name));
 	entry->quarantined = true;
+	entry->set_aside = true;
 	entry->pool = pool;
 }
 
@@ -221,6 +231,7 @@ int target_restore(struct target *target, struct err *err)
 {
 	cleanup_free struct uuid *uuids = NULL;
 	struct target_entry *entry, *next;
+	struct err failure;
 	size_t count = 0;
 
 	if (load_all(target, err) < 0)
@@ -233,8 +244,9 @@ int target_restore(struct target *target, struct err *err)
 		if (entry->present && entry->volume.export_count && prepare(target, entry) == 0)
 			uuids[count++] = entry->uuid;
 	}
-	if (nvmet_link(&target->nvmet, uuids, count, err) < 0)
-		return -1;
+	/* An agent that serves no host can still fence. */
+	if (nvmet_link(&target->nvmet, uuids, count, &failure) < 0)
+		log_error("volumes not reachable", KV_NUM("exports", count), KV_ERR(&failure));
 	log_info("target restored", KV("target", target->id),
 		 KV_NUM("volumes", HASH_COUNT(target->entries)), KV_NUM("exports", count));
 	return 0;

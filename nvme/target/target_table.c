@@ -30,11 +30,32 @@ struct target_entry *target_entry_ensure(struct target *target, const struct uui
 
 int target_quarantined(const struct target_entry *entry, struct err *err)
 {
+	if (!entry->set_aside)
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "the record %s/%s.json could not be read when the target started; "
+			       "its log says why; restart the target once it can be",
+			       entry->pool->records.path, entry->uuid.text);
 	return err_set(err, ERR_FAILED_PRECONDITION,
 		       "the record of volume %s cannot be read: repair %s/%s.json.bad, name it "
 		       ".json again and restart the target, or remove it if the volume is not "
 		       "needed",
 		       entry->uuid.text, entry->pool->records.path, entry->uuid.text);
+}
+
+/* Drops a reference, and the entry with the last one when nothing is known of the volume. */
+static void unref(struct target *target, struct target_entry *entry)
+{
+	bool last;
+
+	pthread_mutex_lock(&target->lock);
+	last = --entry->refs == 0 && !entry->present && !entry->quarantined;
+	if (last)
+		HASH_DEL(target->entries, entry);
+	pthread_mutex_unlock(&target->lock);
+	if (!last)
+		return;
+	pthread_mutex_destroy(&entry->busy);
+	free(entry);
 }
 
 int target_acquire(struct target *target, const char *uuid, struct target_entry **ret,
@@ -49,7 +70,11 @@ int target_acquire(struct target *target, const char *uuid, struct target_entry 
 	entry = target_entry_ensure(target, &key);
 	entry->refs++;
 	pthread_mutex_unlock(&target->lock);
-	pthread_mutex_lock(&entry->busy);
+	if (pthread_mutex_trylock(&entry->busy) != 0) {
+		unref(target, entry);
+		return err_set(err, ERR_ABORTED, "another call for volume %s is under way",
+			       key.text);
+	}
 	if (entry->quarantined) {
 		target_quarantined(entry, err);
 		target_release(target, entry);
@@ -61,18 +86,8 @@ int target_acquire(struct target *target, const char *uuid, struct target_entry 
 
 void target_release(struct target *target, struct target_entry *entry)
 {
-	bool last;
-
 	pthread_mutex_unlock(&entry->busy);
-	pthread_mutex_lock(&target->lock);
-	last = --entry->refs == 0 && !entry->present && !entry->quarantined;
-	if (last)
-		HASH_DEL(target->entries, entry);
-	pthread_mutex_unlock(&target->lock);
-	if (!last)
-		return;
-	pthread_mutex_destroy(&entry->busy);
-	free(entry);
+	unref(target, entry);
 }
 
 void target_put(struct target *target, struct target_entry *entry, struct pool *pool,

@@ -21,6 +21,7 @@ struct target_entry {
 	struct uuid uuid; /* the key */
 	bool present;	  /* volume and pool are valid */
 	bool quarantined; /* there is a record, but it could not be read; pool is valid */
+	bool set_aside;	  /* … and it was renamed to .bad */
 	struct volume volume;
 	struct pool *pool;
 	pthread_mutex_t busy;
@@ -39,7 +40,9 @@ struct target {
 
 /*
  * The entry of a volume, locked for changing it; one that is not present is made for the time of
- * the call. -1: the UUID is malformed (ERR_INVALID_ARGUMENT) or its record is quarantined.
+ * the call. Waits for nobody: a pool that hangs must not take the callers with it. -1: the UUID is
+ * malformed (ERR_INVALID_ARGUMENT), another call has the volume (ERR_ABORTED), or its record is
+ * quarantined (ERR_FAILED_PRECONDITION).
  */
 int target_acquire(struct target *target, const char *uuid, struct target_entry **ret,
 		   struct err *err);

@@ -58,20 +58,21 @@ static struct pool *roomiest(struct target *target)
 	return best;
 }
 
+static struct pool *pool_named(struct target *target, const char *name)
+{
+	for (size_t i = 0; i < target->pool_count; i++)
+		if (strcmp(target->pools[i]->name, name) == 0)
+			return target->pools[i];
+	return NULL;
+}
+
 static int choose_pool(struct target *target, const char *name, struct pool **ret, struct err *err)
 {
-	if (!name[0]) {
-		*ret = roomiest(target);
-		return 0;
-	}
-	for (size_t i = 0; i < target->pool_count; i++) {
-		if (strcmp(target->pools[i]->name, name) == 0) {
-			*ret = target->pools[i];
-			return 0;
-		}
-	}
-	return err_set(err, ERR_INVALID_ARGUMENT, "target %s has no pool \"%.64s\"", target->id,
-		       name);
+	*ret = name[0] ? pool_named(target, name) : roomiest(target);
+	if (!*ret)
+		return err_set(err, ERR_INVALID_ARGUMENT, "target %s has no pool \"%.64s\"",
+			       target->id, name);
+	return 0;
 }
 
 /* Takes back a creation that failed. Only a blank backing is ours to remove. */
@@ -168,14 +169,58 @@ static int refuse_exported(const struct volume *volume, struct err *err)
 		       text, hosts.overflow ? "…" : "");
 }
 
-static int delete_locked(struct target *target, struct target_entry *entry, struct err *err)
+/* Whatever the record says or does not say, the kernel must not serve what is deleted. */
+static int refuse_served(struct target *target, const struct target_entry *entry, struct err *err)
+{
+	struct nvmet_seen seen;
+
+	if (nvmet_see(&target->nvmet, &entry->uuid, "", &seen, err) < 0)
+		return -1;
+	if (seen.there)
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "the kernel still has a subsystem of volume %s, which its record "
+			       "does not explain; unpublish the volume everywhere first",
+			       entry->uuid.text);
+	return 0;
+}
+
+/* Without a record the volume is absent only if no pool that is meant has its backing. */
+static int refuse_backed(struct target *target, const struct target_entry *entry, const char *pool,
+			 struct err *err)
+{
+	struct pool_backing backing;
+
+	for (size_t i = 0; i < target->pool_count; i++) {
+		int found;
+
+		if (pool[0] && strcmp(target->pools[i]->name, pool) != 0)
+			continue;
+		found = pool_find(target->pools[i], &entry->uuid, &backing, err);
+		if (found < 0)
+			return -1;
+		if (found)
+			return err_set(err, ERR_FAILED_PRECONDITION,
+				       "volume %s has a backing in pool %s but no record: put the "
+				       "record back and restart the target, or remove the backing",
+				       entry->uuid.text, target->pools[i]->name);
+	}
+	return 0;
+}
+
+static int delete_locked(struct target *target, struct target_entry *entry, const char *pool,
+			 struct err *err)
 {
 	cleanup_volume struct volume deleting = { 0 };
 
-	if (!entry->present)
-		return 0;
-	if (entry->volume.export_count)
+	if (entry->present && pool[0] && strcmp(pool, entry->pool->name) != 0)
+		return err_set(err, ERR_FAILED_PRECONDITION, "volume %s is in pool %s, not in %s",
+			       entry->uuid.text, entry->pool->name, pool);
+	if (entry->present && entry->volume.export_count)
 		return refuse_exported(&entry->volume, err);
+	if (refuse_served(target, entry, err) < 0)
+		return -1;
+	if (!entry->present)
+		return refuse_backed(target, entry, pool, err);
 	deleting = volume_copy(&entry->volume);
 	deleting.state = VOLUME_DELETING;
 	if (target_commit(target, entry, entry->pool, &deleting, err) < 0)
@@ -183,14 +228,19 @@ static int delete_locked(struct target *target, struct target_entry *entry, stru
 	return target_finish_delete(target, entry, err);
 }
 
-int target_delete(struct target *target, const char *uuid, struct err *err)
+int target_delete(struct target *target, const char *uuid, const char *pool, struct err *err)
 {
 	struct target_entry *entry;
 	int r;
 
+	if (pool[0] && !pool_named(target, pool))
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "target %s has no pool \"%.64s\"; whether volume %.36s is there "
+			       "cannot be known: give the agent that pool",
+			       target->id, pool, uuid);
 	if (target_acquire(target, uuid, &entry, err) < 0)
 		return -1;
-	r = delete_locked(target, entry, err);
+	r = delete_locked(target, entry, pool, err);
 	target_release(target, entry);
 	return r;
 }

@@ -36,7 +36,8 @@ enum volume_state { VOLUME_CREATING, VOLUME_READY, VOLUME_DELETING, VOLUME_STATE
 struct volume_export {
 	char host_nqn[NQN_SIZE];
 	enum volume_access access;
-	bool readonly; /* asked for; kept so that a later, different request can be told apart */
+	bool readonly;	/* asked for; kept so that a later, different request can be told apart */
+	bool host_made; /* the host in nvmet is of our making, so ours to remove */
 };
 
 struct volume_parameter {

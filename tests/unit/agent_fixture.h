@@ -73,10 +73,16 @@ static inline int fake_fail(const struct fake_agent *fake, struct err *err)
 	return fake->failure ? err_set(err, fake->failure, "the fake's own words") : 0;
 }
 
-static inline void fake_asked(struct fake_agent *fake, const char *uuid, const char *pool)
+/* Keeps what was asked; as the real agent does, it refuses what is for another one. */
+static inline int fake_asked(struct fake_agent *fake, const char *target_id, const char *uuid,
+			     const char *pool, struct err *err)
 {
+	if (strcmp(target_id, fake->id) != 0)
+		return err_set(err, ERR_FAILED_PRECONDITION, "for \"%s\", but this is \"%s\"",
+			       target_id, fake->id);
 	snprintf(fake->asked_uuid, sizeof(fake->asked_uuid), "%s", uuid);
 	snprintf(fake->asked_pool, sizeof(fake->asked_pool), "%s", pool);
+	return 0;
 }
 
 static inline int fake_create(struct rpc_call *call, const void *request, void *response,
@@ -85,8 +91,9 @@ static inline int fake_create(struct rpc_call *call, const void *request, void *
 	const Nvmeot__Target__V1__CreateVolumeRequest *create = request;
 	struct fake_agent *fake = call->context;
 
+	if (fake_asked(fake, create->target_id, create->uuid, create->pool, err) < 0)
+		return -1;
 	fake->creates++;
-	fake_asked(fake, create->uuid, create->pool);
 	snprintf(fake->asked_name, sizeof(fake->asked_name), "%s", create->name);
 	if (create->n_parameters)
 		snprintf(fake->asked_parameter, sizeof(fake->asked_parameter), "%s=%s",
@@ -105,7 +112,8 @@ static inline int fake_get(struct rpc_call *call, const void *request, void *res
 	const Nvmeot__Target__V1__GetVolumeRequest *get = request;
 	struct fake_agent *fake = call->context;
 
-	fake_asked(fake, get->uuid, get->pool);
+	if (fake_asked(fake, get->target_id, get->uuid, get->pool, err) < 0)
+		return -1;
 	if (!fake->has_volume)
 		return err_set(err, ERR_NOT_FOUND, "no volume %s", get->uuid);
 	((Nvmeot__Target__V1__GetVolumeResponse *)response)->volume = fake_volume(fake);
@@ -119,8 +127,9 @@ static inline int fake_delete(struct rpc_call *call, const void *request, void *
 	struct fake_agent *fake = call->context;
 
 	(void)response;
+	if (fake_asked(fake, delete->target_id, delete->uuid, delete->pool, err) < 0)
+		return -1;
 	fake->deletes++;
-	fake_asked(fake, delete->uuid, delete->pool);
 	return fake_fail(fake, err);
 }
 
@@ -130,8 +139,9 @@ static inline int fake_export(struct rpc_call *call, const void *request, void *
 	const Nvmeot__Target__V1__ExportRequest *export = request;
 	struct fake_agent *fake = call->context;
 
+	if (fake_asked(fake, export->target_id, export->uuid, export->pool, err) < 0)
+		return -1;
 	fake->exports++;
-	fake_asked(fake, export->uuid, export->pool);
 	snprintf(fake->asked_host, sizeof(fake->asked_host), "%s", export->host_nqn);
 	fake->asked_mode = (int)export->mode;
 	if (fake_fail(fake, err) < 0)
@@ -147,8 +157,9 @@ static inline int fake_unexport(struct rpc_call *call, const void *request, void
 	struct fake_agent *fake = call->context;
 
 	(void)response;
+	if (fake_asked(fake, unexport->target_id, unexport->uuid, unexport->pool, err) < 0)
+		return -1;
 	fake->unexports++;
-	fake_asked(fake, unexport->uuid, unexport->pool);
 	snprintf(fake->asked_host, sizeof(fake->asked_host), "%s", unexport->host_nqn);
 	return fake_fail(fake, err);
 }

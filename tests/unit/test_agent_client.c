@@ -208,6 +208,14 @@ static void test_wrong_agent_is_not_asked(void **state)
 	assert_int_equal(fake.deletes + fake.unexports + fake.exports, 0);
 	fake.id = "box";
 	assert_int_equal(agent_unexport(agent, &id, "", soon(), &err), 0);
+	/* Another agent takes over the address of the one that was right. */
+	fake.id = "other";
+	assert_int_equal(agent_unexport(agent, &id, "", soon(), &err), -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+	assert_int_equal(agent_delete(agent, &uuid, "fast", soon(), &err), -1);
+	assert_int_equal(agent_find(agent, &uuid, "", soon(), &volume, &err), -1);
+	assert_int_equal(fake.deletes, 0);
+	assert_int_equal(fake.unexports, 1);
 }
 
 static void test_unreachable(void **state)

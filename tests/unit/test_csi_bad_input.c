@@ -118,6 +118,13 @@ static const struct row rows[] = {
 	  "{\"volume_id\":\"v\",\"node_id\":\"" HOST "\",\"volume_capability\":" MOUNT
 	  ",\"volume_context\":{\"nqn\":\"nonsense\",\"portals\":\"tcp://127.0.0.1:4420\"}}",
 	  ERR_INVALID_ARGUMENT, "nqn \"nonsense\" is not an NQN" },
+	{ CONTROLLER, "ControllerPublishVolume",
+	  "{\"volume_id\":\"v\",\"node_id\":\"" HOST
+	  "\",\"volume_capability\":{\"mount\":{},\"access_mode\":{\"mode\":\"MULTI_NODE_MULTI_"
+	  "WRITER\"}}"
+	  ",\"volume_context\":{\"nqn\":\"" SUBSYSTEM
+	  "\",\"portals\":\"tcp://127.0.0.1:4420\",\"nsid\":\"1\"}}",
+	  ERR_INVALID_ARGUMENT, "MULTI_NODE_MULTI_WRITER: a statically provisioned file system" },
 	{ CONTROLLER, "ControllerUnpublishVolume", "{}", ERR_INVALID_ARGUMENT,
 	  "volume_id is required" },
 	{ CONTROLLER, "ValidateVolumeCapabilities", "{" ID "}", ERR_INVALID_ARGUMENT,
@@ -206,6 +213,11 @@ static const struct row rows[] = {
 	  "{\"uuid\":\"" UUID "\",\"name\":\"v\",\"size_bytes\":4096,\"pool\":\"../x\"}",
 	  ERR_INVALID_ARGUMENT, "pool \"\\.\\./x\"" },
 	{ TARGET, "GetVolume", "{}", ERR_INVALID_ARGUMENT, "uuid is required" },
+	{ TARGET, "DeleteVolume", "{\"uuid\":\"" UUID "\",\"pool\":\"p1\"}",
+	  ERR_FAILED_PRECONDITION, "for target \"\", but this is the agent of target \"t1\"" },
+	{ TARGET, "DeleteVolume",
+	  "{\"uuid\":\"" UUID "\",\"pool\":\"other\",\"target_id\":\"t1\"}",
+	  ERR_FAILED_PRECONDITION, "has no pool \"other\"" },
 	{ TARGET, "Export",
 	  "{\"uuid\":\"" UUID
 	  "\",\"host_nqn\":\"../../hosts\",\"mode\":\"ACCESS_MODE_SINGLE_NODE\"}",
@@ -440,8 +452,10 @@ static void test_absent_is_removed(void **state)
 		  0, "" },
 		{ NODE, "NodeUnpublishVolume", "{" ID ",\"target_path\":\"@/no/such/path\"}", 0,
 		  "" },
-		{ TARGET, "DeleteVolume", "{\"uuid\":\"" UUID "\",\"pool\":\"other\"}", 0, "" },
-		{ TARGET, "Unexport", "{\"uuid\":\"" UUID "\",\"pool\":\"p1\"}", 0, "" },
+		{ TARGET, "DeleteVolume",
+		  "{\"uuid\":\"" UUID "\",\"pool\":\"p1\",\"target_id\":\"t1\"}", 0, "" },
+		{ TARGET, "Unexport",
+		  "{\"uuid\":\"" UUID "\",\"pool\":\"p1\",\"target_id\":\"t1\"}", 0, "" },
 	};
 	const struct fixture *f = *state;
 

@@ -151,14 +151,15 @@ static void test_paths(void **state)
 	struct node node = { .host = &host, .state = { .fd = -1, .path = "/state" } };
 	struct node_record record = { .has_uuid = true,
 				      .uuid = { "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11" } };
-	struct host_namespace ns = { .name = "nvme0n1" };
 	char path[PATH_MAX];
 
 	(void)state;
 	device_private_path(&node, &record, path);
 	assert_string_equal(path, "/state/mnt/5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11");
-	device_path(&node, &ns, path);
-	assert_string_equal(path, "/dev/nvme0n1");
+	device_stage_path("/staging", false, &record, path);
+	assert_string_equal(path, "/staging");
+	device_stage_path("/staging", true, &record, path);
+	assert_string_equal(path, "/staging/5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11");
 }
 
 int main(void)

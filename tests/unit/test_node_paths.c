@@ -10,10 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "csi/node/paths.h"
+#include "nvme/base/file.h"
 #include "nvme/base/root.h"
 
 static char dir[64];
@@ -182,41 +185,102 @@ static void test_check_staging(void **state)
 	rmdir(at("d"));
 }
 
-/* Whose a mount is: nothing that is not certainly ours is ever unmounted. */
-static void test_unmount_foreign(void **state)
+static struct mount_entry entry_of(const char *type, const char *fs_root, const char *source)
+{
+	return (struct mount_entry) { .major = 259,
+				      .minor = 3,
+				      .target = (char *)"/target",
+				      .fs_root = (char *)fs_root,
+				      .fs_type = (char *)type,
+				      .source = (char *)source };
+}
+
+static void test_is_of(void **state)
 {
 	struct host_namespace ns = { .name = "nvme0n1", .major = 259, .minor = 3 };
-	struct mount_entry entry = { .major = 0,
-				     .minor = 33,
-				     .target = (char *)"/nonexistent/a",
-				     .fs_root = (char *)"/",
-				     .fs_type = (char *)"tmpfs",
-				     .source = (char *)"tmpfs" };
-	struct mount_table table = { .entries = &entry, .count = 1 };
+	struct mount_entry whole = entry_of("ext4", "/", "/dev/nvme0n1");
+	struct mount_entry part = entry_of("ext4", "/dir", "/dev/nvme0n1");
+	struct mount_entry node = entry_of("devtmpfs", "/nvme0n1", "devtmpfs");
+	struct mount_entry other_node = entry_of("devtmpfs", "/nvme0n10", "devtmpfs");
+
+	(void)state;
+	node.minor = other_node.minor = 6;
+	assert_true(paths_is_of(&whole, &ns) && paths_is_of(&part, &ns) && paths_is_of(&node, &ns));
+	assert_false(paths_is_of(&other_node, &ns));
+	assert_true(paths_is_bind_of(&whole, &ns, false) && paths_is_bind_of(&node, &ns, true));
+	assert_false(paths_is_bind_of(&part, &ns, false));
+	assert_false(paths_is_bind_of(&whole, &ns, true) || paths_is_bind_of(&node, &ns, false));
+	/* The same name, another device. */
+	whole.minor = 4;
+	assert_false(paths_is_of(&whole, &ns));
+}
+
+/* Only a namespace that sysfs no longer knows is dead: never a partition, never a live device. */
+static void test_is_dead(void **state)
+{
+	struct mount_entry mount = entry_of("ext4", "/", "/dev/nvme0n1");
+	struct mount_entry node = entry_of("devtmpfs", "/nvme0n1", "devtmpfs");
 	struct err err = ERR_INIT;
 
 	(void)state;
-	assert_int_equal(paths_unmount_ours(&table, "/nonexistent/b", &ns, &err), 0);
-	assert_int_equal(paths_unmount_ours(&table, entry.target, &ns, &err), -1);
+	assert_true(paths_is_dead(&root, &mount) && paths_is_dead(&root, &node));
+	node.fs_root = (char *)"/nvme0n1//deleted";
+	assert_true(paths_is_dead(&root, &node));
+	mount.source = (char *)"/dev/nvme0n1p1";
+	assert_false(paths_is_dead(&root, &mount));
+	mount.source = (char *)"/dev/sda";
+	assert_false(paths_is_dead(&root, &mount));
+	mount.source = (char *)"tmpfs";
+	assert_false(paths_is_dead(&root, &mount));
+	node.fs_root = (char *)"/null";
+	assert_false(paths_is_dead(&root, &node));
+
+	assert_int_equal(file_mkdirs(at("dev/block/259:3"), &err), 0);
+	assert_int_equal(file_mkdirs(at("class/block/nvme0n1"), &err), 0);
+	mount.source = (char *)"/dev/nvme0n1";
+	node.fs_root = (char *)"/nvme0n1";
+	assert_false(paths_is_dead(&root, &mount) || paths_is_dead(&root, &node));
+	rmdir(at("dev/block/259:3"));
+	rmdir(at("dev/block"));
+	rmdir(at("dev"));
+	rmdir(at("class/block/nvme0n1"));
+	rmdir(at("class/block"));
+	rmdir(at("class"));
+}
+
+/* Nothing that is not certainly ours is ever unmounted. */
+static void test_unmount_foreign(void **state)
+{
+	struct host_namespace ns = { .name = "nvme0n1", .major = 259, .minor = 3 };
+	cleanup_free char *path = xstrdup(at("foreign"));
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(unshare(CLONE_NEWNS), 0);
+	assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	assert_int_equal(mkdir(path, 0755), 0);
+	assert_int_equal(paths_unmount_ours(&root, path, &ns, &err), 0);
+	assert_int_equal(mount("none", path, "tmpfs", 0, NULL), 0);
+	assert_int_equal(paths_unmount_ours(&root, path, &ns, &err), -1);
 	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
-	assert_non_null(strstr(err.msg, "mount of tmpfs (tmpfs)"));
-	assert_int_equal(paths_unmount_ours(&table, entry.target, NULL, &err), -1);
-	/* Another device, though it is called the same. */
-	entry.source = (char *)"/dev/nvme0n1";
-	assert_int_equal(paths_unmount_ours(&table, entry.target, &ns, &err), -1);
-	assert_int_equal(paths_unmount_ours(&table, entry.target, NULL, &err), 0);
-	entry.major = 259;
-	entry.minor = 3;
-	assert_int_equal(paths_unmount_ours(&table, entry.target, &ns, &err), 0);
+	assert_non_null(strstr(err.msg, "mount of none (tmpfs)"));
+	assert_int_equal(paths_unmount_ours(&root, path, NULL, &err), -1);
+	assert_int_equal(umount(path), 0);
+	rmdir(path);
 }
 
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_create_file),	     TEST(test_create_file_in_the_way),
-		TEST(test_create_directory), TEST(test_remove_file),
-		TEST(test_remove_any),	     TEST(test_check_staging),
+		TEST(test_create_file),
+		TEST(test_create_file_in_the_way),
+		TEST(test_create_directory),
+		TEST(test_remove_file),
+		TEST(test_remove_any),
+		TEST(test_check_staging),
+		TEST(test_is_of),
+		TEST(test_is_dead),
 		TEST(test_unmount_foreign),
 	};
 

@@ -148,24 +148,13 @@ static void test_static(void **state)
 	refused(&g, "nsid \"0\"");
 }
 
-static void test_bind_path(void **state)
-{
-	struct node_record record = { .has_uuid = true, .uuid = { UUID } };
-	char path[PATH_MAX];
-
-	(void)state;
-	stage_bind_path("/staging", false, &record, path);
-	assert_string_equal(path, "/staging");
-	stage_bind_path("/staging", true, &record, path);
-	assert_string_equal(path, "/staging/" UUID);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),	  cmocka_unit_test(test_required_fields),
-		cmocka_unit_test(test_contexts),  cmocka_unit_test(test_static),
-		cmocka_unit_test(test_bind_path),
+		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_required_fields),
+		cmocka_unit_test(test_contexts),
+		cmocka_unit_test(test_static),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -193,7 +193,7 @@ static void test_long_path(void **state)
 	path[PATH_MAX] = '\0';
 	assert_int_equal(require_path("field", path, &err), -1);
 	assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
-	path[PATH_MAX - 1] = '\0';
+	path[PATH_BYTES_MAX] = '\0';
 	assert_int_equal(require_path("field", path, &err), 0);
 }
 

@@ -37,16 +37,17 @@ static void start(void)
 	cleanup_free char *slow = xasprintf("slow=dir:%s/slow", dir);
 	cleanup_free char *nvmet = xasprintf("%s/nvmet", dir);
 	const char *pools[] = { fast, slow };
-	struct portal portal;
+	struct portal portals[2];
 	struct target_config config = { .id = "box-1",
 					.pools = pools,
 					.pool_count = ARRAY_SIZE(pools),
-					.portals = &portal,
-					.portal_count = 1,
+					.portals = portals,
+					.portal_count = ARRAY_SIZE(portals),
 					.nvmet_path = nvmet };
 	struct err err = ERR_INIT;
 
-	assert_int_equal(portal_parse("tcp://127.0.0.1:4420", &portal, &err), 0);
+	assert_int_equal(portal_parse("tcp://127.0.0.1:4420", &portals[0], &err), 0);
+	assert_int_equal(portal_parse("tcp://127.0.0.2:4420", &portals[1], &err), 0);
 	assert_int_equal(target_new(&config, &target, &err), 0);
 	assert_int_equal(target_restore(target, &err), 0);
 }
@@ -240,7 +241,7 @@ static void test_bad_record_is_quarantined(void **state)
 		assert_true(there("fast/notes.json.bad"));
 		assert_int_equal(get(UUID), ERR_FAILED_PRECONDITION);
 		assert_int_equal(create(UUID, 8192), ERR_FAILED_PRECONDITION);
-		assert_int_equal(target_delete(target, UUID, &err), -1);
+		assert_int_equal(target_delete(target, UUID, "", &err), -1);
 		assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
 		assert_non_null(strstr(err.msg, "fast/" UUID ".json.bad"));
 		assert_int_equal(target_unexport(target, UUID, HOST, &err), -1);
@@ -253,6 +254,24 @@ static void test_bad_record_is_quarantined(void **state)
 	put_record("fast", UUID, VOLUME_READY, 8192, NULL);
 	start();
 	assert_int_equal(get(UUID), ERR_NONE);
+}
+
+/* What a newer target wrote, and what cannot be read just now, is not this one's to rename. */
+static void test_unreadable_record_stays(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	put("fast/" UUID ".json", "{\"version\":2,\"uuid\":\"" UUID "\"}");
+	put("fast/" OTHER ".json/is-a-directory", "");
+	start();
+	assert_true(there("fast/" UUID ".json") && there("fast/" OTHER ".json"));
+	assert_false(there("fast/" UUID ".json.bad") || there("fast/" OTHER ".json.bad"));
+	assert_int_equal(get(OTHER), ERR_FAILED_PRECONDITION);
+	assert_int_equal(create(UUID, 8192), ERR_FAILED_PRECONDITION);
+	assert_int_equal(target_delete(target, UUID, "fast", &err), -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+	assert_non_null(strstr(err.msg, "fast/" UUID ".json could not be read"));
 }
 
 static void test_record_of_another_volume_is_quarantined(void **state)
@@ -364,8 +383,74 @@ static void test_failed_export_stops_nobody(void **state)
 	put_image("fast", OTHER, 8192, "");
 	start();
 	assert_int_equal(get(OTHER), ERR_NONE);
-	assert_int_equal(target_delete(target, UUID, &err), -1);
+	assert_int_equal(target_delete(target, UUID, "", &err), -1);
 	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+}
+
+/* A volume that is exported, and all of its subsystem that the kernel would make by itself. */
+static void put_exported_volume(void)
+{
+	static const char *const attrs[] = { "attr_allow_any_host",
+					     "attr_serial",
+					     "attr_model",
+					     "namespaces/1/device_uuid",
+					     "namespaces/1/device_nguid",
+					     "namespaces/1/device_path",
+					     "namespaces/1/buffered_io",
+					     "namespaces/1/enable",
+					     "allowed_hosts/.keep" };
+
+	put_record("fast", UUID, VOLUME_READY, 8192, HOST);
+	put_image("fast", UUID, 8192, "data");
+	for (size_t i = 0; i < ARRAY_SIZE(attrs); i++) {
+		cleanup_free char *path = xasprintf("nvmet/subsystems/" NQN "/%s", attrs[i]);
+
+		put(path, "");
+	}
+	assert_int_equal(unlinkat(root.fd, "nvmet/subsystems/" NQN "/allowed_hosts/.keep", 0), 0);
+}
+
+/* Ports cannot be made in a plain directory: no portal works, and the target must still fence. */
+static void test_no_portal_works(void **state)
+{
+	(void)state;
+	put_exported_volume();
+	start();
+	assert_true(there("nvmet/subsystems/" NQN "/allowed_hosts/" HOST));
+	assert_int_equal(get(UUID), ERR_NONE);
+	assert_false(is_linked());
+}
+
+/* Only the second one has a port. */
+static void test_one_portal_works(void **state)
+{
+	struct volume_export e = { .host_nqn = HOST, .access = VOLUME_SINGLE_NODE };
+	cleanup_volume struct volume volume = { 0 };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	put_exported_volume();
+	put("nvmet/ports/1/addr_trtype", "tcp\n");
+	put("nvmet/ports/1/addr_traddr", "127.0.0.2\n");
+	put("nvmet/ports/1/addr_trsvcid", "4420\n");
+	start();
+	assert_true(is_linked());
+	if (target_export(target, UUID, &e, &volume, &err) < 0)
+		fail_msg("%s", err.msg);
+}
+
+/* Its hosts cannot be listed; what the record ended of the other one is cut all the same. */
+static void test_unreadable_export_stops_nobody(void **state)
+{
+	cleanup_free char *path = xasprintf("%s/fast/" UUID ".img", dir);
+
+	(void)state;
+	put("nvmet/subsystems/" VOLUME_NQN_PREFIX "0/allowed_hosts", "no directory");
+	put_record("fast", UUID, VOLUME_READY, 8192, NULL);
+	put_image("fast", UUID, 8192, "data");
+	put_export(path);
+	start();
+	assert_false(is_linked());
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -379,6 +464,7 @@ int main(void)
 		CASE(test_creating_never_removes_data),
 		CASE(test_deleting_is_finished),
 		CASE(test_bad_record_is_quarantined),
+		CASE(test_unreadable_record_stays),
 		CASE(test_record_of_another_volume_is_quarantined),
 		CASE(test_volume_in_two_pools),
 		CASE(test_unknown_export_elsewhere_is_left),
@@ -387,6 +473,9 @@ int main(void)
 		CASE(test_export_of_a_quarantined_volume_is_left),
 		CASE(test_export_that_the_record_ended_is_cut),
 		CASE(test_failed_export_stops_nobody),
+		CASE(test_no_portal_works),
+		CASE(test_one_portal_works),
+		CASE(test_unreadable_export_stops_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,6 +20,7 @@
 #include "nvme/base/file.h"
 #include "nvme/base/proc.h"
 #include "nvme/target/target.h"
+#include "nvme/target/target_table.h"
 
 #define HOST_A "nqn.2014-08.org.nvmexpress:uuid:aaaaaaaa-0000-4000-8000-000000000001"
 #define HOST_B "nqn.2014-08.org.nvmexpress:uuid:bbbbbbbb-0000-4000-8000-000000000002"
@@ -150,8 +151,8 @@ static void test_create_get_delete(void **state)
 	assert_code(target_get(target, "", "nopool", &none, &err), &err, ERR_NOT_FOUND);
 	assert_code(target_get(target, "../x", "", &none, &err), &err, ERR_INVALID_ARGUMENT);
 
-	assert_int_equal(target_delete(target, UUID, &err), 0);
-	assert_int_equal(target_delete(target, UUID, &err), 0);
+	assert_int_equal(target_delete(target, UUID, "", &err), 0);
+	assert_int_equal(target_delete(target, UUID, "", &err), 0);
 	assert_false(exists(".img", UUID) || exists(".json", UUID));
 	assert_code(target_get(target, UUID, "", &none, &err), &err, ERR_NOT_FOUND);
 }
@@ -257,17 +258,17 @@ static void test_failed_export_holds_the_volume(void **state)
 	assert_code(export_to(UUID, HOST_A, &err), &err, ERR_INTERNAL);
 	assert_code(export_to(UUID, HOST_B, &err), &err, ERR_FAILED_PRECONDITION);
 	assert_non_null(strstr(err.msg, HOST_A));
-	assert_code(target_delete(target, UUID, &err), &err, ERR_FAILED_PRECONDITION);
+	assert_code(target_delete(target, UUID, "", &err), &err, ERR_FAILED_PRECONDITION);
 	assert_non_null(strstr(err.msg, HOST_A));
 	assert_true(exists(".img", UUID));
 
 	/* Of a host that has none: no change. */
 	assert_int_equal(target_unexport(target, UUID, HOST_B, &err), 0);
-	assert_code(target_delete(target, UUID, &err), &err, ERR_FAILED_PRECONDITION);
+	assert_code(target_delete(target, UUID, "", &err), &err, ERR_FAILED_PRECONDITION);
 
 	assert_int_equal(target_unexport(target, UUID, HOST_A, &err), 0);
 	assert_int_equal(target_unexport(target, UUID, HOST_A, &err), 0);
-	assert_int_equal(target_delete(target, UUID, &err), 0);
+	assert_int_equal(target_delete(target, UUID, "", &err), 0);
 }
 
 static void test_unexport_all(void **state)
@@ -279,7 +280,7 @@ static void test_unexport_all(void **state)
 	assert_int_equal(create(UUID, "fast", &err), 0);
 	assert_code(export_to(UUID, HOST_A, &err), &err, ERR_INTERNAL);
 	assert_int_equal(target_unexport(target, UUID, NULL, &err), 0);
-	assert_int_equal(target_delete(target, UUID, &err), 0);
+	assert_int_equal(target_delete(target, UUID, "", &err), 0);
 }
 
 static void test_export_refusals(void **state)
@@ -301,7 +302,7 @@ static void test_export_refusals(void **state)
 	assert_int_equal(create(UUID, "fast", &err), 0);
 	assert_int_equal(unlink(path), 0);
 	assert_code(export_to(UUID, HOST_A, &err), &err, ERR_DATA_LOSS);
-	assert_int_equal(target_delete(target, UUID, &err), 0);
+	assert_int_equal(target_delete(target, UUID, "", &err), 0);
 }
 
 static void test_info(void **state)
@@ -346,7 +347,76 @@ static void test_new_says_what_is_missing(void **state)
 	assert_null(none);
 }
 
-/* Many callers of the same two volumes: each call sees a whole state, and none is lost. */
+/* A pool that hangs must not take every caller with it. */
+static void test_busy_volume_does_not_wait(void **state)
+{
+	struct target_entry *entry;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(target_acquire(target, UUID, &entry, &err), 0);
+	assert_code(create(UUID, "fast", &err), &err, ERR_ABORTED);
+	assert_code(target_delete(target, UUID, "", &err), &err, ERR_ABORTED);
+	assert_code(target_unexport(target, UUID, "", &err), &err, ERR_ABORTED);
+	assert_code(export_to(UUID, HOST_A, &err), &err, ERR_ABORTED);
+	assert_int_equal(create(OTHER, "fast", &err), 0);
+	target_release(target, entry);
+	assert_int_equal(create(UUID, "fast", &err), 0);
+}
+
+static bool is_recorded_as_made(const char *uuid)
+{
+	cleanup_free char *path = xasprintf("%s/fast/%s.json", dir, uuid);
+	char text[4096] = "";
+	FILE *file = fopen(path, "re");
+
+	assert_non_null(file);
+	assert_true(fread(text, 1, sizeof(text) - 1, file) > 0);
+	fclose(file);
+	return strstr(text, "\"hostMade\":true");
+}
+
+/* The exports fail, but the record says before that whose the hosts are. */
+static void test_whose_a_host_is(void **state)
+{
+	cleanup_free char *a = xasprintf("%s/nvmet/hosts/" HOST_A, dir);
+	cleanup_free char *b = xasprintf("%s/nvmet/hosts/" HOST_B, dir);
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(create(UUID, "fast", &err), 0);
+	assert_int_equal(create(OTHER, "fast", &err), 0);
+	assert_int_equal(mkdir(b, 0755), 0);
+	assert_code(export_to(UUID, HOST_B, &err), &err, ERR_INTERNAL);
+	assert_false(is_recorded_as_made(UUID));
+	assert_int_equal(target_unexport(target, UUID, HOST_B, &err), 0);
+	assert_int_equal(access(b, F_OK), 0);
+
+	/* The second volume finds the host that the first one made. */
+	assert_code(export_to(UUID, HOST_A, &err), &err, ERR_INTERNAL);
+	assert_true(is_recorded_as_made(UUID));
+	assert_int_equal(mkdir(a, 0755), 0);
+	assert_code(export_to(OTHER, HOST_A, &err), &err, ERR_INTERNAL);
+	assert_true(is_recorded_as_made(OTHER));
+	assert_int_equal(target_unexport(target, UUID, HOST_A, &err), 0);
+	assert_int_equal(access(a, F_OK), -1);
+}
+
+/* Empty and with an id of our range, but without one of our addresses: somebody else's. */
+static void test_foreign_port_stays(void **state)
+{
+	cleanup_free char *port = xasprintf("%s/nvmet/ports/28170", dir);
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(mkdir(port, 0755), 0);
+	assert_int_equal(create(UUID, "fast", &err), 0);
+	assert_code(export_to(UUID, HOST_A, &err), &err, ERR_INTERNAL);
+	assert_int_equal(target_unexport(target, UUID, HOST_A, &err), 0);
+	assert_int_equal(access(port, F_OK), 0);
+}
+
+/* Many callers of the same two volumes: one at a time each, the others are told so. */
 static void *hammer(void *failures)
 {
 	for (int i = 0; i < 40; i++) {
@@ -354,9 +424,11 @@ static void *hammer(void *failures)
 		const char *uuid = i % 2 ? UUID : OTHER;
 		struct err err = ERR_INIT;
 
-		if (create(uuid, "fast", &err) < 0 || target_get(target, "", "", &list, &err) < 0 ||
-		    target_unexport(target, uuid, "", &err) < 0 ||
-		    target_delete(target, uuid, &err) < 0)
+		if (target_get(target, "", "", &list, &err) < 0 ||
+		    ((create(uuid, "fast", &err) < 0 ||
+		      target_unexport(target, uuid, "", &err) < 0 ||
+		      target_delete(target, uuid, "", &err) < 0) &&
+		     err.code != ERR_ABORTED))
 			__atomic_add_fetch((int *)failures, 1, __ATOMIC_RELAXED);
 	}
 	return NULL;
@@ -375,6 +447,8 @@ static void test_threads(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
 		pthread_join(threads[i], NULL);
 	assert_int_equal(failures, 0);
+	assert_int_equal(target_delete(target, UUID, "", &err), 0);
+	assert_int_equal(target_delete(target, OTHER, "", &err), 0);
 	assert_int_equal(target_get(target, "", "", &list, &err), 0);
 	assert_int_equal(list.count, 0);
 	assert_false(exists(".img", UUID) || exists(".json", UUID) || exists(".img", OTHER));
@@ -396,6 +470,9 @@ int main(void)
 		CASE(test_export_refusals),
 		CASE(test_info),
 		CASE(test_new_says_what_is_missing),
+		CASE(test_busy_volume_does_not_wait),
+		CASE(test_whose_a_host_is),
+		CASE(test_foreign_port_stays),
 		CASE(test_threads),
 	};
 

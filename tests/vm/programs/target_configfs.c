@@ -157,7 +157,7 @@ static int teardown(void **state)
 
 	(void)state;
 	must(target_unexport(target, UUID, "", &err), &err);
-	must(target_delete(target, UUID, &err), &err);
+	must(target_delete(target, UUID, "", &err), &err);
 	stop();
 	assert_nothing_left();
 	return 0;
@@ -268,10 +268,7 @@ static void test_unexport_of_one_of_two_hosts(void **state)
 /* A machine that starts again: records, and nothing in configfs. */
 static void test_rebuild(void **state)
 {
-	struct volume volume = { .uuid = { UUID } };
-	struct portal portal = the_portal();
 	struct err err = ERR_INIT;
-	struct nvmet nvmet;
 	int instance, fd;
 
 	(void)state;
@@ -281,9 +278,7 @@ static void test_rebuild(void **state)
 	fd = open_device();
 	write_block(fd, 'a', 0);
 	stop();
-	must(nvmet_open(&nvmet, NULL, &portal, 1, &err), &err);
-	must(nvmet_remove(&nvmet, &volume, &err), &err);
-	nvmet_close(&nvmet);
+	must(forget_configfs(&err), &err);
 	assert_nothing_left();
 	must(start(&err), &err);
 	assert_true(complete());
@@ -365,6 +360,106 @@ static void test_foreign_objects_stay(void **state)
 	must(root_rmdir(&tree, &err, "ports/2"), &err);
 }
 
+/* Empty, with nothing of ours on them, and with what would be ours by its looks. */
+static void test_foreign_empty_objects_stay(void **state)
+{
+	char key[] = "DHHC-1:00:ia6zGodOr4SEG0Zzaw398rpY0wqipUWj4jWjUh4HWUz6aQ2n:";
+	struct err err = ERR_INIT;
+	bool keyed;
+
+	(void)state;
+	make_port("28170", "4999");
+	must(root_mkdir(&tree, &err, "ports/28171"), &err);
+	must(root_mkdir(&tree, &err, "hosts/" HOST_A), &err);
+	must(do_export(HOST_A, VOLUME_MULTI_WRITER, &err), &err);
+	must(do_export(HOST_B, VOLUME_MULTI_WRITER, &err), &err);
+	/* Made by us, but it holds somebody's key, on kernels that have keys. */
+	keyed = root_exists(&tree, "hosts/" HOST_B "/dhchap_key");
+	if (keyed)
+		must(root_write(&tree, key, &err, "hosts/" HOST_B "/dhchap_key"), &err);
+	stop();
+	must(start(&err), &err);
+	must(target_unexport(target, UUID, HOST_B, &err), &err);
+	must(target_unexport(target, UUID, HOST_A, &err), &err);
+	assert_int_equal(links(), 0);
+	assert_true(root_exists(&tree, "hosts/" HOST_A));
+	assert_int_equal(root_exists(&tree, "hosts/" HOST_B), keyed);
+	assert_true(root_exists(&tree, "ports/28170"));
+	must(root_rmdir(&tree, &err, "ports/28170"), &err);
+	must(root_rmdir(&tree, &err, "ports/28171"), &err);
+	must(root_rmdir(&tree, &err, "hosts/" HOST_A), &err);
+	must(root_rmdir(&tree, &err, "hosts/" HOST_B), &err);
+}
+
+/*
+ * The agent comes up with an empty directory in the place of its pool: it has no record, and the
+ * host goes on writing. Only the kernel knows.
+ */
+static void test_kernel_decides(void **state)
+{
+	cleanup_free char *empty = xasprintf("%s/empty", pool_path);
+	const char *full = pool_path;
+	struct err err = ERR_INIT;
+	int instance;
+
+	(void)state;
+	must(do_export(HOST_A, VOLUME_SINGLE_NODE, &err), &err);
+	instance = connect_host(HOST_A, HOSTID_A, 1);
+	assert_true(instance >= 0);
+	stop();
+	assert_int_equal(mkdir(empty, 0755), 0);
+	pool_path = empty;
+	must(start(&err), &err);
+	assert_true(is_live(instance));
+	assert_int_equal(target_delete(target, UUID, "p", &err), -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+	must(target_unexport(target, UUID, HOST_B, &err), &err);
+	assert_true(is_live(instance));
+	must(target_unexport(target, UUID, HOST_A, &err), &err);
+	assert_true(becomes(instance, false, 5000));
+	assert_int_equal(count_in("subsystems") + count_in("ports"), 0);
+	disconnect(instance);
+	stop();
+	pool_path = full;
+	must(start(&err), &err);
+	assert_int_equal(rmdir(empty), 0);
+}
+
+/* One whose links have names of somebody else's. */
+static void test_links_of_any_name_are_cut(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	must(do_export(HOST_A, VOLUME_SINGLE_NODE, &err), &err);
+	make_port("3", "4421");
+	make_link("subsystems/" NQN, "ports/3/subsystems/by-hand");
+	must(target_unexport(target, UUID, HOST_A, &err), &err);
+	assert_int_equal(count_in("ports/3/subsystems"), 0);
+	must(root_rmdir(&tree, &err, "ports/3"), &err);
+	assert_nothing_left();
+}
+
+/* 192.0.2.1 is for documentation: no machine has it. */
+static void test_portal_that_cannot_be_served(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	stop();
+	extra_portal = "tcp://192.0.2.1:4420";
+	must(start(&err), &err);
+	must(do_export(HOST_A, VOLUME_MULTI_WRITER, &err), &err);
+	must(do_export(HOST_B, VOLUME_MULTI_WRITER, &err), &err);
+	assert_int_equal(links(), 1);
+	stop();
+	must(start(&err), &err);
+	must(target_unexport(target, UUID, HOST_B, &err), &err);
+	must(target_unexport(target, UUID, HOST_A, &err), &err);
+	assert_nothing_left();
+	extra_portal = NULL;
+}
+
 /* An export that no record names: kept when it is of something else, removed when of our pool. */
 static void test_orphans(void **state)
 {
@@ -402,6 +497,10 @@ int main(int argc, char **argv)
 		CASE(test_rebuild),
 		CASE(test_wrong_namespace),
 		CASE(test_foreign_objects_stay),
+		CASE(test_foreign_empty_objects_stay),
+		CASE(test_kernel_decides),
+		CASE(test_links_of_any_name_are_cut),
+		CASE(test_portal_that_cannot_be_served),
 		CASE(test_orphans),
 	};
 

@@ -52,22 +52,7 @@ static int unexport_b(struct err *err)
 
 static int delete_volume(struct err *err)
 {
-	return target_delete(target, UUID, err);
-}
-
-/* What a restart of the machine does to configfs. */
-static int forget_configfs(struct err *err)
-{
-	struct volume volume = { .uuid = { UUID } };
-	struct portal portal = the_portal();
-	struct nvmet nvmet;
-	int r;
-
-	if (nvmet_open(&nvmet, NULL, &portal, 1, err) < 0)
-		return -1;
-	r = nvmet_remove(&nvmet, &volume, err);
-	nvmet_close(&nvmet);
-	return r;
+	return target_delete(target, UUID, "", err);
 }
 
 /* The process that is killed restores itself from records to an empty configfs. */

@@ -22,6 +22,7 @@
 #define SIZE_BYTES (16ULL << 20)
 
 static const char *pool_path;
+static const char *extra_portal; /* beside the_portal(); NULL: none */
 static struct target *target;
 static struct root tree = { .fd = -1 }; /* nvmet's configfs */
 
@@ -43,16 +44,18 @@ static inline struct portal the_portal(void)
 static inline int start(struct err *err)
 {
 	cleanup_free char *pool = xasprintf("p=dir:%s", pool_path);
-	struct portal portal = the_portal();
+	struct portal portals[2] = { the_portal() };
 	const char *const pools[] = { pool };
 	struct target_config config = {
 		.id = "guest",
 		.pools = pools,
 		.pool_count = 1,
-		.portals = &portal,
-		.portal_count = 1,
+		.portals = portals,
+		.portal_count = extra_portal ? 2 : 1,
 	};
 
+	if (extra_portal)
+		must(portal_parse(extra_portal, &portals[1], err), err);
 	if (target_new(&config, &target, err) < 0)
 		return -1;
 	return target_restore(target, err);
@@ -80,6 +83,23 @@ static inline int do_export(const char *host, enum volume_access access, struct 
 
 	strcpy(want.host_nqn, host);
 	return target_export(target, UUID, &want, &made, err);
+}
+
+/* What a restart of the machine does to configfs. */
+static inline int forget_configfs(struct err *err)
+{
+	struct volume_export hosts[] = { { .host_nqn = HOST_A, .host_made = true },
+					 { .host_nqn = HOST_B, .host_made = true } };
+	struct volume volume = { .uuid = { UUID }, .exports = hosts, .export_count = 2 };
+	struct portal portal = the_portal();
+	struct nvmet nvmet;
+	int r;
+
+	if (nvmet_open(&nvmet, NULL, &portal, 1, err) < 0)
+		return -1;
+	r = nvmet_remove(&nvmet, &volume, err);
+	nvmet_close(&nvmet);
+	return r;
 }
 
 static inline bool attr_equals(const char *path, const char *want)
