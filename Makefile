@@ -99,7 +99,7 @@ sanity: deps ## csi-sanity against the real node and controller, in a guest
 .PHONY: vm
 vm: deps ## cases on a real kernel; CASE="name …" picks some, KERNEL=6.1|6.12|7.2
 	@$(MAKE) --no-print-directory all vm-programs
-	@tests/vm/run $(if $(KERNEL),-k $(KERNEL)) $(CASE)
+	@NVMEOT_BUILD=$(abspath $(O)) tests/vm/run $(if $(KERNEL),-k $(KERNEL)) $(CASE)
 
 .PHONY: vm-selftest
 vm-selftest: deps ## proof that the guest harness can fail

@@ -86,9 +86,13 @@ static int parse_flags(const Csi__V1__VolumeCapability__MountVolume *mount, stru
 	for (size_t i = 0; i < mount->n_mount_flags; i++) {
 		const char *flag = mount->mount_flags[i];
 
-		if (require_text("volume_capability.mount.mount_flags", flag, ACCESS_OPTIONS_SIZE,
-				 err) < 0)
-			return -1;
+		/* Flags may be sensitive: an error names their place, never their text. */
+		if (!*flag || strpbrk(flag, "\n\r\t"))
+			return err_set(
+				err, ERR_INVALID_ARGUMENT,
+				"volume_capability.mount.mount_flags[%zu] is empty or holds a "
+				"control character",
+				i);
 		strb_addf(&joined, "%s%s", joined.len ? "," : "", flag);
 	}
 	if (joined.overflow)

@@ -146,13 +146,29 @@ static void channel_give_back(struct rpc_client *client, struct channel *channel
 	pthread_mutex_unlock(&client->lock);
 }
 
+/* Without TLS nothing may leave this machine; a host name could lead anywhere. */
+static int check_plaintext(const char *address, struct err *err)
+{
+	cleanup_free char *text = xasprintf("tcp://%s", address);
+	struct rpc_endpoint endpoint;
+	struct err ignored;
+
+	if (strncmp(address, "unix://", strlen("unix://")) == 0 ||
+	    (rpc_endpoint_parse(text, &endpoint, &ignored) == 0 && endpoint.loopback))
+		return 0;
+	return err_set(err, ERR_INVALID_ARGUMENT,
+		       "address \"%.200s\": without TLS only a numeric loopback address or a unix "
+		       "socket is called",
+		       address);
+}
+
 int rpc_client_new(const char *address, const char *tls_dir, struct rpc_client **ret,
 		   struct err *err)
 {
 	struct rpc_client *client;
 	char *target = NULL;
 
-	if (target_of(address, &target, err) < 0)
+	if ((!tls_dir && check_plaintext(address, err) < 0) || target_of(address, &target, err) < 0)
 		return -1;
 	rpc_runtime_get();
 	client = xcalloc(1, sizeof(*client));

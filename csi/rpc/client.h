@@ -17,8 +17,9 @@ struct rpc_client;
 /*
  * address: "HOST:PORT", "[IPv6]:PORT" or "unix:///path". With tls_dir (csi/rpc/tls.h says what it
  * holds) both sides show certificates, the server's must be for HOST, and changed files are taken
- * over with the next call; NULL: no TLS. Does not connect. ERR_INVALID_ARGUMENT names a bad
- * address, ERR_FAILED_PRECONDITION a bad file.
+ * over with the next call; NULL: no TLS, which
+ * only goes to a numeric loopback address or a unix socket. Does not connect. ERR_INVALID_ARGUMENT
+ * names a bad address, ERR_FAILED_PRECONDITION a bad file.
  */
 int rpc_client_new(const char *address, const char *tls_dir, struct rpc_client **ret,
 		   struct err *err);

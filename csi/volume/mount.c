@@ -230,7 +230,7 @@ int mount_options_parse(const char *text, struct mount_options *ret, struct err 
 	}
 	if (rc <= 0 || !quotes_balanced(copy))
 		return err_set(err, ERR_INVALID_ARGUMENT,
-			       "mount options '%.200s': not a comma separated list", copy);
+			       "mount options: not a comma separated list with balanced quotes");
 	*ret = options;
 	return 0;
 }

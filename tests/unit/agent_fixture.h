@@ -78,8 +78,9 @@ static inline int fake_asked(struct fake_agent *fake, const char *target_id, con
 			     const char *pool, struct err *err)
 {
 	if (strcmp(target_id, fake->id) != 0)
-		return err_set(err, ERR_FAILED_PRECONDITION, "for \"%s\", but this is \"%s\"",
-			       target_id, fake->id);
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "for \"%s\", but this agent calls itself \"%s\"", target_id,
+			       fake->id);
 	snprintf(fake->asked_uuid, sizeof(fake->asked_uuid), "%s", uuid);
 	snprintf(fake->asked_pool, sizeof(fake->asked_pool), "%s", pool);
 	return 0;

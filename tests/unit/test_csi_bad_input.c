@@ -215,8 +215,7 @@ static const struct row rows[] = {
 	{ TARGET, "GetVolume", "{}", ERR_INVALID_ARGUMENT, "uuid is required" },
 	{ TARGET, "DeleteVolume", "{\"uuid\":\"" UUID "\",\"pool\":\"p1\"}",
 	  ERR_FAILED_PRECONDITION, "for target \"\", but this is the agent of target \"t1\"" },
-	{ TARGET, "DeleteVolume",
-	  "{\"uuid\":\"" UUID "\",\"pool\":\"other\",\"target_id\":\"t1\"}",
+	{ TARGET, "DeleteVolume", "{\"uuid\":\"" UUID "\",\"pool\":\"other\",\"target_id\":\"t1\"}",
 	  ERR_FAILED_PRECONDITION, "has no pool \"other\"" },
 	{ TARGET, "Export",
 	  "{\"uuid\":\"" UUID

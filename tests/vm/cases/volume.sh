@@ -9,4 +9,9 @@
 . "$NVMEOT_SRC/tests/vm/guest/lib.sh"
 
 modprobe -a loop ext4 xfs dm_mod
-check "mounts, probes and mkfs on loop devices" "$NVMEOT_BUILD/tests/volume_mounts"
+# A skipped test proves nothing: in a guest there is all that it could need.
+run_program() {
+	"$NVMEOT_BUILD/tests/volume_mounts" >/run/program 2>&1 || { cat /run/program; return 1; }
+	! grep SKIPPED /run/program
+}
+check "mounts, probes and mkfs on loop devices" run_program
