@@ -210,8 +210,11 @@ static int controller_publish(struct rpc_call *call, const void *request, void *
 	    map_check_size("volume_context", volume_context, err) < 0)
 		return -1;
 	/* The administrator of a foreign target lets hosts in; all we can do is check the words. */
-	if (attachment_is_static(volume_context))
+	if (attachment_is_static(volume_context)) {
+		if (access_check_static(&access, err) < 0)
+			return -1;
 		return attachment_parse(volume_context, (struct map) { 0 }, &ignored, err);
+	}
 	return publish_provisioned(call, publish, &access, response, err);
 }
 

@@ -55,6 +55,8 @@ static void test_others(void **state)
 	assert_false(proto_field_is_secret("NodeStageVolumeRequest", 5));
 	assert_false(proto_field_is_secret("", 5));
 	assert_true(proto_field_is_secret("csi.v1.NodeStageVolumeRequest", 5));
+	/* Not marked upstream, but called sensitive. */
+	assert_true(proto_field_is_secret("csi.v1.VolumeCapability.MountVolume", 2));
 }
 
 /* Nothing is in the table twice, and nothing of another package than the contract's. */

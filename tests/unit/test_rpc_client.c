@@ -19,6 +19,27 @@ static void test_bad_addresses(void **state)
 	}
 }
 
+/* Plaintext stays on this machine; a name might lead anywhere. */
+static void test_plaintext(void **state)
+{
+	static const char *const refused[] = { "192.0.2.2:9500", "[2001:db8::1]:9500",
+					       "localhost:9500", "storage.example:9500" };
+	static const char *const fine[] = { "127.0.0.1:9500", "[::1]:9500", "unix:///tmp/x.sock" };
+	struct rpc_client *client = NULL;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
+		assert_int_equal(rpc_client_new(refused[i], NULL, &client, &err), -1);
+		assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
+		assert_non_null(strstr(err.msg, refused[i]));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(fine); i++) {
+		assert_int_equal(rpc_client_new(fine[i], NULL, &client, &err), 0);
+		rpc_client_free(client);
+	}
+}
+
 static void test_unreachable(void **state)
 {
 	static const char *const nobody[] = { "127.0.0.1:1", "unix:///nonexistent/s.sock" };
@@ -144,6 +165,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bad_addresses),
+		cmocka_unit_test(test_plaintext),
 		cmocka_unit_test(test_unreachable),
 		cmocka_unit_test(test_deadline_already_passed),
 		cmocka_unit_test(test_answer_of_another_type),
