@@ -112,29 +112,43 @@ static int take_volume(const struct agent *agent, const Nvmeot__Target__V1__Volu
 	return 0;
 }
 
-int agent_available(struct agent *agent, const char *pool, struct deadline deadline,
-		    uint64_t *ret_bytes, struct err *err)
+int agent_capacity(struct agent *agent, const char *pool, struct deadline deadline,
+		   uint64_t *ret_total_bytes, uint64_t *ret_most_bytes, struct err *err)
 {
 	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
 	const Nvmeot__Target__V1__GetInfoResponse *info;
-	uint64_t most = 0;
+	uint64_t total = 0, most = 0;
 	bool found = false;
 
 	if (get_info(agent, deadline, &answer, err) < 0)
 		return -1;
 	info = (const Nvmeot__Target__V1__GetInfoResponse *)answer;
 	for (size_t i = 0; i < info->n_pools; i++) {
+		int64_t available = info->pools[i]->available_bytes;
+
 		if (*pool && strcmp(pool, info->pools[i]->name) != 0)
 			continue;
 		found = true;
-		if (info->pools[i]->available_bytes > (int64_t)most)
-			most = (uint64_t)info->pools[i]->available_bytes;
+		if (available < 0)
+			continue;
+		total += (uint64_t)available;
+		if ((uint64_t)available > most)
+			most = (uint64_t)available;
 	}
 	if (!found)
 		return err_set(err, ERR_NOT_FOUND, "target %s has no pool \"%s\"", agent->name,
 			       pool);
-	*ret_bytes = most;
+	*ret_total_bytes = total;
+	*ret_most_bytes = most;
 	return 0;
+}
+
+int agent_available(struct agent *agent, const char *pool, struct deadline deadline,
+		    uint64_t *ret_bytes, struct err *err)
+{
+	uint64_t total;
+
+	return agent_capacity(agent, pool, deadline, &total, ret_bytes, err);
 }
 
 /* Our map entries and those of the request have one layout but different descriptors. */
@@ -195,6 +209,50 @@ int agent_find(struct agent *agent, const struct uuid *uuid, const char *pool,
 			err) < 0)
 		return -1;
 	return 1;
+}
+
+static int visit_wire(const struct agent *agent, const Nvmeot__Target__V1__Volume *wire,
+		      void (*visit)(const struct agent_listed *volume, void *context),
+		      void *context, struct err *err)
+{
+	cleanup_free const char **hosts = xcalloc(wire->n_exports, sizeof(*hosts));
+	struct agent_listed listed = { .hosts = hosts, .host_count = wire->n_exports };
+
+	if (parse_uuid("uuid", wire->uuid, &listed.id.uuid, err) < 0 ||
+	    !short_name_ok(wire->pool) || wire->size_bytes <= 0)
+		return err_set(err, ERR_INTERNAL, "target %s: the list holds an invalid volume",
+			       agent->name);
+	strcpy(listed.id.target, agent->name);
+	strcpy(listed.id.pool, wire->pool);
+	listed.size_bytes = (uint64_t)wire->size_bytes;
+	for (size_t i = 0; i < wire->n_exports; i++)
+		hosts[i] = wire->exports[i]->host_nqn;
+	visit(&listed, context);
+	return 0;
+}
+
+int agent_list(struct agent *agent, const char *start_after, size_t max, struct deadline deadline,
+	       void (*visit)(const struct agent_listed *volume, void *context), void *context,
+	       bool *ret_more, struct err *err)
+{
+	Nvmeot__Target__V1__ListVolumesRequest request =
+		NVMEOT__TARGET__V1__LIST_VOLUMES_REQUEST__INIT;
+	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
+	const Nvmeot__Target__V1__ListVolumesResponse *list;
+
+	request.target_id = agent->name;
+	request.start_after = (char *)start_after;
+	request.max_entries = max > INT32_MAX ? INT32_MAX : (int32_t)max;
+	if (agent_call(agent, METHOD("ListVolumes"), &request,
+		       &nvmeot__target__v1__list_volumes_response__descriptor, deadline, &answer,
+		       err) < 0)
+		return -1;
+	list = (const Nvmeot__Target__V1__ListVolumesResponse *)answer;
+	for (size_t i = 0; i < list->n_volumes; i++)
+		if (visit_wire(agent, list->volumes[i], visit, context, err) < 0)
+			return -1;
+	*ret_more = list->more && list->n_volumes;
+	return 0;
 }
 
 int agent_delete(struct agent *agent, const struct uuid *uuid, const char *pool,

@@ -59,9 +59,29 @@ int agent_available(struct agent *agent, const char *pool, struct deadline deadl
 int agent_create(struct agent *agent, const struct agent_volume_spec *spec,
 		 struct deadline deadline, struct agent_volume *ret, struct err *err);
 
+/* What GetCapacity needs: the room in all pools (of that name, if not empty), and in the roomiest. */
+int agent_capacity(struct agent *agent, const char *pool, struct deadline deadline,
+		   uint64_t *ret_total_bytes, uint64_t *ret_most_bytes, struct err *err);
+
 /* 1: found; 0: the target has no such volume (in that pool, when pool is not empty); -1: error. */
 int agent_find(struct agent *agent, const struct uuid *uuid, const char *pool,
 	       struct deadline deadline, struct agent_volume *ret, struct err *err);
+
+/* One volume of a list, with the hosts it is exported to; borrowed for the time of the visit. */
+struct agent_listed {
+	struct volume_id id;
+	uint64_t size_bytes;
+	const char *const *hosts;
+	size_t host_count;
+};
+
+/*
+ * Visits the volumes after the UUID start_after ("": from the first), in the order of their UUIDs,
+ * at most max of them (the agent may send fewer). ret_more: there are more after those.
+ */
+int agent_list(struct agent *agent, const char *start_after, size_t max, struct deadline deadline,
+	       void (*visit)(const struct agent_listed *volume, void *context), void *context,
+	       bool *ret_more, struct err *err);
 
 /* Success when nothing of the volume is there; ERR_FAILED_PRECONDITION while it is exported. */
 int agent_delete(struct agent *agent, const struct uuid *uuid, const char *pool,

@@ -163,6 +163,29 @@ static int get_volume(struct rpc_call *call, const void *request, void *response
 	return 0;
 }
 
+/* One answer stays far below the size of a message. */
+#define LIST_MAX 1000
+
+static int list_volumes(struct rpc_call *call, const void *request, void *response, struct err *err)
+{
+	const Nvmeot__Target__V1__ListVolumesRequest *list = request;
+	Nvmeot__Target__V1__ListVolumesResponse *answer = response;
+	struct volume_list found cleanup_volume_list = { 0 };
+	size_t max = list->max_entries > 0 && list->max_entries < LIST_MAX ?
+			     (size_t)list->max_entries :
+			     LIST_MAX;
+	bool more = false;
+
+	if ((*list->target_id && check_target(call, list->target_id, err) < 0) ||
+	    target_list(call->context, list->start_after, max, &found, &more, err) < 0)
+		return -1;
+	answer->more = more;
+	answer->volumes = rpc_alloc(call, found.count * sizeof(*answer->volumes));
+	for (size_t i = 0; i < found.count; i++)
+		answer->volumes[answer->n_volumes++] = volume_to_wire(call, &found.volumes[i]);
+	return 0;
+}
+
 static int delete_volume(struct rpc_call *call, const void *request, void *response,
 			 struct err *err)
 {
@@ -235,6 +258,11 @@ static const struct rpc_method methods[] = {
 	  .request = &nvmeot__target__v1__get_volume_request__descriptor,
 	  .response = &nvmeot__target__v1__get_volume_response__descriptor,
 	  .handle = get_volume,
+	  .quiet = true },
+	{ .name = "ListVolumes",
+	  .request = &nvmeot__target__v1__list_volumes_request__descriptor,
+	  .response = &nvmeot__target__v1__list_volumes_response__descriptor,
+	  .handle = list_volumes,
 	  .quiet = true },
 	{ .name = "DeleteVolume",
 	  .request = &nvmeot__target__v1__delete_volume_request__descriptor,

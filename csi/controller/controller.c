@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "csi/controller/listing.h"
 #include "csi/controller/volumes.h"
 #include "csi/request/attachment.h"
 #include "nvme/base/cleanup.h"
@@ -67,9 +68,9 @@ static int locate(const struct controller *controller, const char *volume_id, st
 	return 0;
 }
 
-static int require_volume(const struct controller *controller, const char *volume_id,
-			  struct deadline deadline, struct volume_id *id, struct agent **target,
-			  struct agent_volume *ret, struct err *err)
+int controller_require(const struct controller *controller, const char *volume_id,
+		       struct deadline deadline, struct volume_id *id, struct agent **target,
+		       struct agent_volume *ret, struct err *err)
 {
 	int found;
 
@@ -179,8 +180,8 @@ static int publish_provisioned(struct rpc_call *call,
 	struct volume_id id;
 	struct agent *target;
 
-	if (require_volume(controller, publish->volume_id, deadline, &id, &target, &volume, err) <
-	    0)
+	if (controller_require(controller, publish->volume_id, deadline, &id, &target, &volume,
+			       err) < 0)
 		return -1;
 	/* Our node IDs are host NQNs, so what is no NQN is no node. */
 	if (parse_nqn("node_id", publish->node_id, export.host_nqn, err) < 0)
@@ -259,8 +260,8 @@ static int validate_capabilities(struct rpc_call *call, const void *request, voi
 	if (require_text("volume_id", validate->volume_id, NAME_MAX_BYTES, err) < 0 ||
 	    access_parse_list(validate->volume_capabilities, validate->n_volume_capabilities,
 			      &access, err) < 0 ||
-	    require_volume(call->context, validate->volume_id, call->deadline, &id, &target,
-			   &volume, err) < 0)
+	    controller_require(call->context, validate->volume_id, call->deadline, &id, &target,
+			       &volume, err) < 0)
 		return -1;
 	if (parameters_parse(MAP_OF(validate, parameters), &parameters, err) < 0) {
 		answer->message = rpc_strdup(call, err->msg);
@@ -284,6 +285,9 @@ static int get_capabilities(struct rpc_call *call, const void *request, void *re
 	static const Csi__V1__ControllerServiceCapability__RPC__Type types[] = {
 		CSI__V1__CONTROLLER_SERVICE_CAPABILITY__RPC__TYPE__CREATE_DELETE_VOLUME,
 		CSI__V1__CONTROLLER_SERVICE_CAPABILITY__RPC__TYPE__PUBLISH_UNPUBLISH_VOLUME,
+		CSI__V1__CONTROLLER_SERVICE_CAPABILITY__RPC__TYPE__LIST_VOLUMES,
+		CSI__V1__CONTROLLER_SERVICE_CAPABILITY__RPC__TYPE__LIST_VOLUMES_PUBLISHED_NODES,
+		CSI__V1__CONTROLLER_SERVICE_CAPABILITY__RPC__TYPE__GET_CAPACITY,
 		CSI__V1__CONTROLLER_SERVICE_CAPABILITY__RPC__TYPE__SINGLE_NODE_MULTI_WRITER,
 	};
 	Csi__V1__ControllerGetCapabilitiesResponse *answer = response;
@@ -362,6 +366,14 @@ static const struct rpc_method methods[] = {
 	  .request = &csi__v1__validate_volume_capabilities_request__descriptor,
 	  .response = &csi__v1__validate_volume_capabilities_response__descriptor,
 	  .handle = validate_capabilities },
+	{ .name = "ListVolumes",
+	  .request = &csi__v1__list_volumes_request__descriptor,
+	  .response = &csi__v1__list_volumes_response__descriptor,
+	  .handle = listing_list_volumes },
+	{ .name = "GetCapacity",
+	  .request = &csi__v1__get_capacity_request__descriptor,
+	  .response = &csi__v1__get_capacity_response__descriptor,
+	  .handle = listing_get_capacity },
 	{ .name = "ControllerGetCapabilities",
 	  .request = &csi__v1__controller_get_capabilities_request__descriptor,
 	  .response = &csi__v1__controller_get_capabilities_response__descriptor,

@@ -24,6 +24,11 @@ void controller_fini(struct controller *controller);
 /* The target of that name; NULL when it is not configured. */
 struct agent *controller_target(const struct controller *controller, const char *name);
 
+/* Finds a volume that must exist, on a target that must be configured: else ERR_NOT_FOUND. */
+int controller_require(const struct controller *controller, const char *volume_id,
+		       struct deadline deadline, struct volume_id *id, struct agent **target,
+		       struct agent_volume *ret, struct err *err);
+
 /* Readiness, as struct identity_check wants it: at least one target answers. */
 int controller_check(void *controller, struct deadline deadline, struct err *err);
 

@@ -175,6 +175,56 @@ int target_get(struct target *target, const char *uuid, const char *pool, struct
 	return 0;
 }
 
+/* The first entry of a page. A volume that was deleted between two pages costs a walk. */
+static struct target_entry *page_start(struct target *target, const char *after)
+{
+	struct target_entry *entry = NULL;
+
+	if (!after[0])
+		return target->entries;
+	HASH_FIND_STR(target->entries, after, entry);
+	if (entry)
+		return entry->hh.next;
+	entry = target->entries;
+	while (entry && strcmp(entry->uuid.text, after) <= 0)
+		entry = entry->hh.next;
+	return entry;
+}
+
+static void collect_page(struct target *target, const char *after, size_t max, struct matches *ret,
+			 bool *ret_more)
+{
+	pthread_mutex_lock(&target->lock);
+	for (struct target_entry *e = page_start(target, after); e; e = e->hh.next) {
+		if (!e->present || e->volume.state != VOLUME_READY)
+			continue;
+		*ret_more = ret->count == max;
+		if (*ret_more)
+			break;
+		add_match(ret, e);
+	}
+	pthread_mutex_unlock(&target->lock);
+}
+
+int target_list(struct target *target, const char *after, size_t max, struct volume_list *ret,
+		bool *ret_more, struct err *err)
+{
+	CLEANUP(matches_fini) struct matches matches = { 0 };
+	struct uuid key = { 0 };
+	bool more = false;
+
+	if (after[0] && parse_uuid("start_after", after, &key, err) < 0)
+		return -1;
+	matches.items = xcalloc(max, sizeof(*matches.items));
+	collect_page(target, key.text, max, &matches, &more);
+	ret->volumes = xcalloc(matches.count, sizeof(*ret->volumes));
+	ret->count = matches.count;
+	for (size_t i = 0; i < matches.count; i++)
+		ret->volumes[i] = target_result(matches.items[i].pool, &matches.items[i].volume);
+	*ret_more = more;
+	return 0;
+}
+
 /* --- the target itself ------------------------------------------------------------------------ */
 
 const char *target_id(const struct target *target)

@@ -73,6 +73,14 @@ int target_get(struct target *target, const char *uuid, const char *pool, struct
 	       struct err *err);
 
 /*
+ * A page of all volumes in the order of their UUIDs: at most max of those after the UUID `after`
+ * ("": from the first), whether that one still exists or not. ret_more: there are more.
+ * ERR_INVALID_ARGUMENT: `after` is no UUID.
+ */
+int target_list(struct target *target, const char *after, size_t max, struct volume_list *ret,
+		bool *ret_more, struct err *err);
+
+/*
  * Deletes a volume of a pool (empty: of any). Absent is fine when nothing at all is there: no
  * record, no subsystem, no backing. ERR_FAILED_PRECONDITION: it is exported, the kernel serves it,
  * it is in another pool, its backing has no record, or there is no such pool.

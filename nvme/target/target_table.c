@@ -7,6 +7,13 @@
 #include "nvme/base/log.h"
 #include "nvme/target/record.h"
 
+/* The table is kept in the order of UUIDs, so that a page of a list begins where the last one
+ * ended. */
+static int compare_entries(const struct target_entry *a, const struct target_entry *b)
+{
+	return strcmp(a->uuid.text, b->uuid.text);
+}
+
 struct target_entry *target_entry_find(struct target *target, const struct uuid *uuid)
 {
 	struct target_entry *entry;
@@ -24,7 +31,8 @@ struct target_entry *target_entry_ensure(struct target *target, const struct uui
 	entry = xcalloc(1, sizeof(*entry));
 	entry->uuid = *uuid;
 	pthread_mutex_init(&entry->busy, NULL);
-	HASH_ADD_STR(target->entries, uuid.text, entry);
+	HASH_ADD_KEYPTR_INORDER(hh, target->entries, entry->uuid.text, strlen(entry->uuid.text),
+				entry, compare_entries);
 	return entry;
 }
 
