@@ -37,6 +37,17 @@ struct agent *controller_target(const struct controller *controller, const char 
 	return NULL;
 }
 
+/* A target that is there answers a question at once; more than this is never waited for. */
+#define ASK_MAX_MS 5000
+
+struct deadline controller_share(struct deadline deadline, size_t parties)
+{
+	int left_ms = deadline_poll_ms(deadline);
+	uint64_t share_ms = left_ms < 0 ? ASK_MAX_MS : (uint64_t)left_ms / parties;
+
+	return deadline_after_ms(share_ms < ASK_MAX_MS ? share_ms : ASK_MAX_MS);
+}
+
 int controller_check(void *context, struct deadline deadline, struct err *err)
 {
 	const struct controller *controller = context;
@@ -45,7 +56,9 @@ int controller_check(void *context, struct deadline deadline, struct err *err)
 	if (!controller->target_count)
 		return err_set(err, ERR_FAILED_PRECONDITION, "no --target is configured");
 	for (size_t i = 0; i < controller->target_count; i++)
-		if (agent_available(controller->targets[i], "", deadline, &ignored, err) == 0)
+		if (agent_available(controller->targets[i], "",
+				    controller_share(deadline, controller->target_count - i),
+				    &ignored, err) == 0)
 			return 0;
 	return err_wrap(err, "none of %zu targets answers; the last one", controller->target_count);
 }

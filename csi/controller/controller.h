@@ -29,6 +29,10 @@ int controller_require(const struct controller *controller, const char *volume_i
 		       struct deadline deadline, struct volume_id *id, struct agent **target,
 		       struct agent_volume *ret, struct err *err);
 
+/* The share of the time to a deadline when `parties` want some of it: a silent one must not eat
+ * all. */
+struct deadline controller_share(struct deadline deadline, size_t parties);
+
 /* Readiness, as struct identity_check wants it: at least one target answers. */
 int controller_check(void *controller, struct deadline deadline, struct err *err);
 

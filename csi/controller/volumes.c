@@ -8,9 +8,6 @@
 #include "csi/volume/fs.h"
 #include "nvme/base/log.h"
 
-/* One slow target must not eat the time of the others. */
-#define ASK_MAX_MS 5000
-
 static int refuse_unsupported(const Csi__V1__CreateVolumeRequest *request, struct err *err)
 {
 	if (request->volume_content_source)
@@ -102,7 +99,6 @@ static int consider(struct agent *target, const struct create_spec *spec, struct
 	uint64_t available;
 	int found;
 
-	deadline = deadline_min(deadline, deadline_after_ms(ASK_MAX_MS));
 	found = agent_find(target, &spec->uuid, "", deadline, ret, err);
 	if (found == 1 || (found < 0 && !is_unreachable(err)))
 		return found;
@@ -154,7 +150,10 @@ int volumes_ensure(const struct controller *controller, const struct create_spec
 	struct agent *target = NULL;
 
 	for (size_t i = 0; i < controller->target_count && !target; i++) {
-		int found = consider(controller->targets[i], spec, deadline, &placement, ret, err);
+		/* One share more than there are targets: the creation wants its own. */
+		size_t parties = controller->target_count - i + 1;
+		int found = consider(controller->targets[i], spec,
+				     controller_share(deadline, parties), &placement, ret, err);
 
 		if (found < 0)
 			return -1;

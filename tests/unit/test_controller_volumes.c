@@ -5,6 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "csi/controller/volumes.h"
 #include "tests/unit/agent_fixture.h"
@@ -279,6 +282,36 @@ static void test_unreachable_first(void **state)
 	assert_int_equal(b.creates, 1);
 }
 
+/* Something that accepts connections and never says a word must leave time for the others. */
+static void test_silent_first(void **state)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct controller silent_first = { 0 };
+	struct create_spec spec = wanted();
+	cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	cleanup_free char *target = NULL;
+	struct agent *silent = NULL, *good = NULL;
+	struct agent_volume made;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	snprintf(address.sun_path, sizeof(address.sun_path), "/tmp/nvmeot-silent-%d", getpid());
+	target = xasprintf("unix://%s", address.sun_path);
+	unlink(address.sun_path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(fd, 8), 0);
+	assert_int_equal(agent_new("silent", target, NULL, &silent, &err), 0);
+	assert_int_equal(agent_new("b", b.address, NULL, &good, &err), 0);
+	assert_int_equal(controller_add_target(&silent_first, silent, &err), 0);
+	assert_int_equal(controller_add_target(&silent_first, good, &err), 0);
+	if (volumes_ensure(&silent_first, &spec, deadline_after_ms(3000), &id, &made, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_string_equal(id.target, "b");
+	assert_int_equal(controller_check(&silent_first, deadline_after_ms(3000), &err), 0);
+	controller_fini(&silent_first);
+	unlink(address.sun_path);
+}
+
 static void test_all_unreachable(void **state)
 {
 	struct create_spec spec = wanted();
@@ -404,6 +437,7 @@ int main(void)
 		TEST(test_found_on_second),
 		TEST(test_incompatible),
 		TEST(test_unreachable_first),
+		TEST(test_silent_first),
 		TEST(test_all_unreachable),
 		TEST(test_chosen_target),
 		TEST(test_chosen_pool),
