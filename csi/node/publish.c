@@ -3,7 +3,6 @@
 #include "csi/node/publish.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>

@@ -2,12 +2,8 @@
 /* Stage and unstage. */
 #include "csi/node/stage.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "csi/node/paths.h"
 #include "nvme/base/log.h"
