@@ -29,6 +29,7 @@ struct agent_volume {
 	bool blank;
 	char nqn[NQN_SIZE];
 	char portals[PORTAL_MAX * PORTAL_TEXT_SIZE]; /* comma separated, as the node takes them */
+	bool readonly; /* exported read-only */
 };
 
 /* Volumes to create. An empty pool leaves the choice to the target. */

@@ -57,6 +57,12 @@ int nvmet_link(struct nvmet *nvmet, const struct uuid *uuids, size_t count, stru
 int nvmet_remove_host(struct nvmet *nvmet, const struct uuid *uuid,
 		      const struct volume_export *host, struct err *err);
 
+/*
+ * Makes the kernel look at the size of an exported backing, and tell the hosts: they see it some
+ * 200 ms later. A volume without a subsystem is fine.
+ */
+int nvmet_revalidate(struct nvmet *nvmet, const struct uuid *uuid, struct err *err);
+
 /* What configfs says of a volume. */
 struct nvmet_seen {
 	bool there;   /* it has a subsystem */

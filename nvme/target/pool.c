@@ -48,12 +48,15 @@ int pool_open(const char *text, struct pool **ret, struct err *err)
 		return err_wrap(err, "pool %s", name);
 	strcpy(pool->name, name);
 	pool->ops = ops;
+	pool->overcommit = 1;
+	pthread_mutex_init(&pool->lock, NULL);
 	*ret = pool;
 	return 0;
 }
 
 void pool_close(struct pool *pool)
 {
+	pthread_mutex_destroy(&pool->lock);
 	pool->ops->close(pool);
 }
 
@@ -71,9 +74,50 @@ int pool_create(struct pool *pool, const struct volume *volume, struct err *err)
 	return pool->ops->create(pool, volume, err);
 }
 
-int pool_verify(struct pool *pool, const struct volume *volume, struct err *err)
+int pool_promise(struct pool *pool, uint64_t bytes, struct err *err)
 {
-	return pool->ops->verify(pool, volume, err);
+	struct pool_usage usage;
+	int r;
+
+	pthread_mutex_lock(&pool->lock);
+	r = pool_usage(pool, &usage, err);
+	if (r == 0 && usage.available_bytes < bytes)
+		r = err_set(err, ERR_RESOURCE_EXHAUSTED,
+			    "pool %s has %llu bytes available, %llu are needed", pool->name,
+			    (unsigned long long)usage.available_bytes, (unsigned long long)bytes);
+	if (r == 0)
+		pool->provisioned_bytes += bytes;
+	pthread_mutex_unlock(&pool->lock);
+	return r;
+}
+
+void pool_unpromise(struct pool *pool, uint64_t bytes)
+{
+	pthread_mutex_lock(&pool->lock);
+	pool->provisioned_bytes -= bytes;
+	pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_count(struct pool *pool, uint64_t bytes)
+{
+	pthread_mutex_lock(&pool->lock);
+	pool->provisioned_bytes += bytes;
+	pthread_mutex_unlock(&pool->lock);
+}
+
+int pool_grow(struct pool *pool, const struct volume *volume, struct err *err)
+{
+	return pool->ops->grow(pool, volume, err);
+}
+
+int pool_attach(struct pool *pool, const struct volume *volume, bool readonly, struct err *err)
+{
+	return pool->ops->attach(pool, volume, readonly, err);
+}
+
+int pool_detach(struct pool *pool, const struct uuid *uuid, struct err *err)
+{
+	return pool->ops->detach(pool, uuid, err);
 }
 
 int pool_find(struct pool *pool, const struct uuid *uuid, struct pool_backing *ret, struct err *err)
@@ -96,7 +140,8 @@ int pool_usage(struct pool *pool, struct pool_usage *ret, struct err *err)
 	return pool->ops->usage(pool, ret, err);
 }
 
-void pool_device_path(const struct pool *pool, const struct uuid *uuid, char out[PATH_MAX])
+void pool_device_path(const struct pool *pool, const struct volume *volume, bool readonly,
+		      char out[PATH_MAX])
 {
-	pool->ops->device_path(pool, uuid, out);
+	pool->ops->device_path(pool, volume, readonly, out);
 }

@@ -9,6 +9,7 @@
 #define NVME_TARGET_POOL_H
 
 #include <limits.h>
+#include <pthread.h>
 
 #include "nvme/base/root.h"
 #include "nvme/target/volume.h"
@@ -19,11 +20,16 @@ struct pool {
 	char name[VOLUME_POOL_SIZE];
 	const struct pool_ops *ops;
 	struct root records; /* the directory of the volumes' records, locked to this process */
+	double overcommit;   /* how many times its capacity may be promised to volumes; 1: never more */
+	pthread_mutex_t lock;
+	uint64_t provisioned_bytes; /* the sizes of all its volumes together; see pool_promise */
 };
 
 struct pool_usage {
-	uint64_t capacity_bytes;
-	uint64_t available_bytes;
+	uint64_t capacity_bytes;  /* size of what is underneath */
+	uint64_t available_bytes; /* what new volumes may still be promised, overcommit included */
+	uint64_t maximum_bytes;	  /* the largest volume that would be created now */
+	char warning[256];	  /* what an operator should see to; "": all is well */
 };
 
 struct pool_backing {
@@ -37,13 +43,17 @@ struct pool_ops {
 	int (*open)(const char *argument, struct pool **ret, struct err *err);
 	void (*close)(struct pool *pool);
 	int (*create)(struct pool *pool, const struct volume *volume, struct err *err);
-	int (*verify)(struct pool *pool, const struct volume *volume, struct err *err);
+	int (*grow)(struct pool *pool, const struct volume *volume, struct err *err);
+	int (*attach)(struct pool *pool, const struct volume *volume, bool readonly,
+		      struct err *err);
+	int (*detach)(struct pool *pool, const struct uuid *uuid, struct err *err);
 	int (*find)(struct pool *pool, const struct uuid *uuid, struct pool_backing *ret,
 		    struct err *err);
 	int (*remove)(struct pool *pool, const struct uuid *uuid, struct err *err);
 	int (*list)(struct pool *pool, struct root_names *ret, struct err *err);
 	int (*usage)(struct pool *pool, struct pool_usage *ret, struct err *err);
-	void (*device_path)(const struct pool *pool, const struct uuid *uuid, char out[PATH_MAX]);
+	void (*device_path)(const struct pool *pool, const struct volume *volume, bool readonly,
+			    char out[PATH_MAX]);
 };
 
 extern const struct pool_ops pool_dir_ops;
@@ -66,11 +76,33 @@ DEFINE_CLEANUP(struct pool *, pool_close)
 int pool_create(struct pool *pool, const struct volume *volume, struct err *err);
 
 /*
- * Makes sure that the backing is fit to be exported: there, of the recorded size (else
- * ERR_DATA_LOSS) and with the synchronous writes it was created with, which a copy back from a
- * backup may have lost.
+ * Grows the backing of a volume to its size_bytes; one that is larger is ERR_INTERNAL. Its data
+ * stays, the rest reads as zeros; durable when it returns. Finishes what an interrupted call began.
  */
-int pool_verify(struct pool *pool, const struct volume *volume, struct err *err);
+int pool_grow(struct pool *pool, const struct volume *volume, struct err *err);
+
+/*
+ * Takes bytes of the pool for a volume that is to be made or grown, under a lock, so that two
+ * callers never take the same: ERR_RESOURCE_EXHAUSTED when they are more than pool_usage calls
+ * available. Give them back with pool_unpromise when the volume is gone or was not made.
+ */
+int pool_promise(struct pool *pool, uint64_t bytes, struct err *err);
+void pool_unpromise(struct pool *pool, uint64_t bytes);
+
+/* Counts a volume that is there already, whether there is room or not: for start-up. */
+void pool_count(struct pool *pool, uint64_t bytes);
+
+/*
+ * Makes sure that the backing is fit to be exported: there, of the recorded size (else
+ * ERR_DATA_LOSS), with the synchronous writes it was created with (which a copy back from a backup
+ * may have lost), and that the device of pool_device_path exists: read-only, no write to it ever
+ * reaches the backing, whoever sends it. Idempotent, also over a restart of the machine.
+ */
+int pool_attach(struct pool *pool, const struct volume *volume, bool readonly, struct err *err);
+
+/* Takes away what pool_attach made besides the backing; nothing there is fine. Not while the kernel
+ * has the device open. */
+int pool_detach(struct pool *pool, const struct uuid *uuid, struct err *err);
 
 /* 1: found; 0: no such backing; -1: error. */
 int pool_find(struct pool *pool, const struct uuid *uuid, struct pool_backing *ret,
@@ -85,8 +117,9 @@ int pool_list(struct pool *pool, struct root_names *ret, struct err *err);
 /* What the storage underneath says. */
 int pool_usage(struct pool *pool, struct pool_usage *ret, struct err *err);
 
-/* The path that nvmet opens; pure. */
-void pool_device_path(const struct pool *pool, const struct uuid *uuid, char out[PATH_MAX]);
+/* The path that nvmet opens for a volume that is exported this way; pure. */
+void pool_device_path(const struct pool *pool, const struct volume *volume, bool readonly,
+		      char out[PATH_MAX]);
 
 /* Whether text has the form [a-z0-9-]{1,32}, as names of pools and targets have. */
 bool pool_name_valid(const char *text);

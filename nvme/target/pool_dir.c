@@ -133,13 +133,15 @@ static int dir_create(struct pool *pool, const struct volume *volume, struct err
 	return 0;
 }
 
-static int dir_verify(struct pool *pool, const struct volume *volume, struct err *err)
+static int dir_attach(struct pool *pool, const struct volume *volume, bool readonly,
+		      struct err *err)
 {
 	cleanup_close int fd = -1;
 	char name[IMAGE_NAME_SIZE];
 	struct stat st;
 	int found;
 
+	(void)readonly;
 	image_name(&volume->uuid, name);
 	found = image_open(pool, name, O_RDWR, &fd, err);
 	if (found < 0)
@@ -154,6 +156,18 @@ static int dir_verify(struct pool *pool, const struct volume *volume, struct err
 			       pool->records.path, name, (unsigned long long)st.st_size,
 			       (unsigned long long)volume->size_bytes);
 	return volume->volatile_cache ? 0 : sync_ensure(pool, name, fd, err);
+}
+
+static int dir_grow(struct pool *pool, const struct volume *volume, struct err *err)
+{
+	(void)pool, (void)volume;
+	return err_set(err, ERR_UNIMPLEMENTED, "pools of kind dir cannot grow volumes");
+}
+
+static int dir_detach(struct pool *pool, const struct uuid *uuid, struct err *err)
+{
+	(void)pool, (void)uuid, (void)err;
+	return 0;
 }
 
 static int dir_find(struct pool *pool, const struct uuid *uuid, struct pool_backing *ret,
@@ -233,11 +247,13 @@ static int dir_usage(struct pool *pool, struct pool_usage *ret, struct err *err)
 	return 0;
 }
 
-static void dir_device_path(const struct pool *pool, const struct uuid *uuid, char out[PATH_MAX])
+static void dir_device_path(const struct pool *pool, const struct volume *volume, bool readonly,
+			    char out[PATH_MAX])
 {
+	(void)readonly;
 	/* dir_open has made sure that it fits. */
 	snprintf(out, PATH_MAX, "%.*s/%s%s", (int)(PATH_MAX - IMAGE_NAME_SIZE - 2),
-		 pool->records.path, uuid->text, IMAGE_SUFFIX);
+		 pool->records.path, volume->uuid.text, IMAGE_SUFFIX);
 }
 
 static bool path_is_plain(const char *path)
@@ -294,7 +310,9 @@ const struct pool_ops pool_dir_ops = {
 	.open = dir_open,
 	.close = dir_close,
 	.create = dir_create,
-	.verify = dir_verify,
+	.grow = dir_grow,
+	.attach = dir_attach,
+	.detach = dir_detach,
 	.find = dir_find,
 	.remove = dir_remove,
 	.list = dir_list,

@@ -81,6 +81,47 @@ int target_list(struct target *target, const char *after, size_t max, struct vol
 		bool *ret_more, struct err *err);
 
 /*
+ * Grows a volume of a pool (empty: of any) to at least size_bytes, which must be a multiple of
+ * VOLUME_BLOCK_BYTES: record, backing, record, then the kernel's namespace, which tells the hosts.
+ * One that is this large already is success, after the kernel was told again. ERR_NOT_FOUND;
+ * ERR_RESOURCE_EXHAUSTED; ERR_FAILED_PRECONDITION while it is exported read-only.
+ */
+int target_expand(struct target *target, const char *uuid, const char *pool, uint64_t size_bytes,
+		  struct volume *ret, struct err *err);
+
+/* Sets mutable parameters of a volume of a pool (empty: of any); others stay. ERR_NOT_FOUND. */
+int target_modify(struct target *target, const char *uuid, const char *pool,
+		  const struct volume_parameter *set, size_t count, struct volume *ret,
+		  struct err *err);
+
+/*
+ * What is wrong with a volume that target_get or target_list has shown: its backing gone, short,
+ * not synchronous or without room to grow, its export not in the kernel or not at every portal.
+ * Looks at the disk and at configfs. A volume that is gone meanwhile has nothing wrong.
+ */
+void target_conditions(struct target *target, const struct uuid *uuid,
+		       struct volume_conditions *ret);
+
+/* Something that no volume accounts for: left alone, and shown to an operator. */
+struct target_orphan {
+	const char *kind; /* static: "record", "backing" or "export" */
+	char uuid[UUID_TEXT_SIZE];
+	char pool[VOLUME_POOL_SIZE];
+	char *path;
+	char *message; /* why, and what to do about it */
+};
+
+struct target_orphans {
+	struct target_orphan *items;
+	size_t count;
+};
+
+/* Looks at every pool and at configfs as they are now. */
+int target_orphans(struct target *target, struct target_orphans *ret, struct err *err);
+void target_orphans_fini(struct target_orphans *orphans);
+#define cleanup_target_orphans CLEANUP(target_orphans_fini)
+
+/*
  * Deletes a volume of a pool (empty: of any). Absent is fine when nothing at all is there: no
  * record, no subsystem, no backing. ERR_FAILED_PRECONDITION: it is exported, the kernel serves it,
  * it is in another pool, its backing has no record, or there is no such pool.
@@ -105,8 +146,11 @@ int target_unexport(struct target *target, const char *uuid, const char *host_nq
 struct target_pool_info {
 	char name[VOLUME_POOL_SIZE];
 	const char *kind;
-	uint64_t capacity_bytes; /* both 0 when the pool cannot be asked */
+	uint64_t capacity_bytes; /* 0, as the next two, when the pool cannot be asked */
 	uint64_t available_bytes;
+	uint64_t maximum_bytes;
+	uint64_t provisioned_bytes;
+	char warning[256]; /* "": all is well */
 };
 
 struct target_info {

@@ -49,11 +49,11 @@ static int export_locked(struct target *target, struct target_entry *entry,
 		return err_set(err, ERR_NOT_FOUND, "target %s has no volume %s", target->id,
 			       entry->uuid.text);
 	if (export_decide(&entry->volume, want, &decision, err) < 0 ||
-	    pool_verify(entry->pool, &entry->volume, err) < 0)
+	    pool_attach(entry->pool, &entry->volume, want->readonly, err) < 0)
 		return -1;
 	if (decision == EXPORT_ADD && record_export(target, entry, want, err) < 0)
 		return -1;
-	pool_device_path(entry->pool, &entry->uuid, path);
+	pool_device_path(entry->pool, &entry->volume, want->readonly, path);
 	if (nvmet_prepare(&target->nvmet, &entry->volume, path, err) < 0 ||
 	    nvmet_link(&target->nvmet, &entry->uuid, 1, err) < 0)
 		return err_wrap(err, "export volume %s to host %s", entry->uuid.text,

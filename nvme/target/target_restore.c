@@ -162,7 +162,8 @@ static bool backing_is_ours(struct target *target, const struct nvmet_found *fou
 	struct err ignored;
 
 	for (size_t i = 0; found->uuid.text[0] && i < target->pool_count; i++) {
-		pool_device_path(target->pools[i], &found->uuid, path);
+		pool_device_path(target->pools[i], &(struct volume) { .uuid = found->uuid }, false,
+				 path);
 		if (strcmp(path, found->device_path) == 0 &&
 		    pool_find(target->pools[i], &found->uuid, &backing, &ignored) > 0)
 			return true;
@@ -216,11 +217,12 @@ static int remove_all_unwanted(struct target *target, struct err *err)
 
 static int prepare(struct target *target, const struct target_entry *entry)
 {
+	bool readonly = volume_is_readonly(&entry->volume);
 	char path[PATH_MAX];
 	struct err err;
 
-	pool_device_path(entry->pool, &entry->uuid, path);
-	if (pool_verify(entry->pool, &entry->volume, &err) == 0 &&
+	pool_device_path(entry->pool, &entry->volume, readonly, path);
+	if (pool_attach(entry->pool, &entry->volume, readonly, &err) == 0 &&
 	    nvmet_prepare(&target->nvmet, &entry->volume, path, &err) == 0)
 		return 0;
 	log_error("export not restored", KV("volume", entry->uuid.text), KV_ERR(&err));

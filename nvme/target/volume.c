@@ -7,13 +7,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void parameters_free(struct volume_parameter *parameters, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		free(parameters[i].key);
+		free(parameters[i].value);
+	}
+	free(parameters);
+}
+
 void volume_fini(struct volume *volume)
 {
-	for (size_t i = 0; i < volume->parameter_count; i++) {
-		free(volume->parameters[i].key);
-		free(volume->parameters[i].value);
-	}
-	free(volume->parameters);
+	parameters_free(volume->parameters, volume->parameter_count);
+	parameters_free(volume->mutables, volume->mutable_count);
 	free(volume->exports);
 	free(volume->name);
 	*volume = (struct volume) { 0 };
@@ -34,10 +40,14 @@ struct volume volume_copy(const struct volume *volume)
 	copy.name = xstrdup(volume->name);
 	copy.parameters = NULL;
 	copy.parameter_count = 0;
+	copy.mutables = NULL;
+	copy.mutable_count = 0;
 	copy.exports = NULL;
 	copy.export_count = 0;
 	for (size_t i = 0; i < volume->parameter_count; i++)
 		volume_add_parameter(&copy, volume->parameters[i].key, volume->parameters[i].value);
+	for (size_t i = 0; i < volume->mutable_count; i++)
+		volume_set_mutable(&copy, volume->mutables[i].key, volume->mutables[i].value);
 	for (size_t i = 0; i < volume->export_count; i++)
 		volume_add_export(&copy, &volume->exports[i]);
 	return copy;
@@ -49,6 +59,23 @@ void volume_add_parameter(struct volume *volume, const char *key, const char *va
 
 	volume->parameters = xrealloc(volume->parameters, count, sizeof(*volume->parameters));
 	volume->parameters[volume->parameter_count++] = (struct volume_parameter) {
+		.key = xstrdup(key),
+		.value = xstrdup(value),
+	};
+}
+
+void volume_set_mutable(struct volume *volume, const char *key, const char *value)
+{
+	for (size_t i = 0; i < volume->mutable_count; i++) {
+		if (strcmp(volume->mutables[i].key, key) == 0) {
+			free(volume->mutables[i].value);
+			volume->mutables[i].value = xstrdup(value);
+			return;
+		}
+	}
+	volume->mutables = xrealloc(volume->mutables, volume->mutable_count + 1,
+				    sizeof(*volume->mutables));
+	volume->mutables[volume->mutable_count++] = (struct volume_parameter) {
 		.key = xstrdup(key),
 		.value = xstrdup(value),
 	};
@@ -78,6 +105,11 @@ const struct volume_export *volume_find_export(const struct volume *volume, cons
 		if (strcmp(volume->exports[i].host_nqn, host_nqn) == 0)
 			return &volume->exports[i];
 	return NULL;
+}
+
+bool volume_is_readonly(const struct volume *volume)
+{
+	return volume->export_count > 0 && volume->exports[0].readonly;
 }
 
 void volume_nqn(const struct uuid *uuid, char out[NQN_SIZE])

@@ -36,7 +36,7 @@ enum volume_state { VOLUME_CREATING, VOLUME_READY, VOLUME_DELETING, VOLUME_STATE
 struct volume_export {
 	char host_nqn[NQN_SIZE];
 	enum volume_access access;
-	bool readonly;	/* asked for; kept so that a later, different request can be told apart */
+	bool readonly;	/* the volume is exported read-only: the same in every export of it */
 	bool host_made; /* the host in nvmet is of our making, so ours to remove */
 };
 
@@ -45,7 +45,7 @@ struct volume_parameter {
 	char *value;
 };
 
-/* Owns name, parameters and exports. */
+/* Owns name, parameters, mutables and exports. */
 struct volume {
 	struct uuid uuid;
 	char pool[VOLUME_POOL_SIZE];
@@ -54,8 +54,10 @@ struct volume {
 	bool volatile_cache; /* acknowledged writes may be lost by a crash of the target box */
 	bool blank;	     /* in results only: the backing had no data at the time of the call */
 	enum volume_state state;
-	struct volume_parameter *parameters;
+	struct volume_parameter *parameters; /* as created */
 	size_t parameter_count;
+	struct volume_parameter *mutables; /* as last modified */
+	size_t mutable_count;
 	struct volume_export *exports;
 	size_t export_count;
 };
@@ -75,6 +77,8 @@ void volume_list_fini(struct volume_list *list);
 struct volume volume_copy(const struct volume *volume);
 
 void volume_add_parameter(struct volume *volume, const char *key, const char *value);
+/* Sets or replaces a mutable parameter. */
+void volume_set_mutable(struct volume *volume, const char *key, const char *value);
 void volume_add_export(struct volume *volume, const struct volume_export *entry);
 /* A host that has no export is fine. */
 void volume_remove_export(struct volume *volume, const char *host_nqn);
@@ -91,13 +95,33 @@ const char *volume_state_name(enum volume_state state);
 /* Size, name and the bounds of the parameters. ERR_INVALID_ARGUMENT names the value. */
 int volume_check(const struct volume *volume, struct err *err);
 
+/* Whether its exports are read-only; false when it has none. */
+bool volume_is_readonly(const struct volume *volume);
+
+/* What is wrong with a volume; CSI's words for it. */
+enum volume_condition_status { VOLUME_DEGRADED, VOLUME_INACCESSIBLE, VOLUME_DATA_LOSS };
+
+#define VOLUME_CONDITIONS_MAX 4
+
+struct volume_condition {
+	enum volume_condition_status status;
+	const char *reason; /* static, CamelCase; at most once per status */
+	char message[256];
+};
+
+/* None: nothing known to be wrong. */
+struct volume_conditions {
+	struct volume_condition items[VOLUME_CONDITIONS_MAX];
+	size_t count;
+};
+
 enum export_decision { EXPORT_ALREADY, EXPORT_ADD };
 
 /*
  * Whether the wanted export may be added to those the volume has. Call it under the volume's lock.
  * ERR_FAILED_PRECONDITION: another host holds the volume in a way that excludes this one; the
  * message names that host and the way out. ERR_ALREADY_EXISTS: this host has the volume in another
- * way; the message names both. ERR_RESOURCE_EXHAUSTED: VOLUME_EXPORTS_MAX hosts have it.
+ * way; the message names both. Readers and writers exclude each other in both directions. ERR_RESOURCE_EXHAUSTED: VOLUME_EXPORTS_MAX hosts have it.
  */
 int export_decide(const struct volume *volume, const struct volume_export *want,
 		  enum export_decision *ret, struct err *err);

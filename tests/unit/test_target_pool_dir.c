@@ -102,7 +102,7 @@ static void test_create_is_sparse_blank_and_repeatable(void **state)
 	assert_int_equal(pool_find(pool, &volume.uuid, &backing, &err), 1);
 	assert_int_equal(backing.size_bytes, 1 << 20);
 	assert_true(backing.blank);
-	pool_device_path(pool, &volume.uuid, path);
+	pool_device_path(pool, &volume, false, path);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_blocks, 0);
 }
@@ -170,7 +170,7 @@ static void test_sync_flag(void **state)
 		assert_int_equal(ioctl(fd, FS_IOC_SETFLAGS, &off), 0);
 	}
 	assert_false(image_flags() & FS_SYNC_FL);
-	assert_int_equal(pool_verify(pool, &volume, &err), 0);
+	assert_int_equal(pool_attach(pool, &volume, false, &err), 0);
 	assert_true(image_flags() & FS_SYNC_FL);
 }
 
@@ -183,7 +183,7 @@ static void test_volatile_has_no_sync_flag(void **state)
 	assert_int_equal(pool_create(pool, &volume, &err), 0);
 	if (keeps_sync_flag())
 		assert_false(image_flags() & FS_SYNC_FL);
-	assert_int_equal(pool_verify(pool, &volume, &err), 0);
+	assert_int_equal(pool_attach(pool, &volume, false, &err), 0);
 }
 
 static void test_verify_finds_loss(void **state)
@@ -193,11 +193,11 @@ static void test_verify_finds_loss(void **state)
 	struct err err;
 
 	(void)state;
-	assert_int_equal(pool_verify(pool, &volume, &err), -1);
+	assert_int_equal(pool_attach(pool, &volume, false, &err), -1);
 	assert_int_equal(err.code, ERR_DATA_LOSS);
 	assert_int_equal(pool_create(pool, &volume, &err), 0);
 	assert_int_equal(truncate(path, 4096), 0);
-	assert_int_equal(pool_verify(pool, &volume, &err), -1);
+	assert_int_equal(pool_attach(pool, &volume, false, &err), -1);
 	assert_int_equal(err.code, ERR_DATA_LOSS);
 	assert_non_null(strstr(err.msg, "has 4096 bytes, its record says 1048576"));
 }
@@ -228,7 +228,7 @@ static void test_symlink_is_not_followed(void **state)
 	(void)state;
 	assert_int_equal(symlink("/etc/hostname", path), 0);
 	assert_int_equal(pool_create(pool, &volume, &err), -1);
-	assert_int_equal(pool_verify(pool, &volume, &err), -1);
+	assert_int_equal(pool_attach(pool, &volume, false, &err), -1);
 }
 
 static void test_list(void **state)
