@@ -21,7 +21,7 @@ CFLAGS := -std=gnu17 -O2 -g -fPIE -fstack-protector-strong -ffunction-sections -
 CPPFLAGS := -D_GNU_SOURCE -I. -I$(GEN) -DNVMEOT_VERSION='"$(VERSION)"'
 LDFLAGS := -pie -Wl,--as-needed -Wl,--gc-sections -Wl,-z,relro,-z,now
 
-LIBS = -lgrpc -lgpr -lprotobuf-c -lnvme -lmount -lblkid -luuid -ljson-c -lpthread
+LIBS = -lgrpc -lgpr -lssl -lcrypto -lprotobuf-c -lnvme -lmount -lblkid -luuid -ljson-c -lnftables -lpthread
 
 CC_gcc := gcc
 CC_clang := clang
@@ -51,6 +51,7 @@ LIB := $(O)/libnvmeot.a
 BINARIES := nvmeot-csi nvmeot-target nvmeotctl
 UNIT_TESTS := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
 VM_TESTS := $(basename $(notdir $(wildcard tests/vm/programs/*.c)))
+BENCHES := $(basename $(notdir $(wildcard tests/bench/*.c)))
 
 LIB_OBJECTS := $(SOURCES:%.c=$(O)/%.o) $(GEN_SOURCES:$(GEN)/%.c=$(O)/gen/%.o)
 
@@ -101,6 +102,11 @@ vm: deps ## cases on a real kernel; CASE="name …" picks some, KERNEL=6.1|6.12|
 	@$(MAKE) --no-print-directory all vm-programs
 	@NVMEOT_BUILD=$(abspath $(O)) tests/vm/run $(if $(KERNEL),-k $(KERNEL)) $(CASE)
 
+.PHONY: bench
+bench: deps ## what our calls cost, as ratios to the bare system calls they need
+	@$(MAKE) --no-print-directory all vm-programs
+	@tests/bench/run
+
 .PHONY: vm-selftest
 vm-selftest: deps ## proof that the guest harness can fail
 	@tests/vm/selftest
@@ -120,7 +126,7 @@ clean: ## remove build/
 
 .PHONY: unit-binaries vm-programs
 unit-binaries: $(UNIT_TESTS:%=$(O)/tests/%)
-vm-programs: $(VM_TESTS:%=$(O)/tests/%)
+vm-programs: $(VM_TESTS:%=$(O)/tests/%) $(BENCHES:%=$(O)/bench/%)
 
 # --- generated code ---------------------------------------------------------------------------
 
@@ -165,5 +171,8 @@ $(O)/tests/%: $(O)/tests/unit/%.o $(LIB)
 $(O)/tests/%: $(O)/tests/vm/programs/%.o $(LIB)
 	@mkdir -p $(@D)
 	@echo "LD $@"; $(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ -lcmocka $(LIBS)
+$(O)/bench/%: $(O)/tests/bench/%.o $(LIB)
+	@mkdir -p $(@D)
+	@echo "LD $@"; $(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ $(LIBS)
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

@@ -94,14 +94,13 @@ static grpc_byte_buffer *pack(const ProtobufCMessage *message)
 }
 
 /* Starts the answer; response is NULL exactly when err is set. */
-static void answer(struct server_call *call, const ProtobufCMessage *response,
-		   const struct err *err)
+static void send_answer(struct server_call *call, const ProtobufCMessage *response,
+			const struct err *err)
 {
 	grpc_op ops[3] = { { .op = GRPC_OP_SEND_INITIAL_METADATA },
 			   { .op = GRPC_OP_SEND_STATUS_FROM_SERVER } };
 	size_t count = 2;
 
-	rpc_log_end(&call->base, call->method && call->method->quiet, err);
 	if (err->code != ERR_NONE) {
 		call->reason = grpc_slice_from_copied_string(err->msg);
 		ops[1].data.send_status_from_server.status_details = &call->reason;
@@ -115,6 +114,13 @@ static void answer(struct server_call *call, const ProtobufCMessage *response,
 		count_down(call->serving, &call->serving->active);
 		call_unref(call);
 	}
+}
+
+static void answer(struct server_call *call, const ProtobufCMessage *response,
+		   const struct err *err)
+{
+	rpc_log_end(&call->base, call->method && call->method->quiet, err);
+	send_answer(call, response, err);
 }
 
 static void on_answered(struct rpc_event *event, bool ok)
@@ -134,6 +140,18 @@ static void refuse(struct server_call *call, enum err_code code, const char *why
 	count_up(call->serving, &call->serving->active);
 	err_set(&err, code, "%s: %s", call->base.method, why);
 	answer(call, NULL, &err);
+}
+
+/* Whoever may not call learns nothing else, and cannot fill the log. */
+static bool refuse_stranger(struct server_call *call)
+{
+	struct err err = ERR_INIT;
+
+	if (rpc_callers_check(&call->serving->callers, call->grpc, &err) == 0)
+		return false;
+	count_up(call->serving, &call->serving->active);
+	send_answer(call, NULL, &err);
+	return true;
 }
 
 /* On a worker thread. */
@@ -245,6 +263,8 @@ static void on_arrived(struct rpc_event *event, bool ok)
 	atomic_fetch_add(&call->refs, 1);
 	if (!start(call, &close, 1, &call->closed))
 		call_unref(call);
+	if (refuse_stranger(call))
+		return;
 	if (!call->method)
 		refuse(call, ERR_UNIMPLEMENTED, "unknown method");
 	else if (!start(call, &receive, 1, &call->received))

@@ -10,6 +10,7 @@
 #include <grpc/grpc.h>
 #include <pthread.h>
 
+#include "csi/rpc/callers.h"
 #include "csi/rpc/gate.h"
 #include "csi/rpc/pool.h"
 #include "csi/rpc/service.h"
@@ -26,6 +27,7 @@ struct rpc_serving {
 	const struct rpc_service *services;
 	size_t service_count;
 	size_t arena_limit_bytes;
+	struct rpc_callers callers;
 	struct rpc_pool *pool;
 	struct gate gate;
 	pthread_mutex_t lock;

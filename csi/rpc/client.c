@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The client: a channel that follows the TLS files, and blocking calls on it. */
+/* The client: a channel that follows the TLS files, and calls on it. */
 #include "csi/rpc/client.h"
 
 #include <grpc/byte_buffer_reader.h>
@@ -8,26 +8,29 @@
 #include <grpc/support/alloc.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "csi/rpc/args.h"
 #include "csi/rpc/endpoint.h"
+#include "csi/rpc/loop.h"
+#include "csi/rpc/refusal.h"
 #include "csi/rpc/runtime.h"
 #include "csi/rpc/status.h"
 #include "csi/rpc/tls.h"
+#include "nvme/base/log.h"
 
 #define BACKOFF_FIRST_MS 200
 #define BACKOFF_MAX_MS 2000
 #define CONNECT_MS 10000 /* for one attempt, with its TLS handshake */
-#define KEEPALIVE_MS 30000
-#define KEEPALIVE_TIMEOUT_MS 10000
 #define NS_PER_S 1000000000ULL
 
 /* Shared by the calls that run on it; a change of the TLS files brings a new one. */
 struct channel {
 	grpc_channel *grpc;
-	struct rpc_tls_stamp stamp;
-	unsigned int refs; /* under the client's lock */
+	struct rpc_tls_own own; /* zeros without TLS */
+	unsigned int refs;	/* under the client's lock */
 };
 
 struct rpc_client {
@@ -36,11 +39,15 @@ struct rpc_client {
 	char *tls_dir;
 	pthread_mutex_t lock;
 	struct channel *current;
+	struct rpc_tls_stamp failed; /* TLS files that were bad, and that has been logged */
 };
 
-/* One call, from its operations to what came back. */
-struct exchange {
-	grpc_completion_queue *queue;
+/* From its operations to what came back. */
+struct rpc_pending {
+	struct rpc_client *client;
+	struct channel *channel;
+	char *method;
+	struct rpc_waiter waiter;
 	grpc_call *call;
 	grpc_byte_buffer *request;
 	grpc_byte_buffer *response;
@@ -69,37 +76,37 @@ static int target_of(const char *address, char **ret, struct err *err)
 	return 0;
 }
 
-#define INTEGER_ARG(name, number)                                                                  \
-	{                                                                                          \
-		.type = GRPC_ARG_INTEGER, .key = (char *)(name), .value.integer = (number)         \
-	}
-
 static int channel_new(const struct rpc_client *client, struct channel **ret, struct err *err)
 {
+	/* On a unix socket the kernel tells at once when the peer is gone. */
+	bool tcp = strncmp(client->target, "unix:", strlen("unix:")) != 0;
 	grpc_arg args[] = {
-		INTEGER_ARG(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, BACKOFF_FIRST_MS),
+		RPC_INTEGER_ARG(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, BACKOFF_FIRST_MS),
 		/* Despite its name this bounds the time of an attempt, not between two. */
-		INTEGER_ARG(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, CONNECT_MS),
-		INTEGER_ARG(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, BACKOFF_MAX_MS),
-		INTEGER_ARG(GRPC_ARG_KEEPALIVE_TIME_MS, KEEPALIVE_MS),
-		INTEGER_ARG(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, KEEPALIVE_TIMEOUT_MS),
+		RPC_INTEGER_ARG(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, CONNECT_MS),
+		RPC_INTEGER_ARG(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, BACKOFF_MAX_MS),
+		RPC_INTEGER_ARG(GRPC_ARG_KEEPALIVE_TIME_MS, tcp ? RPC_KEEPALIVE_MS : INT32_MAX),
+		RPC_INTEGER_ARG(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, RPC_KEEPALIVE_TIMEOUT_MS),
+		/* Idle connections too, and without end: by default two pings go without data. */
+		RPC_INTEGER_ARG(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
+		RPC_INTEGER_ARG(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0),
 		/* An agent is reached directly, whatever the environment says of web proxies. */
-		INTEGER_ARG(GRPC_ARG_ENABLE_HTTP_PROXY, 0),
-		INTEGER_ARG(GRPC_ARG_ENABLE_CHANNELZ, 0),
-		INTEGER_ARG(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1),
+		RPC_INTEGER_ARG(GRPC_ARG_ENABLE_HTTP_PROXY, 0),
+		RPC_INTEGER_ARG(GRPC_ARG_ENABLE_CHANNELZ, 0),
+		RPC_INTEGER_ARG(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1),
 	};
 	grpc_channel_args all = { .num_args = ARRAY_SIZE(args), .args = args };
 	grpc_channel_credentials *credentials = NULL;
-	struct rpc_tls_stamp stamp = { 0 };
+	struct rpc_tls_own own = { 0 };
 	struct channel *channel;
 
 	if (!client->tls_dir)
 		credentials = grpc_insecure_credentials_create();
-	else if (rpc_tls_client(client->tls_dir, &credentials, &stamp, err) < 0)
+	else if (rpc_tls_client(client->tls_dir, &credentials, &own, err) < 0)
 		return -1;
 	channel = xcalloc(1, sizeof(*channel));
 	channel->grpc = grpc_channel_create(client->target, credentials, &all);
-	channel->stamp = stamp;
+	channel->own = own;
 	channel->refs = 1;
 	grpc_channel_credentials_release(credentials);
 	*ret = channel;
@@ -115,24 +122,36 @@ static void channel_unref(struct channel *channel)
 	free(channel);
 }
 
+/* Called with the client's lock held. Bad files leave the channel as it is. */
+static void follow_files(struct rpc_client *client)
+{
+	struct rpc_tls_stamp now = rpc_tls_stamp(client->tls_dir);
+	struct channel *fresh;
+	struct err err = ERR_INIT;
+
+	if (!rpc_tls_stamp_equal(&now, &client->current->own.stamp) &&
+	    !rpc_tls_stamp_equal(&now, &client->failed)) {
+		if (channel_new(client, &fresh, &err) == 0) {
+			channel_unref(client->current);
+			client->current = fresh;
+			rpc_refusal_forget();
+		} else {
+			log_error("TLS files cannot be used; the ones before stay in use",
+				  KV_ERR(&err));
+			client->failed = now;
+		}
+	}
+	rpc_tls_warn(client->tls_dir, &client->current->own);
+}
+
 /* The channel for a new call: another one when the TLS files have changed. */
 static struct channel *channel_take(struct rpc_client *client)
 {
-	struct rpc_tls_stamp now;
-	struct channel *fresh;
 	struct channel *taken;
-	struct err err = ERR_INIT;
 
 	pthread_mutex_lock(&client->lock);
-	if (client->tls_dir) {
-		now = rpc_tls_stamp(client->tls_dir);
-		/* Files that are bad for the moment leave the channel as it is. */
-		if (!rpc_tls_stamp_equal(&now, &client->current->stamp) &&
-		    channel_new(client, &fresh, &err) == 0) {
-			channel_unref(client->current);
-			client->current = fresh;
-		}
-	}
+	if (client->tls_dir)
+		follow_files(client);
 	taken = client->current;
 	taken->refs++;
 	pthread_mutex_unlock(&client->lock);
@@ -171,6 +190,11 @@ int rpc_client_new(const char *address, const char *tls_dir, struct rpc_client *
 	if ((!tls_dir && check_plaintext(address, err) < 0) || target_of(address, &target, err) < 0)
 		return -1;
 	rpc_runtime_get();
+	if (rpc_loop_get(err) < 0) {
+		rpc_runtime_put();
+		free(target);
+		return -1;
+	}
 	client = xcalloc(1, sizeof(*client));
 	client->address = xstrdup(address);
 	client->target = target;
@@ -193,6 +217,7 @@ void rpc_client_free(struct rpc_client *client)
 	free(client->target);
 	free(client->address);
 	free(client);
+	rpc_loop_put();
 	rpc_runtime_put();
 }
 
@@ -205,84 +230,113 @@ static gpr_timespec timespec_of(struct deadline deadline)
 				.clock_type = GPR_CLOCK_MONOTONIC };
 }
 
-static void exchange_init(struct exchange *x, struct channel *channel, const char *method,
-			  const ProtobufCMessage *request, struct deadline deadline)
+static struct rpc_pending *pending_new(struct rpc_client *client, const char *method,
+				       const ProtobufCMessage *request, struct deadline deadline)
 {
+	struct rpc_pending *p = xcalloc(1, sizeof(*p));
 	grpc_slice name = grpc_slice_from_copied_string(method);
 	grpc_slice data = grpc_slice_malloc(protobuf_c_message_get_packed_size(request));
 
 	protobuf_c_message_pack(request, GRPC_SLICE_START_PTR(data));
-	*x = (struct exchange) { .details = grpc_empty_slice() };
-	x->request = grpc_raw_byte_buffer_create(&data, 1);
-	x->queue = grpc_completion_queue_create_for_pluck(NULL);
-	x->call = grpc_channel_create_call(channel->grpc, NULL, GRPC_PROPAGATE_DEFAULTS, x->queue,
-					   name, NULL, timespec_of(deadline), NULL);
-	grpc_metadata_array_init(&x->head);
-	grpc_metadata_array_init(&x->tail);
+	p->client = client;
+	p->channel = channel_take(client);
+	p->method = xstrdup(method);
+	p->details = grpc_empty_slice();
+	p->request = grpc_raw_byte_buffer_create(&data, 1);
+	p->call = grpc_channel_create_call(p->channel->grpc, NULL, GRPC_PROPAGATE_DEFAULTS,
+					   rpc_loop_queue(), name, NULL, timespec_of(deadline),
+					   NULL);
+	rpc_waiter_init(&p->waiter);
+	grpc_metadata_array_init(&p->head);
+	grpc_metadata_array_init(&p->tail);
 	grpc_slice_unref(data);
 	grpc_slice_unref(name);
+	return p;
 }
 
-static void exchange_fini(struct exchange *x)
+/* None of its operations may be under way. */
+static void pending_free(struct rpc_pending *p)
 {
-	grpc_call_unref(x->call);
-	grpc_completion_queue_shutdown(x->queue);
-	grpc_completion_queue_destroy(x->queue);
-	grpc_byte_buffer_destroy(x->request);
-	grpc_byte_buffer_destroy(x->response);
-	grpc_metadata_array_destroy(&x->head);
-	grpc_metadata_array_destroy(&x->tail);
-	grpc_slice_unref(x->details);
-	gpr_free((void *)x->debug);
+	grpc_call_unref(p->call);
+	rpc_waiter_fini(&p->waiter);
+	grpc_byte_buffer_destroy(p->request);
+	grpc_byte_buffer_destroy(p->response);
+	grpc_metadata_array_destroy(&p->head);
+	grpc_metadata_array_destroy(&p->tail);
+	grpc_slice_unref(p->details);
+	gpr_free((void *)p->debug);
+	channel_give_back(p->client, p->channel);
+	free(p->method);
+	free(p);
 }
 
-/* Sends everything and waits for everything; the deadline is gRPC's to keep. */
-static int exchange_run(struct exchange *x, struct err *err)
+/* Everything in one batch, which is done when the status is there; the deadline is gRPC's to keep. */
+int rpc_client_begin(struct rpc_client *client, const char *method, const ProtobufCMessage *request,
+		     struct deadline deadline, struct rpc_pending **ret, struct err *err)
 {
+	struct rpc_pending *p = pending_new(client, method, request, deadline);
 	grpc_op ops[] = {
 		{ .op = GRPC_OP_SEND_INITIAL_METADATA },
-		{ .op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = x->request },
+		{ .op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = p->request },
 		{ .op = GRPC_OP_SEND_CLOSE_FROM_CLIENT },
 		{ .op = GRPC_OP_RECV_INITIAL_METADATA,
-		  .data.recv_initial_metadata.recv_initial_metadata = &x->head },
-		{ .op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &x->response },
+		  .data.recv_initial_metadata.recv_initial_metadata = &p->head },
+		{ .op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &p->response },
 		{ .op = GRPC_OP_RECV_STATUS_ON_CLIENT,
-		  .data.recv_status_on_client = { .trailing_metadata = &x->tail,
-						  .status = &x->status,
-						  .status_details = &x->details,
-						  .error_string = &x->debug } },
+		  .data.recv_status_on_client = { .trailing_metadata = &p->tail,
+						  .status = &p->status,
+						  .status_details = &p->details,
+						  .error_string = &p->debug } },
 	};
-	grpc_call_error rc = grpc_call_start_batch(x->call, ops, ARRAY_SIZE(ops), x, NULL);
+	grpc_call_error rc = grpc_call_start_batch(p->call, ops, ARRAY_SIZE(ops), &p->waiter, NULL);
 
-	if (rc != GRPC_CALL_OK)
+	if (rc != GRPC_CALL_OK) {
+		pending_free(p);
 		return err_set(err, ERR_INTERNAL, "gRPC: %s", grpc_call_error_to_string(rc));
-	grpc_completion_queue_pluck(x->queue, x, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+	}
+	*ret = p;
 	return 0;
 }
 
-static int raise_status(const struct rpc_client *client, const char *method,
-			const struct exchange *x, struct err *err)
+/* No connection: the reason in our words, if it is one that somebody has to look after. */
+static int raise_refusal(const struct rpc_pending *p, const char *text, struct err *err)
 {
-	enum err_code code = rpc_err_of_status(x->status);
-	bool from_peer = x->debug && strstr(x->debug, "received from peer");
+	const struct rpc_certificate *own = &p->channel->own.certificate;
+	char ours[RPC_CERTIFICATE_TEXT_SIZE + 32];
+	char reason[RPC_REASON_SIZE];
 
-	if (!from_peer && code == ERR_DEADLINE_EXCEEDED)
-		return err_set(err, code, "%s did not answer %s before the deadline",
-			       client->address, method);
-	err_set(err, code, "%.*s", (int)GRPC_SLICE_LENGTH(x->details),
-		(const char *)GRPC_SLICE_START_PTR(x->details));
-	return from_peer ? -1 : err_wrap(err, "%s", client->address);
+	snprintf(ours, sizeof(ours), "%s%s", own->text,
+		 *own->text ? rpc_certificate_fault(own, time(NULL)) : "");
+	if (!rpc_refusal_of_server(text, ours, reason))
+		return err_set(err, ERR_UNAVAILABLE, "%s: %s", p->client->address, text);
+	rpc_refusal_log_server(p->client->address, reason);
+	return err_set(err, ERR_UNAVAILABLE, "%s: %s", p->client->address, reason);
 }
 
-static int unpack(const struct rpc_client *client, const char *method, const struct exchange *x,
-		  const ProtobufCMessageDescriptor *response, ProtobufCMessage **ret,
-		  struct err *err)
+static int raise_status(const struct rpc_pending *p, struct err *err)
+{
+	cleanup_free char *text = xasprintf("%.*s", (int)GRPC_SLICE_LENGTH(p->details),
+					    (const char *)GRPC_SLICE_START_PTR(p->details));
+	enum err_code code = rpc_err_of_status(p->status);
+
+	if (p->debug && strstr(p->debug, "received from peer"))
+		return err_set(err, code, "%s", text);
+	if (code == ERR_UNAVAILABLE)
+		return raise_refusal(p, text, err);
+	if (code == ERR_DEADLINE_EXCEEDED)
+		return err_set(err, code, "%s did not answer %s before the deadline",
+			       p->client->address, p->method);
+	return err_set(err, code, "%s: %s", p->client->address, text);
+}
+
+static int unpack(const struct rpc_pending *p, const ProtobufCMessageDescriptor *response,
+		  ProtobufCMessage **ret, struct err *err)
 {
 	ProtobufCMessage *message = NULL;
 	grpc_byte_buffer_reader reader;
 	grpc_slice data;
 
-	if (x->response && grpc_byte_buffer_reader_init(&reader, x->response)) {
+	if (p->response && grpc_byte_buffer_reader_init(&reader, p->response)) {
 		data = grpc_byte_buffer_reader_readall(&reader);
 		grpc_byte_buffer_reader_destroy(&reader);
 		message = protobuf_c_message_unpack(response, NULL, GRPC_SLICE_LENGTH(data),
@@ -291,26 +345,39 @@ static int unpack(const struct rpc_client *client, const char *method, const str
 	}
 	if (!message)
 		return err_set(err, ERR_INTERNAL, "%s answered %s with something that is not a %s",
-			       client->address, method, response->name);
+			       p->client->address, p->method, response->name);
 	*ret = message;
 	return 0;
+}
+
+int rpc_pending_finish(struct rpc_pending *p, const ProtobufCMessageDescriptor *response,
+		       ProtobufCMessage **ret, struct err *err)
+{
+	int rc;
+
+	rpc_waiter_wait(&p->waiter);
+	if (p->status == GRPC_STATUS_OK)
+		rc = unpack(p, response, ret, err);
+	else
+		rc = raise_status(p, err);
+	pending_free(p);
+	return rc;
+}
+
+void rpc_pending_cancel(struct rpc_pending *p)
+{
+	grpc_call_cancel(p->call, NULL);
+	rpc_waiter_wait(&p->waiter);
+	pending_free(p);
 }
 
 int rpc_client_call(struct rpc_client *client, const char *method, const ProtobufCMessage *request,
 		    const ProtobufCMessageDescriptor *response, struct deadline deadline,
 		    ProtobufCMessage **ret, struct err *err)
 {
-	struct channel *channel = channel_take(client);
-	struct exchange x;
-	int rc;
+	struct rpc_pending *pending;
 
-	exchange_init(&x, channel, method, request, deadline);
-	rc = exchange_run(&x, err);
-	if (rc == 0 && x.status != GRPC_STATUS_OK)
-		rc = raise_status(client, method, &x, err);
-	else if (rc == 0)
-		rc = unpack(client, method, &x, response, ret, err);
-	exchange_fini(&x);
-	channel_give_back(client, channel);
-	return rc;
+	if (rpc_client_begin(client, method, request, deadline, &pending, err) < 0)
+		return -1;
+	return rpc_pending_finish(pending, response, ret, err);
 }

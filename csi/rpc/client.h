@@ -17,27 +17,53 @@ struct rpc_client;
 /*
  * address: "HOST:PORT", "[IPv6]:PORT" or "unix:///path". With tls_dir (csi/rpc/tls.h says what it
  * holds) both sides show certificates, the server's must be for HOST, and changed files are taken
- * over with the next call; NULL: no TLS, which
- * only goes to a numeric loopback address or a unix socket. Does not connect. ERR_INVALID_ARGUMENT
- * names a bad address, ERR_FAILED_PRECONDITION a bad file.
+ * over with the next call; NULL: no TLS, which only goes to a numeric loopback address or a unix
+ * socket. Does not connect. ERR_INVALID_ARGUMENT names a bad address, ERR_FAILED_PRECONDITION a bad
+ * file.
  */
 int rpc_client_new(const char *address, const char *tls_dir, struct rpc_client **ret,
 		   struct err *err);
 
-/* No call may be running. */
+/* No call may be running, and each one begun must be finished or cancelled. */
 void rpc_client_free(struct rpc_client *client);
 
 /*
- * Calls method ("/nvmeot.target.v1.Target/GetInfo") and blocks until the answer or the deadline.
- * *ret is freed with protobuf_c_message_free_unpacked(p, NULL). What the server answers as an error
- * keeps its code and message; when there was no answer the message names the address, with
- * UNAVAILABLE for a server that cannot be reached and DEADLINE_EXCEEDED for one that is too slow.
+ * A call that is under way. One thread may begin any number of them, on one client or on many, and
+ * then finish them in any order: all progress at the same time, whichever is waited for, and none
+ * costs a thread (one thread of the process moves the events of all clients).
  */
+struct rpc_pending;
+
+/*
+ * Starts a call of method ("/nvmeot.target.v1.Target/GetInfo"). The request is packed at once and
+ * may go away. Does not wait for the network. *ret must be given to rpc_pending_finish or
+ * rpc_pending_cancel, from any thread, before the client is freed. A server that cannot be reached
+ * is no error here but at the finish.
+ */
+int rpc_client_begin(struct rpc_client *client, const char *method, const ProtobufCMessage *request,
+		     struct deadline deadline, struct rpc_pending **ret, struct err *err);
+
+/*
+ * Blocks until the answer or the deadline, and frees pending whatever comes. *ret is freed with
+ * protobuf_c_message_free_unpacked(p, NULL). What the server answers as an error keeps its code and
+ * message; when there was no answer the message names the address, with UNAVAILABLE for a server
+ * that cannot be reached and DEADLINE_EXCEEDED for one that is too slow.
+ */
+int rpc_pending_finish(struct rpc_pending *pending, const ProtobufCMessageDescriptor *response,
+		       ProtobufCMessage **ret, struct err *err);
+
+/* Gives the call up and frees pending; the server may have acted on it. Blocks for a moment only. */
+void rpc_pending_cancel(struct rpc_pending *pending);
+
+/* Begin and finish in one: blocks until the answer or the deadline. Results and errors as there. */
 int rpc_client_call(struct rpc_client *client, const char *method, const ProtobufCMessage *request,
 		    const ProtobufCMessageDescriptor *response, struct deadline deadline,
 		    ProtobufCMessage **ret, struct err *err);
 
 DEFINE_CLEANUP(struct rpc_client *, rpc_client_free)
 #define cleanup_rpc_client CLEANUP(rpc_client_freep)
+
+DEFINE_CLEANUP(struct rpc_pending *, rpc_pending_cancel)
+#define cleanup_rpc_pending CLEANUP(rpc_pending_cancelp)
 
 #endif

@@ -10,8 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "csi/rpc/args.h"
 #include "csi/rpc/call.h"
 #include "csi/rpc/endpoint.h"
+#include "csi/rpc/logtap.h"
 #include "csi/rpc/runtime.h"
 #include "csi/rpc/socket.h"
 #include "csi/rpc/tls.h"
@@ -22,7 +24,6 @@
 #define HANDSHAKE_MS 20000
 #define KEEPALIVE_MS 60000
 #define KEEPALIVE_TIMEOUT_MS 20000
-#define CLIENT_PING_MIN_MS 10000
 #define ARENA_FACTOR 16 /* unpacked messages are larger than packed ones, but not without bound */
 #define ARENA_EXTRA_BYTES (1U << 20)
 
@@ -72,6 +73,8 @@ static void init_serving(struct rpc_serving *serving, const struct rpc_server_co
 {
 	serving->services = config->services;
 	serving->service_count = config->service_count;
+	rpc_callers_init(&serving->callers, config->client_names,
+			 config->tls_dir ? config->client_name_count : 0);
 	serving->arena_limit_bytes = max_message_bytes * ARENA_FACTOR + ARENA_EXTRA_BYTES;
 	serving->pool = rpc_pool_new(config->max_workers ?: RPC_MAX_WORKERS,
 				     config->max_queued ?: RPC_MAX_QUEUED, RPC_POOL_IDLE_MS);
@@ -80,19 +83,33 @@ static void init_serving(struct rpc_serving *serving, const struct rpc_server_co
 	pthread_cond_init(&serving->changed, NULL);
 }
 
+static int check_config(const struct rpc_server_config *config, struct rpc_endpoint *ret_endpoint,
+			struct err *err)
+{
+	if (rpc_endpoint_parse(config->endpoint, ret_endpoint, err) < 0)
+		return -1;
+	if (!ret_endpoint->is_unix && !config->tls_dir && !ret_endpoint->loopback)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "endpoint %s: without TLS only a loopback address is allowed",
+			       config->endpoint);
+	if (config->tls_dir && !config->client_name_count)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "endpoint %s: TLS without the names of clients that may call",
+			       config->endpoint);
+	return 0;
+}
+
 int rpc_server_new(const struct rpc_server_config *config, struct rpc_server **ret, struct err *err)
 {
 	struct rpc_endpoint endpoint;
 	struct rpc_tls_server *tls = NULL;
 	struct rpc_server *server;
 
-	if (rpc_endpoint_parse(config->endpoint, &endpoint, err) < 0)
+	if (check_config(config, &endpoint, err) < 0)
 		return -1;
-	if (!endpoint.is_unix && !config->tls_dir && !endpoint.loopback)
-		return err_set(err, ERR_INVALID_ARGUMENT,
-			       "endpoint %s: without TLS only a loopback address is allowed",
-			       config->endpoint);
 	rpc_runtime_get();
+	if (!endpoint.is_unix)
+		rpc_logtap_follow_peers();
 	if (config->tls_dir && rpc_tls_server_new(config->tls_dir, &tls, err) < 0) {
 		rpc_runtime_put();
 		return -1;
@@ -107,31 +124,26 @@ int rpc_server_new(const struct rpc_server_config *config, struct rpc_server **r
 	return 0;
 }
 
-#define INTEGER_ARG(name, number)                                                                  \
-	{                                                                                          \
-		.type = GRPC_ARG_INTEGER, .key = (char *)(name), .value.integer = (int)(number)    \
-	}
-
 static void create(struct rpc_server *server)
 {
 	/* On a unix socket the kernel tells at once when the peer is gone. */
 	bool tcp = !server->endpoint.is_unix;
 	grpc_arg args[] = {
-		INTEGER_ARG(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, server->max_message_bytes),
-		INTEGER_ARG(GRPC_ARG_MAX_CONCURRENT_STREAMS, MAX_STREAMS),
-		INTEGER_ARG(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_MS),
-		INTEGER_ARG(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
-			    CLIENT_PING_MIN_MS),
-		INTEGER_ARG(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
-		INTEGER_ARG(GRPC_ARG_KEEPALIVE_TIME_MS, tcp ? KEEPALIVE_MS : INT32_MAX),
-		INTEGER_ARG(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, KEEPALIVE_TIMEOUT_MS),
+		RPC_INTEGER_ARG(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, server->max_message_bytes),
+		RPC_INTEGER_ARG(GRPC_ARG_MAX_CONCURRENT_STREAMS, MAX_STREAMS),
+		RPC_INTEGER_ARG(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_MS),
+		RPC_INTEGER_ARG(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+				RPC_PING_MIN_MS),
+		RPC_INTEGER_ARG(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
+		RPC_INTEGER_ARG(GRPC_ARG_KEEPALIVE_TIME_MS, tcp ? KEEPALIVE_MS : INT32_MAX),
+		RPC_INTEGER_ARG(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, KEEPALIVE_TIMEOUT_MS),
 		/* A second server on one port would silently get half of the connections. */
-		INTEGER_ARG(GRPC_ARG_ALLOW_REUSEPORT, 0),
+		RPC_INTEGER_ARG(GRPC_ARG_ALLOW_REUSEPORT, 0),
 		/* A small compressed message may unpack to any size. */
-		INTEGER_ARG(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET,
-			    1 << GRPC_COMPRESS_NONE),
-		INTEGER_ARG(GRPC_ARG_ENABLE_CHANNELZ, 0),
-		INTEGER_ARG(GRPC_ARG_MAX_CHANNEL_TRACE_EVENT_MEMORY_PER_NODE, 0),
+		RPC_INTEGER_ARG(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET,
+				1 << GRPC_COMPRESS_NONE),
+		RPC_INTEGER_ARG(GRPC_ARG_ENABLE_CHANNELZ, 0),
+		RPC_INTEGER_ARG(GRPC_ARG_MAX_CHANNEL_TRACE_EVENT_MEMORY_PER_NODE, 0),
 	};
 	grpc_channel_args all = { .num_args = ARRAY_SIZE(args), .args = args };
 
@@ -215,8 +227,7 @@ static int listen_tcp(struct rpc_server *server, struct err *err)
 	}
 	if (server->tls)
 		return err_set(err, ERR_FAILED_PRECONDITION,
-			       "cannot listen at tcp://%s: do tls.crt and tls.key belong together, "
-			       "and is ca.crt a certificate?",
+			       "cannot listen at tcp://%s with the TLS files",
 			       server->endpoint.listen);
 	return err_set(err, ERR_INTERNAL, "cannot listen at tcp://%s", server->endpoint.listen);
 }
@@ -298,6 +309,7 @@ void rpc_server_free(struct rpc_server *server)
 	if (server->tls)
 		rpc_tls_server_free(server->tls);
 	gate_fini(&serving->gate);
+	rpc_callers_fini(&serving->callers);
 	pthread_cond_destroy(&serving->changed);
 	pthread_mutex_destroy(&serving->lock);
 	rpc_runtime_put();

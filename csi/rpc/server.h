@@ -28,6 +28,13 @@ struct rpc_server;
 struct rpc_server_config {
 	const char *endpoint; /* csi/rpc/endpoint.h says which forms */
 	const char *tls_dir;  /* csi/rpc/tls.h says what it holds; NULL: no TLS */
+	/*
+	 * With TLS: the names of which a client's certificate must carry one, as csi/rpc/callers.h
+	 * says; at least one, because the authority's other certificates open nothing. Whoever
+	 * lacks them gets PERMISSION_DENIED from every method.
+	 */
+	const char *const *client_names;
+	size_t client_name_count;
 	const struct rpc_service *services;
 	size_t service_count;
 	size_t max_workers;	  /* handlers at once; 0: RPC_MAX_WORKERS */

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
+#include "csi/rpc/certificate.h"
 #include "nvme/base/err.h"
 
 #define RPC_TLS_FILES 3
@@ -28,16 +29,30 @@ struct rpc_tls_stamp {
 struct rpc_tls_stamp rpc_tls_stamp(const char *dir);
 bool rpc_tls_stamp_equal(const struct rpc_tls_stamp *a, const struct rpc_tls_stamp *b);
 
+/* What was read, beside the credentials. */
+struct rpc_tls_own {
+	struct rpc_tls_stamp stamp;
+	struct rpc_certificate certificate;
+	uint64_t warn_at_ns; /* when to say next that it runs out */
+};
+
 /*
- * Credentials for a client; owned. *ret_stamp is of the files as read. A file that is missing or
- * is no PEM of its kind is ERR_FAILED_PRECONDITION and named.
+ * Credentials for a client; owned. A file that is missing or is no PEM of its kind, and a key that
+ * is of another certificate, is ERR_FAILED_PRECONDITION and named.
  */
-int rpc_tls_client(const char *dir, grpc_channel_credentials **ret, struct rpc_tls_stamp *ret_stamp,
+int rpc_tls_client(const char *dir, grpc_channel_credentials **ret, struct rpc_tls_own *ret_own,
 		   struct err *err);
 
 /*
+ * Warns in the log when our certificate has expired, is not yet valid or runs out within a week; at
+ * the first call, and then once a day.
+ */
+void rpc_tls_warn(const char *dir, struct rpc_tls_own *own);
+
+/*
  * Credentials for a server that looks at the stamp at every handshake and takes changed files over
- * for new connections; while they are bad it keeps the ones before and logs why. Errors as above.
+ * for new connections; while they are bad, or half replaced, it keeps the ones before and logs why,
+ * once for each state of the files. Errors as above.
  */
 struct rpc_tls_server;
 int rpc_tls_server_new(const char *dir, struct rpc_tls_server **ret, struct err *err);

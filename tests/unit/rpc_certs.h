@@ -1,59 +1,110 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* TLS directories for tests, made with the openssl program. */
+/* TLS directories for tests, made by the script that operators use, and spoiled by openssl. */
 #ifndef TESTS_UNIT_RPC_CERTS_H
 #define TESTS_UNIT_RPC_CERTS_H
 
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 
-static inline void certs_run(const char *script, const char *dir, const char *name, const char *san)
+/* Runs shell lines in dir, in which $make is the script. */
+static inline void certs_run(const char *dir, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+static inline void certs_run(const char *dir, const char *format, ...)
 {
-	char command[2048];
+	char top[PATH_MAX], lines[4096], command[2 * PATH_MAX + 4096];
+	va_list args;
 
+	va_start(args, format);
+	vsnprintf(lines, sizeof(lines), format, args);
+	va_end(args);
+	assert_non_null(getcwd(top, sizeof(top)));
 	snprintf(command, sizeof(command),
-		 "set -e; cd %s; name=%s; san=%s; exec >/dev/null 2>openssl.log; %s", dir, name,
-		 san, script);
-	assert_int_equal(system(command), 0);
+		 "set -e; make=%s/deploy/make-certs; cd %s; exec >>openssl.log 2>&1; %s", top, dir,
+		 lines);
+	if (system(command) != 0)
+		fail_msg("%s", lines);
 }
 
 /* An authority in the directory <dir>/<name>.ca. */
 static inline void certs_authority(const char *dir, const char *name)
 {
-	certs_run("mkdir $name.ca; openssl req -x509 -newkey ec -pkeyopt "
-		  "ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=$name "
-		  "-keyout $name.ca/key -out $name.ca/crt",
-		  dir, name, "none");
+	certs_run(dir, "$make ca %s.ca", name);
+}
+
+/* Files that are there are replaced by renaming. */
+#define CERTS_TAKE "mkdir -p %2$s; mv %1$s.ca/%2$s/* %2$s/; rmdir %1$s.ca/%2$s"
+
+/* The TLS directory <dir>/<name> of an agent at host, signed by an authority, which it trusts. */
+static inline void certs_agent(const char *dir, const char *authority, const char *name,
+			       const char *host)
+{
+	certs_run(dir, "$make agent %1$s.ca %2$s %3$s; " CERTS_TAKE, authority, name, host);
+}
+
+/* The same for a client that is called by its directory's name. */
+static inline void certs_client(const char *dir, const char *authority, const char *name)
+{
+	certs_run(dir, "$make client %1$s.ca %2$s; " CERTS_TAKE, authority, name);
 }
 
 /*
- * The TLS directory <dir>/<name> with a fresh key, signed by <authority>, which it trusts. san is
- * "IP:127.0.0.1" or "DNS:name". Files that are there are replaced by renaming.
+ * A certificate that the script does not make: the key of the TLS directory <name> with these
+ * subject and extensions (lines of openssl's x509v3_config, "" for none).
  */
-static inline void certs_directory(const char *dir, const char *name, const char *authority,
-				   const char *san)
+static inline void certs_odd(const char *dir, const char *authority, const char *name,
+			     const char *subject, const char *extensions)
 {
-	char script[1024];
+	certs_run(dir,
+		  "printf '%5$s' >ext; openssl req -new -key %2$s/tls.key -subj %3$s -out csr; "
+		  "openssl x509 -req -in csr -days 9 -CA %1$s.ca/ca.crt -CAkey %1$s.ca/ca.key "
+		  "-CAcreateserial %4$s -out %2$s/tls.crt",
+		  authority, name, subject, *extensions ? "-extfile ext" : "", extensions);
+}
 
-	snprintf(script, sizeof(script),
-		 "mkdir -p $name; openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 "
-		 "-nodes -subj /CN=$name -keyout new.key -out new.csr; "
-		 "echo subjectAltName=$san >ext; openssl x509 -req -in new.csr -days 2 "
-		 "-CA %1$s.ca/crt -CAkey %1$s.ca/key -CAcreateserial -extfile ext -out new.crt; "
-		 "cp %1$s.ca/crt new.ca; mv new.key $name/tls.key; mv new.crt $name/tls.crt; "
-		 "mv new.ca $name/ca.crt",
-		 authority);
-	certs_run(script, dir, name, san);
+/* Signs <name>/tls.crt again, valid between two times, in seconds from now. */
+static inline void certs_period(const char *dir, const char *authority, const char *name, long from,
+				long until)
+{
+	char path[PATH_MAX];
+	EVP_PKEY *key;
+	X509 *x509;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s.ca/ca.key", dir, authority);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	key = PEM_read_PrivateKey(f, NULL, NULL, NULL);
+	assert_non_null(key);
+	fclose(f);
+	snprintf(path, sizeof(path), "%s/%s/tls.crt", dir, name);
+	f = fopen(path, "r+e");
+	assert_non_null(f);
+	x509 = PEM_read_X509(f, NULL, NULL, NULL);
+	assert_non_null(x509);
+	X509_gmtime_adj(X509_getm_notBefore(x509), from);
+	X509_gmtime_adj(X509_getm_notAfter(x509), until);
+	assert_true(X509_sign(x509, key, EVP_sha256()) > 0);
+	rewind(f);
+	assert_int_equal(ftruncate(fileno(f), 0), 0);
+	assert_int_equal(PEM_write_X509(f, x509), 1);
+	fclose(f);
+	X509_free(x509);
+	EVP_PKEY_free(key);
 }
 
 static inline void certs_remove(const char *dir)
 {
-	certs_run("rm -rf ./*", dir, "none", "none");
+	certs_run(dir, "rm -rf ./*");
 }
 
 #endif

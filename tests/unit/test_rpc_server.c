@@ -9,7 +9,11 @@
 static void expect_new_fails(const char *endpoint, const char *tls_dir, enum err_code code,
 			     const char *part)
 {
-	struct rpc_server_config config = { .endpoint = endpoint, .tls_dir = tls_dir };
+	static const char *const names[] = { "nvmeot-controller" };
+	struct rpc_server_config config = { .endpoint = endpoint,
+					    .tls_dir = tls_dir,
+					    .client_names = names,
+					    .client_name_count = 1 };
 	struct rpc_server *server = NULL;
 	struct err err = ERR_INIT;
 
