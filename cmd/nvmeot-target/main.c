@@ -11,7 +11,7 @@
 
 struct settings {
 	const char *name, *listen;
-	struct option_list portals, pools;
+	struct option_list portals, pools, topology, overcommit, clients;
 	const char *tls_dir;
 	bool insecure;
 	const char *log_format, *log_level;
@@ -36,10 +36,25 @@ static void parse_options(struct settings *s, int argc, char **argv)
 		  .arg = "NAME=dir:PATH",
 		  .list = &s->pools,
 		  .help = "where volumes are kept; repeatable" },
+		{ .name = "overcommit",
+		  .arg = "POOL=RATIO",
+		  .list = &s->overcommit,
+		  .help = "how many times its capacity a pool may promise to volumes, 1 to 100 "
+			  "(default: 1, so that no volume meets a full pool); repeatable" },
+		{ .name = "topology",
+		  .arg = "KEY=VALUE",
+		  .list = &s->topology,
+		  .help = "where this target stands, like topology.kubernetes.io/zone=a (default: "
+			  "reachable from everywhere); repeatable" },
 		{ .name = "tls-dir",
 		  .arg = "DIR",
 		  .text = &s->tls_dir,
 		  .help = "ca.crt, tls.crt and tls.key towards the controller" },
+		{ .name = "client-name",
+		  .arg = "NAME",
+		  .list = &s->clients,
+		  .help = "a name that a client's certificate must carry to be served (default: "
+			  "nvmeot-controller and nvmeotctl); repeatable" },
 		{ .name = "insecure",
 		  .flag = &s->insecure,
 		  .help = "serve without TLS; only on loopback" },
@@ -85,7 +100,11 @@ static int open_target(const struct settings *s, struct target **ret, struct err
 	struct target_config config = { .id = s->name,
 					.pools = s->pools.items,
 					.pool_count = s->pools.count,
-					.portals = portals };
+					.portals = portals,
+					.topology = s->topology.items,
+					.topology_count = s->topology.count,
+					.overcommit = s->overcommit.items,
+					.overcommit_count = s->overcommit.count };
 
 	for (size_t i = 0; i < s->portals.count; i++) {
 		if (config.portal_count == PORTAL_MAX)
@@ -97,15 +116,22 @@ static int open_target(const struct settings *s, struct target **ret, struct err
 	return target_new(&config, ret, err);
 }
 
+/* The names that deploy/make-certs gives to clients. */
+static const char *const default_clients[] = { "nvmeot-controller", "nvmeotctl" };
+
 static int run(const struct settings *s, struct err *err)
 {
 	struct target *target cleanup_target = NULL;
 	cleanup_free char *endpoint = xasprintf("tcp://%s", s->listen);
 	struct rpc_service service;
-	struct rpc_server_config config = { .endpoint = endpoint,
-					    .tls_dir = s->tls_dir,
-					    .services = &service,
-					    .service_count = 1 };
+	struct rpc_server_config config = {
+		.endpoint = endpoint,
+		.tls_dir = s->tls_dir,
+		.client_names = s->clients.count ? s->clients.items : default_clients,
+		.client_name_count = s->clients.count ?: ARRAY_SIZE(default_clients),
+		.services = &service,
+		.service_count = 1
+	};
 
 	if (check_settings(s, err) < 0 || open_target(s, &target, err) < 0 ||
 	    target_restore(target, err) < 0)

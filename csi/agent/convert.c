@@ -5,6 +5,7 @@
 #include "nvme/base/cleanup.h"
 
 #define MODE(name) NVMEOT__TARGET__V1__ACCESS_MODE__ACCESS_MODE_##name
+#define CONDITION(name) NVMEOT__TARGET__V1__CONDITION_STATUS__CONDITION_##name
 #define CACHE(name) NVMEOT__TARGET__V1__WRITE_CACHE__WRITE_CACHE_##name
 
 static const Nvmeot__Target__V1__AccessMode modes[] = {
@@ -43,4 +44,15 @@ int convert_cache_from_wire(Nvmeot__Target__V1__WriteCache cache, bool *ret_vola
 			       (int)cache);
 	*ret_volatile = cache == CACHE(VOLATILE);
 	return 0;
+}
+
+Nvmeot__Target__V1__ConditionStatus convert_status_to_wire(enum volume_condition_status status)
+{
+	static const Nvmeot__Target__V1__ConditionStatus statuses[] = {
+		[VOLUME_DEGRADED] = CONDITION(DEGRADED),
+		[VOLUME_INACCESSIBLE] = CONDITION(INACCESSIBLE),
+		[VOLUME_DATA_LOSS] = CONDITION(DATA_LOSS),
+	};
+
+	return statuses[status];
 }

@@ -19,4 +19,6 @@ Nvmeot__Target__V1__WriteCache convert_cache_to_wire(bool volatile_cache);
 int convert_cache_from_wire(Nvmeot__Target__V1__WriteCache cache, bool *ret_volatile,
 			    struct err *err);
 
+Nvmeot__Target__V1__ConditionStatus convert_status_to_wire(enum volume_condition_status status);
+
 #endif

@@ -4,93 +4,18 @@
 
 #include <string.h>
 
+#include "csi/agent/wire.h"
 #include "csi/agent/convert.h"
 #include "csi/request/ids.h"
 #include "target.pb-c.h"
 
-#define NEW(call, type, prefix)                                                                    \
-	RPC_NEW(call, Nvmeot__Target__V1__##type, nvmeot__target__v1__##prefix##__init)
-
-static char **portal_texts(struct rpc_call *call, size_t *ret_count)
-{
-	const struct portal *portals = target_portals(call->context, ret_count);
-	char **texts = rpc_alloc(call, *ret_count * sizeof(*texts));
-
-	for (size_t i = 0; i < *ret_count; i++) {
-		texts[i] = rpc_alloc(call, PORTAL_TEXT_SIZE);
-		portal_format(&portals[i], texts[i]);
-	}
-	return texts;
-}
-
-static void fill_exports(struct rpc_call *call, const struct volume *volume,
-			 Nvmeot__Target__V1__Volume *wire)
-{
-	wire->exports = rpc_alloc(call, volume->export_count * sizeof(*wire->exports));
-	for (size_t i = 0; i < volume->export_count; i++) {
-		Nvmeot__Target__V1__Export *export = NEW(call, Export, export);
-
-		export->host_nqn = rpc_strdup(call, volume->exports[i].host_nqn);
-		export->mode = convert_access_to_wire(volume->exports[i].access);
-		export->readonly = volume->exports[i].readonly;
-		wire->exports[wire->n_exports++] = export;
-	}
-}
-
-static void fill_parameters(struct rpc_call *call, const struct volume *volume,
-			    Nvmeot__Target__V1__Volume *wire)
-{
-	wire->parameters = rpc_alloc(call, volume->parameter_count * sizeof(*wire->parameters));
-	for (size_t i = 0; i < volume->parameter_count; i++) {
-		Nvmeot__Target__V1__Volume__ParametersEntry *entry =
-			NEW(call, Volume__ParametersEntry, volume__parameters_entry);
-
-		entry->key = rpc_strdup(call, volume->parameters[i].key);
-		entry->value = rpc_strdup(call, volume->parameters[i].value);
-		wire->parameters[wire->n_parameters++] = entry;
-	}
-}
-
-static Nvmeot__Target__V1__Volume *volume_to_wire(struct rpc_call *call,
-						  const struct volume *volume)
-{
-	Nvmeot__Target__V1__Volume *wire = NEW(call, Volume, volume);
-	char nqn[NQN_SIZE];
-
-	volume_nqn(&volume->uuid, nqn);
-	wire->uuid = rpc_strdup(call, volume->uuid.text);
-	wire->pool = rpc_strdup(call, volume->pool);
-	wire->name = rpc_strdup(call, volume->name);
-	wire->size_bytes = (int64_t)volume->size_bytes;
-	wire->write_cache = convert_cache_to_wire(volume->volatile_cache);
-	wire->blank = volume->blank;
-	wire->nqn = rpc_strdup(call, nqn);
-	wire->portals = portal_texts(call, &wire->n_portals);
-	fill_exports(call, volume, wire);
-	fill_parameters(call, volume, wire);
-	return wire;
-}
-
 static int get_info(struct rpc_call *call, const void *request, void *response, struct err *err)
 {
 	struct target_info info cleanup_target_info = { 0 };
-	Nvmeot__Target__V1__GetInfoResponse *answer = response;
 
 	(void)request, (void)err;
 	target_info(call->context, &info);
-	answer->target_id = rpc_strdup(call, info.id);
-	answer->version = rpc_strdup(call, NVMEOT_VERSION);
-	answer->portals = portal_texts(call, &answer->n_portals);
-	answer->pools = rpc_alloc(call, info.pool_count * sizeof(*answer->pools));
-	for (size_t i = 0; i < info.pool_count; i++) {
-		Nvmeot__Target__V1__Pool *pool = NEW(call, Pool, pool);
-
-		pool->name = rpc_strdup(call, info.pools[i].name);
-		pool->kind = rpc_strdup(call, info.pools[i].kind);
-		pool->capacity_bytes = (int64_t)info.pools[i].capacity_bytes;
-		pool->available_bytes = (int64_t)info.pools[i].available_bytes;
-		answer->pools[answer->n_pools++] = pool;
-	}
+	wire_info(call, &info, response);
 	return 0;
 }
 
@@ -107,6 +32,23 @@ static int check_target(struct rpc_call *call, const char *asked, struct err *er
 		       asked, own);
 }
 
+static int check_size(int64_t size_bytes, struct err *err)
+{
+	if (size_bytes <= 0)
+		return err_set(err, ERR_INVALID_ARGUMENT, "size_bytes %lld is not positive",
+			       (long long)size_bytes);
+	return 0;
+}
+
+/* Before they are copied. */
+static int check_count(const char *field, size_t count, struct err *err)
+{
+	if (count > VOLUME_PARAMETERS_MAX)
+		return err_set(err, ERR_INVALID_ARGUMENT, "%s: %zu entries are more than %d", field,
+			       count, VOLUME_PARAMETERS_MAX);
+	return 0;
+}
+
 /* A volume as the request describes it; the strings in it are owned by the result. */
 static int volume_from_wire(const Nvmeot__Target__V1__CreateVolumeRequest *create,
 			    struct volume *ret, struct err *err)
@@ -118,14 +60,18 @@ static int volume_from_wire(const Nvmeot__Target__V1__CreateVolumeRequest *creat
 	if (*create->pool && !short_name_ok(create->pool))
 		return err_set(err, ERR_INVALID_ARGUMENT, "pool \"%.64s\" is not a pool name",
 			       create->pool);
-	if (create->size_bytes <= 0)
-		return err_set(err, ERR_INVALID_ARGUMENT, "size_bytes %lld is not positive",
-			       (long long)create->size_bytes);
+	if (check_size(create->size_bytes, err) < 0 ||
+	    check_count("parameters", create->n_parameters, err) < 0 ||
+	    check_count("mutable_parameters", create->n_mutable_parameters, err) < 0)
+		return -1;
 	strcpy(ret->pool, create->pool);
 	ret->name = xstrdup(create->name);
 	ret->size_bytes = (uint64_t)create->size_bytes;
 	for (size_t i = 0; i < create->n_parameters; i++)
 		volume_add_parameter(ret, create->parameters[i]->key, create->parameters[i]->value);
+	for (size_t i = 0; i < create->n_mutable_parameters; i++)
+		volume_set_mutable(ret, create->mutable_parameters[i]->key,
+				   create->mutable_parameters[i]->value);
 	return 0;
 }
 
@@ -145,7 +91,7 @@ static int create_volume(struct rpc_call *call, const void *request, void *respo
 			       wanted.uuid.text);
 	if (target_create(call->context, &wanted, &made, err) < 0)
 		return -1;
-	answer->volume = volume_to_wire(call, &made);
+	answer->volume = wire_volume(call, &made);
 	return 0;
 }
 
@@ -159,7 +105,9 @@ static int get_volume(struct rpc_call *call, const void *request, void *response
 	    (*get->target_id && check_target(call, get->target_id, err) < 0) ||
 	    target_get(call->context, get->uuid, get->pool, &found, err) < 0)
 		return -1;
-	answer->volume = volume_to_wire(call, &found.volumes[0]);
+	answer->volume = wire_volume(call, &found.volumes[0]);
+	if (get->with_conditions)
+		wire_conditions(call, &found.volumes[0].uuid, answer->volume);
 	return 0;
 }
 
@@ -181,8 +129,53 @@ static int list_volumes(struct rpc_call *call, const void *request, void *respon
 		return -1;
 	answer->more = more;
 	answer->volumes = rpc_alloc(call, found.count * sizeof(*answer->volumes));
-	for (size_t i = 0; i < found.count; i++)
-		answer->volumes[answer->n_volumes++] = volume_to_wire(call, &found.volumes[i]);
+	for (size_t i = 0; i < found.count; i++) {
+		Nvmeot__Target__V1__Volume *wire = wire_volume(call, &found.volumes[i]);
+
+		if (list->with_conditions)
+			wire_conditions(call, &found.volumes[i].uuid, wire);
+		answer->volumes[answer->n_volumes++] = wire;
+	}
+	return 0;
+}
+
+static int expand_volume(struct rpc_call *call, const void *request, void *response,
+			 struct err *err)
+{
+	const Nvmeot__Target__V1__ExpandVolumeRequest *expand = request;
+	Nvmeot__Target__V1__ExpandVolumeResponse *answer = response;
+	struct volume volume cleanup_volume = { 0 };
+
+	if (require_text("uuid", expand->uuid, UUID_TEXT_SIZE - 1, err) < 0 ||
+	    check_size(expand->size_bytes, err) < 0 ||
+	    check_target(call, expand->target_id, err) < 0 ||
+	    target_expand(call->context, expand->uuid, expand->pool, (uint64_t)expand->size_bytes,
+			  &volume, err) < 0)
+		return -1;
+	answer->volume = wire_volume(call, &volume);
+	return 0;
+}
+
+static int modify_volume(struct rpc_call *call, const void *request, void *response,
+			 struct err *err)
+{
+	const Nvmeot__Target__V1__ModifyVolumeRequest *modify = request;
+	Nvmeot__Target__V1__ModifyVolumeResponse *answer = response;
+	struct volume_parameter set[VOLUME_PARAMETERS_MAX];
+	struct volume volume cleanup_volume = { 0 };
+
+	if (require_text("uuid", modify->uuid, UUID_TEXT_SIZE - 1, err) < 0 ||
+	    check_count("mutable_parameters", modify->n_mutable_parameters, err) < 0 ||
+	    check_target(call, modify->target_id, err) < 0)
+		return -1;
+	for (size_t i = 0; i < modify->n_mutable_parameters; i++)
+		set[i] =
+			(struct volume_parameter) { .key = modify->mutable_parameters[i]->key,
+						    .value = modify->mutable_parameters[i]->value };
+	if (target_modify(call->context, modify->uuid, modify->pool, set,
+			  modify->n_mutable_parameters, &volume, err) < 0)
+		return -1;
+	answer->volume = wire_volume(call, &volume);
 	return 0;
 }
 
@@ -204,17 +197,16 @@ static int export_volume(struct rpc_call *call, const void *request, void *respo
 	const Nvmeot__Target__V1__ExportRequest *export = request;
 	Nvmeot__Target__V1__ExportResponse *answer = response;
 	struct volume_export wanted = { .readonly = export->readonly };
-	struct volume_list found cleanup_volume_list = { 0 };
 	struct volume volume cleanup_volume = { 0 };
 
 	if (require_text("uuid", export->uuid, UUID_TEXT_SIZE - 1, err) < 0 ||
 	    parse_nqn("host_nqn", export->host_nqn, wanted.host_nqn, err) < 0 ||
 	    convert_access_from_wire(export->mode, &wanted.access, err) < 0 ||
 	    check_target(call, export->target_id, err) < 0 ||
-	    target_get(call->context, export->uuid, export->pool, &found, err) < 0 ||
+	    target_has(call->context, export->uuid, export->pool, err) < 0 ||
 	    target_export(call->context, export->uuid, &wanted, &volume, err) < 0)
 		return -1;
-	answer->volume = volume_to_wire(call, &volume);
+	answer->volume = wire_volume(call, &volume);
 	return 0;
 }
 
@@ -230,6 +222,18 @@ static int unexport_volume(struct rpc_call *call, const void *request, void *res
 	return target_unexport(call->context, unexport->uuid, unexport->host_nqn, err);
 }
 
+static int list_orphans(struct rpc_call *call, const void *request, void *response, struct err *err)
+{
+	const Nvmeot__Target__V1__ListOrphansRequest *list = request;
+	struct target_orphans found cleanup_target_orphans = { 0 };
+
+	if ((*list->target_id && check_target(call, list->target_id, err) < 0) ||
+	    target_orphans(call->context, &found, err) < 0)
+		return -1;
+	wire_orphans(call, &found, response);
+	return 0;
+}
+
 /* Of every call that changes a volume: one at a time, and the others do not wait for a worker. */
 #define LOCK_OF(name, type)                                                                        \
 	static const char *name(struct rpc_call *call, const void *request)                        \
@@ -239,6 +243,8 @@ static int unexport_volume(struct rpc_call *call, const void *request, void *res
 	}
 
 LOCK_OF(lock_of_create, CreateVolumeRequest)
+LOCK_OF(lock_of_expand, ExpandVolumeRequest)
+LOCK_OF(lock_of_modify, ModifyVolumeRequest)
 LOCK_OF(lock_of_delete, DeleteVolumeRequest)
 LOCK_OF(lock_of_export, ExportRequest)
 LOCK_OF(lock_of_unexport, UnexportRequest)
@@ -264,6 +270,16 @@ static const struct rpc_method methods[] = {
 	  .response = &nvmeot__target__v1__list_volumes_response__descriptor,
 	  .handle = list_volumes,
 	  .quiet = true },
+	{ .name = "ExpandVolume",
+	  .request = &nvmeot__target__v1__expand_volume_request__descriptor,
+	  .response = &nvmeot__target__v1__expand_volume_response__descriptor,
+	  .handle = expand_volume,
+	  .lock_key = lock_of_expand },
+	{ .name = "ModifyVolume",
+	  .request = &nvmeot__target__v1__modify_volume_request__descriptor,
+	  .response = &nvmeot__target__v1__modify_volume_response__descriptor,
+	  .handle = modify_volume,
+	  .lock_key = lock_of_modify },
 	{ .name = "DeleteVolume",
 	  .request = &nvmeot__target__v1__delete_volume_request__descriptor,
 	  .response = &nvmeot__target__v1__delete_volume_response__descriptor,
@@ -279,6 +295,11 @@ static const struct rpc_method methods[] = {
 	  .response = &nvmeot__target__v1__unexport_response__descriptor,
 	  .handle = unexport_volume,
 	  .lock_key = lock_of_unexport },
+	{ .name = "ListOrphans",
+	  .request = &nvmeot__target__v1__list_orphans_request__descriptor,
+	  .response = &nvmeot__target__v1__list_orphans_response__descriptor,
+	  .handle = list_orphans,
+	  .quiet = true },
 };
 
 struct rpc_service agent_service(struct target *target)

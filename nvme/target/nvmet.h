@@ -18,6 +18,7 @@
 
 #include "nvme/base/portal.h"
 #include "nvme/base/root.h"
+#include "nvme/target/nvmet_guard.h"
 #include "nvme/target/volume.h"
 
 #define NVMET_PATH "/sys/kernel/config/nvmet"
@@ -28,6 +29,8 @@ struct nvmet {
 	pthread_mutex_t lock; /* making and removing the shared objects */
 	struct portal portals[PORTAL_MAX];
 	size_t portal_count;
+	bool live; /* the kernel's own tree, with listeners and sessions behind it; false in tests */
+	struct nvmet_guard guard;
 };
 
 /* ERR_FAILED_PRECONDITION when nvmet's configfs tree is not there, with what to do about it. */
@@ -44,22 +47,33 @@ int nvmet_prepare(struct nvmet *nvmet, const struct volume *volume, const char *
 		  struct err *err);
 
 /*
- * Links prepared subsystems to a port for each portal, all of one port in one tight loop: while a
- * port listens without a subsystem, an initiator that reconnects to that is refused for good (since
- * Linux 6.12). A portal that cannot be served is logged and left out; an error only when none can.
+ * Links prepared subsystems to a port for each portal. When a port lacks more than one of them the
+ * guard is up from before the first link until after the last: while a port listens without its
+ * subsystem, an initiator that reconnects to that is refused for good (since Linux 6.12). A single
+ * one needs none. Without nftables it is one tight loop under no guard, which is logged. A portal
+ * that cannot be served is logged and left out; an error only when none can.
+ * The first call in a process, also one without subsystems, removes the guard of an earlier one.
  */
 int nvmet_link(struct nvmet *nvmet, const struct uuid *uuids, size_t count, struct err *err);
 
 /*
- * Takes one host of several away and fences it: its ACL entry is removed, then all sessions of the
- * subsystem are cut; the other hosts reconnect by themselves after their reconnect delay.
+ * Takes one host of several away and fences it: its ACL entry is removed; the guard goes up;
+ * connections whose Connect is under way are aborted; the subsystem's links are removed, which
+ * shuts all its sessions down, and put back at once; the guard is lifted, and the other hosts
+ * reconnect by themselves after their reconnect delay. What they see is a pause, also when they
+ * connect in that very moment. When it returns 0 the host has no session and gets none, and nothing
+ * that it ever sent is still under way to the backing: what was handed over is waited for
+ * (nvmet_drain.h), as long as the backing takes for it. Not covered: I/O of a session that had
+ * ended by itself before the call, of which the kernel shows nothing any more, and of one whose
+ * fence was interrupted by the end of this process. ERR_FAILED_PRECONDITION: the kernel does not
+ * tell of its sockets; then no session was cut.
  */
 int nvmet_remove_host(struct nvmet *nvmet, const struct uuid *uuid,
 		      const struct volume_export *host, struct err *err);
 
 /*
  * Makes the kernel look at the size of an exported backing, and tell the hosts: they see it some
- * 200 ms later. A volume without a subsystem is fine.
+ * 200 ms later. A volume without a subsystem, or whose namespace is not enabled, is fine.
  */
 int nvmet_revalidate(struct nvmet *nvmet, const struct uuid *uuid, struct err *err);
 

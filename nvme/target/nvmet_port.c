@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* nvmet's ports: found by their address, made under the first free one of our ids. */
-#include "nvme/target/nvmet.h"
+#include "nvme/target/nvmet_parts.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -19,6 +19,15 @@ static int attr_read(struct nvmet *nvmet, const char *port, const char *attr,
 	return found;
 }
 
+static bool to_portal(const char *type, const char *addr, const char *service, struct portal *ret)
+{
+	cleanup_free char *text = strchr(addr, ':') ? xasprintf("tcp://[%s]:%s", addr, service) :
+						      xasprintf("tcp://%s:%s", addr, service);
+	struct err ignored;
+
+	return strcmp(type, "tcp") == 0 && portal_parse(text, ret, &ignored) == 0;
+}
+
 enum match {
 	MATCH_NONE,
 	MATCH_BEGUN, /* what port_configure leaves when it is interrupted */
@@ -30,9 +39,7 @@ static int port_matches(struct nvmet *nvmet, const char *port, const struct port
 			enum match *ret, struct err *err)
 {
 	char type[ROOT_VALUE_SIZE], addr[ROOT_VALUE_SIZE], service[ROOT_VALUE_SIZE];
-	cleanup_free char *text = NULL;
 	struct portal found;
-	struct err ignored;
 
 	if (attr_read(nvmet, port, "addr_trtype", type, err) < 0 ||
 	    attr_read(nvmet, port, "addr_traddr", addr, err) < 0 ||
@@ -45,12 +52,20 @@ static int port_matches(struct nvmet *nvmet, const char *port, const struct port
 			*ret = MATCH_BEGUN;
 		return 0;
 	}
-	text = strchr(addr, ':') ? xasprintf("tcp://[%s]:%s", addr, service) :
-				   xasprintf("tcp://%s:%s", addr, service);
-	if (strcmp(type, "tcp") == 0 && portal_parse(text, &found, &ignored) == 0 &&
-	    portal_equal(&found, portal))
+	if (to_portal(type, addr, service, &found) && portal_equal(&found, portal))
 		*ret = MATCH_FULL;
 	return 0;
+}
+
+int nvmet_port_portal(struct nvmet *nvmet, const char *port, struct portal *ret, struct err *err)
+{
+	char type[ROOT_VALUE_SIZE], addr[ROOT_VALUE_SIZE], service[ROOT_VALUE_SIZE];
+
+	if (attr_read(nvmet, port, "addr_trtype", type, err) < 0 ||
+	    attr_read(nvmet, port, "addr_traddr", addr, err) < 0 ||
+	    attr_read(nvmet, port, "addr_trsvcid", service, err) < 0)
+		return -1;
+	return to_portal(type, addr, service, ret);
 }
 
 static int port_configure(struct nvmet *nvmet, unsigned id, const struct portal *portal,

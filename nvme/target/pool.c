@@ -2,9 +2,13 @@
 /* The kinds of pools, and the way from "NAME=KIND:ARGUMENT" to one of them. */
 #include "nvme/target/pool.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
-static const struct pool_ops *const kinds[] = { &pool_dir_ops };
+#define MEASURE_MS 60000
+
+static const struct pool_ops *const kinds[] = { &pool_dir_ops, &pool_lvm_ops };
 
 bool pool_name_valid(const char *text)
 {
@@ -32,7 +36,9 @@ int pool_open(const char *text, struct pool **ret, struct err *err)
 
 	if (!argument)
 		return err_set(err, ERR_INVALID_ARGUMENT,
-			       "pool \"%.200s\" is not of the form NAME=dir:/PATH", text);
+			       "pool \"%.200s\" is not of the form NAME=dir:/PATH or "
+			       "NAME=lvm:VG/THINPOOL",
+			       text);
 	*kind++ = '\0';
 	*argument++ = '\0';
 	if (!pool_name_valid(name))
@@ -42,8 +48,9 @@ int pool_open(const char *text, struct pool **ret, struct err *err)
 	ops = kind_find(kind);
 	if (!ops)
 		return err_set(err, ERR_INVALID_ARGUMENT,
-			       "pool %s is of the unknown kind \"%.64s\"; known is dir", name,
-			       kind);
+			       "pool %s is of the unknown kind \"%.64s\"; known are dir and "
+			       "lvm",
+			       name, kind);
 	if (ops->open(argument, &pool, err) < 0)
 		return err_wrap(err, "pool %s", name);
 	strcpy(pool->name, name);
@@ -60,18 +67,93 @@ void pool_close(struct pool *pool)
 	pool->ops->close(pool);
 }
 
-int pool_create(struct pool *pool, const struct volume *volume, struct err *err)
+/* --- room ------------------------------------------------------------------------------------- */
+
+static uint64_t minus(uint64_t from, uint64_t what)
+{
+	return from > what ? from - what : 0;
+}
+
+/*
+ * Volumes write and discard while they are looked at one by one. What one has written after its
+ * turn is missing from the free space afterwards, what one has discarded after its turn from that
+ * before: with the smaller of the two the result is too small at worst.
+ */
+static int measure(struct pool *pool, struct pool_room *room, struct err *err)
+{
+	struct pool_allocation ours = { 0 };
+	uint64_t before = room->free_bytes;
+
+	if (pool->ops->allocation(pool, &ours, err) < 0 || pool->ops->room(pool, room, err) < 0)
+		return -1;
+	if (before > room->free_bytes)
+		before = room->free_bytes;
+	pool->usable_bytes = minus(before + ours.bytes, ours.overhead_bytes);
+	pool->measure_again = deadline_after_ms(MEASURE_MS);
+	return 0;
+}
+
+static void usage_warn(const struct pool *pool, const struct pool_room *room, uint64_t reserve,
+		       char out[256])
+{
+	uint64_t ours = minus(pool->usable_bytes, room->free_bytes);
+	uint64_t unwritten = minus(pool->provisioned_bytes, ours);
+
+	if (room->warning[0])
+		strcpy(out, room->warning);
+	else if (unwritten > room->free_bytes)
+		snprintf(out, 256,
+			 "volumes may still write %" PRIu64 " bytes, but only %" PRIu64
+			 " of %" PRIu64
+			 " are free: add storage or free some before their writes fail",
+			 unwritten, room->free_bytes, room->capacity_bytes);
+	else if (room->free_bytes <= reserve)
+		snprintf(out, 256,
+			 "only %" PRIu64 " of %" PRIu64
+			 " bytes are free, not more than the reserve "
+			 "of %" PRIu64 ": no volume is created any more",
+			 room->free_bytes, room->capacity_bytes, reserve);
+}
+
+/*
+ * What is free or ours can become ours. With overcommit 1 what remains of it after all promises is
+ * what is free less what is promised and not written.
+ */
+static int usage_locked(struct pool *pool, struct pool_usage *ret, struct err *err)
+{
+	struct pool_room room = { 0 };
+	uint64_t reserve, promisable;
+
+	if (pool->ops->room(pool, &room, err) < 0 ||
+	    (deadline_passed(pool->measure_again) && measure(pool, &room, err) < 0))
+		return -1;
+	reserve = room.capacity_bytes / 100 * POOL_RESERVE_PERCENT;
+	promisable = minus(pool->usable_bytes, reserve);
+	/* In whole numbers where no fraction is asked for: a double has 53 bits. */
+	if (pool->overcommit > 1)
+		promisable = (uint64_t)((double)promisable * pool->overcommit);
+	*ret = (struct pool_usage) { .capacity_bytes = room.capacity_bytes };
+	if (!room.closed && room.free_bytes > reserve)
+		ret->available_bytes = minus(promisable, pool->provisioned_bytes);
+	/* What others have taken since the measurement. */
+	if (pool->overcommit <= 1 && ret->available_bytes > minus(room.free_bytes, reserve))
+		ret->available_bytes = minus(room.free_bytes, reserve);
+	ret->maximum_bytes = ret->available_bytes / VOLUME_BLOCK_BYTES * VOLUME_BLOCK_BYTES;
+	usage_warn(pool, &room, reserve, ret->warning);
+	return 0;
+}
+
+int pool_usage(struct pool *pool, struct pool_usage *ret, struct err *err)
 {
 	struct pool_usage usage;
+	int r;
 
-	if (pool_usage(pool, &usage, err) < 0)
-		return -1;
-	if (usage.available_bytes < volume->size_bytes)
-		return err_set(err, ERR_RESOURCE_EXHAUSTED,
-			       "pool %s has %llu bytes available, volume %s needs %llu", pool->name,
-			       (unsigned long long)usage.available_bytes, volume->uuid.text,
-			       (unsigned long long)volume->size_bytes);
-	return pool->ops->create(pool, volume, err);
+	pthread_mutex_lock(&pool->lock);
+	r = usage_locked(pool, &usage, err);
+	pthread_mutex_unlock(&pool->lock);
+	if (r == 0)
+		*ret = usage;
+	return r;
 }
 
 int pool_promise(struct pool *pool, uint64_t bytes, struct err *err)
@@ -80,11 +162,12 @@ int pool_promise(struct pool *pool, uint64_t bytes, struct err *err)
 	int r;
 
 	pthread_mutex_lock(&pool->lock);
-	r = pool_usage(pool, &usage, err);
+	r = usage_locked(pool, &usage, err);
 	if (r == 0 && usage.available_bytes < bytes)
 		r = err_set(err, ERR_RESOURCE_EXHAUSTED,
-			    "pool %s has %llu bytes available, %llu are needed", pool->name,
-			    (unsigned long long)usage.available_bytes, (unsigned long long)bytes);
+			    "pool %s has %" PRIu64 " bytes available, %" PRIu64 " are needed%s%s",
+			    pool->name, usage.available_bytes, bytes, usage.warning[0] ? "; " : "",
+			    usage.warning);
 	if (r == 0)
 		pool->provisioned_bytes += bytes;
 	pthread_mutex_unlock(&pool->lock);
@@ -103,6 +186,13 @@ void pool_count(struct pool *pool, uint64_t bytes)
 	pthread_mutex_lock(&pool->lock);
 	pool->provisioned_bytes += bytes;
 	pthread_mutex_unlock(&pool->lock);
+}
+
+/* --- backings --------------------------------------------------------------------------------- */
+
+int pool_create(struct pool *pool, const struct volume *volume, struct err *err)
+{
+	return pool->ops->create(pool, volume, err);
 }
 
 int pool_grow(struct pool *pool, const struct volume *volume, struct err *err)
@@ -133,11 +223,6 @@ int pool_remove(struct pool *pool, const struct uuid *uuid, struct err *err)
 int pool_list(struct pool *pool, struct root_names *ret, struct err *err)
 {
 	return pool->ops->list(pool, ret, err);
-}
-
-int pool_usage(struct pool *pool, struct pool_usage *ret, struct err *err)
-{
-	return pool->ops->usage(pool, ret, err);
 }
 
 void pool_device_path(const struct pool *pool, const struct volume *volume, bool readonly,

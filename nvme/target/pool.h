@@ -1,9 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A pool: where the backings of volumes come from, and where their records lie. A kind of pool is
- * one file that fills a struct pool_ops and one line in pool.c's table. The functions keep nothing
- * in memory, so they may be called from any thread; callers make sure that one volume has one
- * caller at a time. All block for as long as the storage does.
+ * one file that fills a struct pool_ops and one line in pool.c's table. The functions may be called
+ * from any thread; callers make sure that one volume has one caller at a time. All block for as
+ * long as the storage does.
+ *
+ * Room. Backings are sparse, so what counts is what was promised: the sizes of all volumes
+ * together. With overcommit 1 a volume is created or grown only if everything promised, also what
+ * is not written yet, fits beside what others have in the same storage, and POOL_RESERVE_PERCENT of
+ * it stay free (for the storage's own bookkeeping: mapping a block costs a file system at most 16
+ * bytes of every 4096). So no write meets full storage because of a promise made here; it can when
+ * others fill the storage afterwards, which the warning then says. With overcommit R the promises
+ * may be R times as much, but nothing is promised any more once only the reserve is free. The
+ * storage is asked each time, what volumes have allocated is looked up once a minute at most: what
+ * others have done since is taken for the doing of volumes until then.
  */
 #ifndef NVME_TARGET_POOL_H
 #define NVME_TARGET_POOL_H
@@ -11,6 +21,7 @@
 #include <limits.h>
 #include <pthread.h>
 
+#include "nvme/base/clock.h"
 #include "nvme/base/root.h"
 #include "nvme/target/volume.h"
 
@@ -20,26 +31,50 @@ struct pool {
 	char name[VOLUME_POOL_SIZE];
 	const struct pool_ops *ops;
 	struct root records; /* the directory of the volumes' records, locked to this process */
-	double overcommit;   /* how many times its capacity may be promised to volumes; 1: never more */
+	double overcommit; /* how many times its capacity may be promised to volumes; 1: never more */
 	pthread_mutex_t lock;
 	uint64_t provisioned_bytes; /* the sizes of all its volumes together; see pool_promise */
+	/* What is free and what volumes have allocated, together, as last measured: that neither
+	 * writing nor discarding nor deleting changes, only what others do. */
+	uint64_t usable_bytes;
+	struct deadline measure_again;
+};
+
+#define POOL_RESERVE_PERCENT 2 /* of the capacity */
+
+/* What a kind of pool finds out about its storage; pool.c makes a pool_usage of it. */
+struct pool_room {
+	uint64_t capacity_bytes; /* size of what is underneath */
+	uint64_t free_bytes;	 /* what may still be allocated, by whomever */
+	char warning[256];	 /* what is wrong beyond these figures; "": nothing */
+	bool closed;		 /* takes no new promise because of the warning */
+};
+
+struct pool_allocation {
+	uint64_t bytes;		 /* what the volumes that have a record have allocated for data */
+	uint64_t overhead_bytes; /* what they may allocate beyond their sizes */
 };
 
 struct pool_usage {
 	uint64_t capacity_bytes;  /* size of what is underneath */
 	uint64_t available_bytes; /* what new volumes may still be promised, overcommit included */
-	uint64_t maximum_bytes;	  /* the largest volume that would be created now */
+	uint64_t maximum_bytes;	  /* the largest volume that would be created now: whole blocks */
 	char warning[256];	  /* what an operator should see to; "": all is well */
 };
 
 struct pool_backing {
-	uint64_t size_bytes;
+	uint64_t size_bytes; /* may be rounded up: of the storage, not of what hosts see */
 	bool blank; /* no data at all: every byte reads as zero and none was ever written */
 };
 
+/*
+ * A kind of pool. Each function does what the one of pool.c with its name does, which says more;
+ * those without a comment differ in nothing.
+ */
 struct pool_ops {
 	const char *kind;
-	/* Opens the pool that argument ("/path" of "NAME=dir:/path") names; *ret is owned. */
+	/* Opens the pool that argument ("/path" of "NAME=dir:/path") names; *ret is owned and may
+	 * be the head of a larger object. Locks it, so that no other process serves it. */
 	int (*open)(const char *argument, struct pool **ret, struct err *err);
 	void (*close)(struct pool *pool);
 	int (*create)(struct pool *pool, const struct volume *volume, struct err *err);
@@ -51,12 +86,16 @@ struct pool_ops {
 		    struct err *err);
 	int (*remove)(struct pool *pool, const struct uuid *uuid, struct err *err);
 	int (*list)(struct pool *pool, struct root_names *ret, struct err *err);
-	int (*usage)(struct pool *pool, struct pool_usage *ret, struct err *err);
+	/* What pool_usage needs: room each time, allocation, which may look at each volume, at
+	 * most once a minute. Both have one caller at a time. */
+	int (*room)(struct pool *pool, struct pool_room *ret, struct err *err);
+	int (*allocation)(struct pool *pool, struct pool_allocation *ret, struct err *err);
 	void (*device_path)(const struct pool *pool, const struct volume *volume, bool readonly,
 			    char out[PATH_MAX]);
 };
 
 extern const struct pool_ops pool_dir_ops;
+extern const struct pool_ops pool_lvm_ops;
 
 /*
  * Opens "NAME=KIND:ARGUMENT". ERR_INVALID_ARGUMENT: malformed. ERR_FAILED_PRECONDITION: it is not
@@ -70,8 +109,8 @@ DEFINE_CLEANUP(struct pool *, pool_close)
 /*
  * Makes the backing of a volume: exactly size_bytes, blank, and with synchronous writes unless
  * volatile_cache. Finishes what an interrupted call began. A backing that holds data is never
- * touched: ERR_FAILED_PRECONDITION, as when the storage cannot keep acknowledged writes.
- * ERR_RESOURCE_EXHAUSTED: the pool has less room than size_bytes.
+ * touched: ERR_FAILED_PRECONDITION, as when the storage cannot keep acknowledged writes. Room is
+ * pool_promise's business. ERR_OUT_OF_RANGE: the storage has no backings of this size.
  */
 int pool_create(struct pool *pool, const struct volume *volume, struct err *err);
 
@@ -84,7 +123,8 @@ int pool_grow(struct pool *pool, const struct volume *volume, struct err *err);
 /*
  * Takes bytes of the pool for a volume that is to be made or grown, under a lock, so that two
  * callers never take the same: ERR_RESOURCE_EXHAUSTED when they are more than pool_usage calls
- * available. Give them back with pool_unpromise when the volume is gone or was not made.
+ * available. Give them back with pool_unpromise when the volume is gone or was not made. A kind
+ * that cannot say how much room it has right now makes it fail, and nothing is taken.
  */
 int pool_promise(struct pool *pool, uint64_t bytes, struct err *err);
 void pool_unpromise(struct pool *pool, uint64_t bytes);
@@ -114,7 +154,7 @@ int pool_remove(struct pool *pool, const struct uuid *uuid, struct err *err);
 /* The UUIDs, as text, of all backings. */
 int pool_list(struct pool *pool, struct root_names *ret, struct err *err);
 
-/* What the storage underneath says. */
+/* How much room there is; see above. Waits for a pool_promise of the same pool. */
 int pool_usage(struct pool *pool, struct pool_usage *ret, struct err *err);
 
 /* The path that nvmet opens for a volume that is exported this way; pure. */

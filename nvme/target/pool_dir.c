@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <stdio.h>
@@ -18,6 +19,9 @@
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
+
+#include "nvme/target/record.h"
+#include "nvme/target/view.h"
 
 #define IMAGE_SUFFIX ".img"
 #define IMAGE_NAME_SIZE (UUID_TEXT_SIZE + sizeof(IMAGE_SUFFIX))
@@ -109,6 +113,16 @@ static int image_is_blank(const struct pool *pool, const char *name, int fd, boo
 	return 0;
 }
 
+static int image_resize(const struct pool *pool, const char *name, int fd,
+			const struct volume *volume, struct err *err)
+{
+	if (ftruncate(fd, (off_t)volume->size_bytes) == 0)
+		return 0;
+	err_sys(err, errno, "set the size of %s/%s to %" PRIu64 " bytes", pool->records.path, name,
+		volume->size_bytes);
+	return err->sys == EFBIG ? err_recode(err, ERR_OUT_OF_RANGE) : -1;
+}
+
 static int dir_create(struct pool *pool, const struct volume *volume, struct err *err)
 {
 	cleanup_close int fd = -1;
@@ -126,9 +140,49 @@ static int dir_create(struct pool *pool, const struct volume *volume, struct err
 			       pool->records.path, name);
 	if (!volume->volatile_cache && sync_ensure(pool, name, fd, err) < 0)
 		return -1;
-	if (ftruncate(fd, (off_t)volume->size_bytes) < 0)
-		return err_sys(err, errno, "set the size of %s/%s", pool->records.path, name);
+	if (image_resize(pool, name, fd, volume, err) < 0)
+		return -1;
 	if (fsync(fd) < 0 || fsync(pool->records.fd) < 0)
+		return err_sys(err, errno, "fsync %s/%s", pool->records.path, name);
+	return 0;
+}
+
+/* Opens the image of a volume that has one, and says its size. */
+static int image_get(const struct pool *pool, const char *name, int flags, int *ret,
+		     uint64_t *ret_size, struct err *err)
+{
+	struct stat st;
+	int found;
+
+	found = image_open(pool, name, flags, ret, err);
+	if (found < 0)
+		return -1;
+	if (!found)
+		return err_set(err, ERR_DATA_LOSS, "the backing %s/%s of the volume is gone",
+			       pool->records.path, name);
+	if (fstat(*ret, &st) < 0)
+		return err_sys(err, errno, "stat %s/%s", pool->records.path, name);
+	*ret_size = (uint64_t)st.st_size;
+	return 0;
+}
+
+static int dir_grow(struct pool *pool, const struct volume *volume, struct err *err)
+{
+	cleanup_close int fd = -1;
+	char name[IMAGE_NAME_SIZE];
+	uint64_t size = 0;
+
+	image_name(&volume->uuid, name);
+	if (image_get(pool, name, O_RDWR, &fd, &size, err) < 0)
+		return -1;
+	if (size > volume->size_bytes)
+		return err_set(err, ERR_INTERNAL,
+			       "%s/%s has %" PRIu64 " bytes, more than the %" PRIu64
+			       " it is to grow to; backings are never cut",
+			       pool->records.path, name, size, volume->size_bytes);
+	if (size < volume->size_bytes && image_resize(pool, name, fd, volume, err) < 0)
+		return -1;
+	if (fsync(fd) < 0)
 		return err_sys(err, errno, "fsync %s/%s", pool->records.path, name);
 	return 0;
 }
@@ -138,36 +192,24 @@ static int dir_attach(struct pool *pool, const struct volume *volume, bool reado
 {
 	cleanup_close int fd = -1;
 	char name[IMAGE_NAME_SIZE];
-	struct stat st;
-	int found;
+	uint64_t size = 0;
 
-	(void)readonly;
 	image_name(&volume->uuid, name);
-	found = image_open(pool, name, O_RDWR, &fd, err);
-	if (found < 0)
+	if (image_get(pool, name, readonly ? O_RDONLY : O_RDWR, &fd, &size, err) < 0)
 		return -1;
-	if (!found)
-		return err_set(err, ERR_DATA_LOSS, "the backing %s/%s of the volume is gone",
-			       pool->records.path, name);
-	if (fstat(fd, &st) < 0)
-		return err_sys(err, errno, "stat %s/%s", pool->records.path, name);
-	if ((uint64_t)st.st_size != volume->size_bytes)
-		return err_set(err, ERR_DATA_LOSS, "%s/%s has %llu bytes, its record says %llu",
-			       pool->records.path, name, (unsigned long long)st.st_size,
-			       (unsigned long long)volume->size_bytes);
+	if (size != volume->size_bytes)
+		return err_set(err, ERR_DATA_LOSS,
+			       "%s/%s has %" PRIu64 " bytes, its record says %" PRIu64,
+			       pool->records.path, name, size, volume->size_bytes);
+	if (readonly)
+		return view_ensure(&volume->uuid, fd, size, err);
 	return volume->volatile_cache ? 0 : sync_ensure(pool, name, fd, err);
-}
-
-static int dir_grow(struct pool *pool, const struct volume *volume, struct err *err)
-{
-	(void)pool, (void)volume;
-	return err_set(err, ERR_UNIMPLEMENTED, "pools of kind dir cannot grow volumes");
 }
 
 static int dir_detach(struct pool *pool, const struct uuid *uuid, struct err *err)
 {
-	(void)pool, (void)uuid, (void)err;
-	return 0;
+	(void)pool;
+	return view_remove(uuid, err);
 }
 
 static int dir_find(struct pool *pool, const struct uuid *uuid, struct pool_backing *ret,
@@ -234,15 +276,45 @@ static int dir_list(struct pool *pool, struct root_names *ret, struct err *err)
 	return 0;
 }
 
-static int dir_usage(struct pool *pool, struct pool_usage *ret, struct err *err)
+/* --- room ------------------------------------------------------------------------------------- */
+
+/* An image without a record is somebody else's file here. */
+static int dir_allocation(struct pool *pool, struct pool_allocation *ret, struct err *err)
+{
+	cleanup_root_names struct root_names names = { 0 };
+	struct pool_allocation sum = { 0 };
+
+	if (record_list(&pool->records, RECORD_LIVE, &names, err) < 0)
+		return -1;
+	for (size_t i = 0; i < names.count; i++) {
+		char name[IMAGE_NAME_SIZE];
+		uint64_t allocated;
+		struct err ignored;
+		struct uuid uuid;
+		struct stat st;
+
+		if (record_name_uuid(names.names[i], &uuid, &ignored) < 0)
+			continue;
+		image_name(&uuid, name);
+		if (fstatat(pool->records.fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		/* Without what the file system needs for itself. */
+		allocated = (uint64_t)st.st_blocks * 512;
+		sum.bytes += allocated < (uint64_t)st.st_size ? allocated : (uint64_t)st.st_size;
+	}
+	*ret = sum;
+	return 0;
+}
+
+static int dir_room(struct pool *pool, struct pool_room *ret, struct err *err)
 {
 	struct statvfs st;
 
 	if (fstatvfs(pool->records.fd, &st) < 0)
 		return err_sys(err, errno, "statvfs %s", pool->records.path);
-	*ret = (struct pool_usage) {
+	*ret = (struct pool_room) {
 		.capacity_bytes = (uint64_t)st.f_blocks * st.f_frsize,
-		.available_bytes = (uint64_t)st.f_bavail * st.f_frsize,
+		.free_bytes = (uint64_t)st.f_bavail * st.f_frsize,
 	};
 	return 0;
 }
@@ -250,7 +322,10 @@ static int dir_usage(struct pool *pool, struct pool_usage *ret, struct err *err)
 static void dir_device_path(const struct pool *pool, const struct volume *volume, bool readonly,
 			    char out[PATH_MAX])
 {
-	(void)readonly;
+	if (readonly) {
+		view_path(&volume->uuid, out);
+		return;
+	}
 	/* dir_open has made sure that it fits. */
 	snprintf(out, PATH_MAX, "%.*s/%s%s", (int)(PATH_MAX - IMAGE_NAME_SIZE - 2),
 		 pool->records.path, volume->uuid.text, IMAGE_SUFFIX);
@@ -316,6 +391,7 @@ const struct pool_ops pool_dir_ops = {
 	.find = dir_find,
 	.remove = dir_remove,
 	.list = dir_list,
-	.usage = dir_usage,
+	.room = dir_room,
+	.allocation = dir_allocation,
 	.device_path = dir_device_path,
 };

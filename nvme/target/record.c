@@ -36,12 +36,17 @@ static void add_text(json_object *object, const char *key, const char *text)
 	json_object_object_add(object, key, json_object_new_string(text));
 }
 
-static json_object *format_parameters(const struct volume *volume)
+static void add_bytes(json_object *object, const char *key, uint64_t bytes)
+{
+	json_object_object_add(object, key, json_object_new_int64((int64_t)bytes));
+}
+
+static json_object *format_parameters(const struct volume_parameter *parameters, size_t count)
 {
 	json_object *object = json_object_new_object();
 
-	for (size_t i = 0; i < volume->parameter_count; i++)
-		add_text(object, volume->parameters[i].key, volume->parameters[i].value);
+	for (size_t i = 0; i < count; i++)
+		add_text(object, parameters[i].key, parameters[i].value);
 	return object;
 }
 
@@ -71,11 +76,16 @@ char *record_format(const struct volume *volume)
 	json_object_object_add(object, "version", json_object_new_int(RECORD_VERSION));
 	add_text(object, "uuid", volume->uuid.text);
 	add_text(object, "name", volume->name);
-	json_object_object_add(object, "sizeBytes",
-			       json_object_new_int64((int64_t)volume->size_bytes));
+	add_bytes(object, "sizeBytes", volume->size_bytes);
+	if (volume->growing_bytes)
+		add_bytes(object, "growingTo", volume->growing_bytes);
 	add_text(object, "writeCache", volume->volatile_cache ? "volatile" : "none");
 	add_text(object, "state", volume_state_name(volume->state));
-	json_object_object_add(object, "parameters", format_parameters(volume));
+	json_object_object_add(object, "parameters",
+			       format_parameters(volume->parameters, volume->parameter_count));
+	if (volume->mutable_count)
+		json_object_object_add(object, "mutableParameters",
+				       format_parameters(volume->mutables, volume->mutable_count));
 	json_object_object_add(object, "exports", format_exports(volume));
 	return xasprintf("%s\n", json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY));
 }
@@ -118,6 +128,16 @@ static int take_text(json_object *object, const char *key, const char **ret, str
 	return text_of(value, key, ret, err);
 }
 
+/* As take, of a field that may be absent: *ret is NULL then. */
+static int take_optional(json_object *object, const char *key, json_type type, json_object **ret,
+			 struct err *err)
+{
+	*ret = NULL;
+	if (!json_object_object_get_ex(object, key, NULL))
+		return 0;
+	return take(object, key, type, ret, err);
+}
+
 /* The index of text among names[count]. */
 static int pick(const char *key, const char *text, const char *const names[], size_t count,
 		size_t *ret, struct err *err)
@@ -148,10 +168,15 @@ static int only_fields(json_object *object, const char *const known[], size_t co
 	return 0;
 }
 
-static int parse_parameters(json_object *object, struct volume *volume, struct err *err)
+static int parse_parameters(json_object *object, struct volume *volume,
+			    void (*add)(struct volume *volume, const char *key, const char *value),
+			    struct err *err)
 {
 	const char *text = NULL;
 
+	if (json_object_object_length(object) > VOLUME_PARAMETERS_MAX)
+		return err_set(err, ERR_DATA_LOSS, "%d parameters are more than %d",
+			       json_object_object_length(object), VOLUME_PARAMETERS_MAX);
 	json_object_object_foreach(object, key, value)
 	{
 		if (!json_object_is_type(value, json_type_string))
@@ -159,9 +184,20 @@ static int parse_parameters(json_object *object, struct volume *volume, struct e
 				       key);
 		if (text_of(value, key, &text, err) < 0)
 			return -1;
-		volume_add_parameter(volume, key, text);
+		add(volume, key, text);
 	}
 	return 0;
+}
+
+static int parse_all_parameters(json_object *object, struct volume *volume, struct err *err)
+{
+	json_object *parameters, *mutables;
+
+	if (take(object, "parameters", json_type_object, &parameters, err) < 0 ||
+	    parse_parameters(parameters, volume, volume_add_parameter, err) < 0 ||
+	    take_optional(object, "mutableParameters", json_type_object, &mutables, err) < 0)
+		return -1;
+	return mutables ? parse_parameters(mutables, volume, volume_set_mutable, err) : 0;
 }
 
 static int parse_export(json_object *object, struct volume *volume, struct err *err)
@@ -170,7 +206,7 @@ static int parse_export(json_object *object, struct volume *volume, struct err *
 	struct volume_export entry = { 0 };
 	const char *names[VOLUME_ACCESS_COUNT];
 	const char *host, *access;
-	json_object *readonly, *made = NULL;
+	json_object *readonly, *made;
 	size_t index = 0;
 
 	for (size_t i = 0; i < VOLUME_ACCESS_COUNT; i++)
@@ -183,14 +219,15 @@ static int parse_export(json_object *object, struct volume *volume, struct err *
 	    take_text(object, "access", &access, err) < 0 ||
 	    pick("access", access, names, ARRAY_SIZE(names), &index, err) < 0 ||
 	    take(object, "readonly", json_type_boolean, &readonly, err) < 0 ||
-	    (json_object_object_get_ex(object, "hostMade", NULL) &&
-	     take(object, "hostMade", json_type_boolean, &made, err) < 0))
+	    take_optional(object, "hostMade", json_type_boolean, &made, err) < 0)
 		return -1;
 	if (volume_find_export(volume, host))
 		return err_set(err, ERR_DATA_LOSS, "host %s is exported to twice", host);
 	entry.access = (enum volume_access)index;
 	entry.readonly = json_object_get_boolean(readonly);
 	entry.host_made = made && json_object_get_boolean(made);
+	if (volume->export_count && volume_is_readonly(volume) != entry.readonly)
+		return err_set(err, ERR_DATA_LOSS, "\"exports\" mixes readers and writers");
 	volume_add_export(volume, &entry);
 	return 0;
 }
@@ -235,11 +272,12 @@ static int parse_settings(json_object *object, struct volume *volume, struct err
 	const char *states[VOLUME_STATE_COUNT];
 	const char *cache, *state;
 	size_t cache_index = 0, state_index = 0;
-	json_object *size;
+	json_object *size, *growing;
 
 	for (size_t i = 0; i < VOLUME_STATE_COUNT; i++)
 		states[i] = volume_state_name((enum volume_state)i);
 	if (take(object, "sizeBytes", json_type_int, &size, err) < 0 ||
+	    take_optional(object, "growingTo", json_type_int, &growing, err) < 0 ||
 	    take_text(object, "writeCache", &cache, err) < 0 ||
 	    pick("writeCache", cache, caches, ARRAY_SIZE(caches), &cache_index, err) < 0 ||
 	    take_text(object, "state", &state, err) < 0 ||
@@ -247,6 +285,7 @@ static int parse_settings(json_object *object, struct volume *volume, struct err
 		return -1;
 	/* A negative size becomes a huge one here, which volume_check refuses. */
 	volume->size_bytes = (uint64_t)json_object_get_int64(size);
+	volume->growing_bytes = growing ? (uint64_t)json_object_get_int64(growing) : 0;
 	volume->volatile_cache = cache_index == 1;
 	volume->state = (enum volume_state)state_index;
 	return 0;
@@ -255,16 +294,17 @@ static int parse_settings(json_object *object, struct volume *volume, struct err
 static int parse_object(json_object *object, const struct uuid *uuid, struct volume *volume,
 			struct err *err)
 {
-	static const char *const known[] = { "version",	   "uuid",  "name",	  "sizeBytes",
-					     "writeCache", "state", "parameters", "exports" };
-	json_object *parameters, *exports;
+	static const char *const known[] = {
+		"version",    "uuid",  "name",	     "sizeBytes", "growingTo",
+		"writeCache", "state", "parameters", "exports",	  "mutableParameters"
+	};
+	json_object *exports;
 
 	/* The version first: a newer one may have fields that are no mistake. */
 	if (parse_identity(object, uuid, volume, err) < 0 ||
 	    only_fields(object, known, ARRAY_SIZE(known), err) < 0 ||
 	    parse_settings(object, volume, err) < 0 ||
-	    take(object, "parameters", json_type_object, &parameters, err) < 0 ||
-	    parse_parameters(parameters, volume, err) < 0 ||
+	    parse_all_parameters(object, volume, err) < 0 ||
 	    take(object, "exports", json_type_array, &exports, err) < 0 ||
 	    parse_exports(exports, volume, err) < 0)
 		return -1;
@@ -335,6 +375,11 @@ int record_save(const struct root *root, const struct volume *volume, struct err
 	char name[FILE_NAME_SIZE];
 
 	file_name(&volume->uuid, name);
+	/* One that could not be read again. Only text that is nearly all escapes gets there. */
+	if (strlen(text) > FILE_MAX_BYTES)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "the record of volume %s would have %zu bytes, more than %u",
+			       volume->uuid.text, strlen(text), FILE_MAX_BYTES);
 	return file_replace(root, name, text, err);
 }
 

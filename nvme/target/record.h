@@ -3,15 +3,17 @@
  * The record of a volume: <uuid>.json beside its backing, the only place where the target's
  * knowledge lives. It is replaced as a whole (old or new after a crash, never a mixture) and read
  * strictly: whatever is not fully understood is an error. What is malformed the caller sets aside
- *as <uuid>.json.bad; a record of another version is whole, and stays as it is. Every function here
- *blocks for as long as the disk does.
+ * as <uuid>.json.bad; a record of another version is whole, and stays as it is. Every function here
+ * blocks for as long as the disk does.
  *
- *	{ "version": 1, "uuid": "…", "name": "…", "sizeBytes": 4096, "writeCache": "none",
- *	  "state": "ready", "parameters": { "key": "value" },
+ *	{ "version": 1, "uuid": "…", "name": "…", "sizeBytes": 4096, "growingTo": 8192,
+ *	  "writeCache": "none", "state": "ready", "parameters": { "key": "value" },
+ *	  "mutableParameters": { "key": "value" },
  *	  "exports": [ { "hostNqn": "…", "access": "single-node", "readonly": false,
  *			 "hostMade": true } ] }
  *
- * hostMade may be absent, which means false.
+ * growingTo is there while an expansion is under way: the backing has either size then. Where it,
+ * mutableParameters and hostMade are absent there is none, none, and false.
  */
 #ifndef NVME_TARGET_RECORD_H
 #define NVME_TARGET_RECORD_H

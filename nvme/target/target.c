@@ -2,14 +2,19 @@
 /* The target as a whole: opening, closing, looking up. */
 #include "nvme/target/target.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "nvme/base/log.h"
 #include "nvme/target/target_table.h"
 
+#define TURN_WAIT_MS 2000
+
 static int open_pools(struct target *target, const struct target_config *config, struct err *err)
 {
 	target->pools = xcalloc(config->pool_count, sizeof(struct pool *));
+	target->rooms = xcalloc(config->pool_count, sizeof(*target->rooms));
+	target->turns = xcalloc(config->pool_count, sizeof(*target->turns));
 	for (size_t i = 0; i < config->pool_count; i++) {
 		cleanup_pool struct pool *pool = NULL;
 
@@ -19,6 +24,7 @@ static int open_pools(struct target *target, const struct target_config *config,
 			if (strcmp(target->pools[j]->name, pool->name) == 0)
 				return err_set(err, ERR_INVALID_ARGUMENT,
 					       "two pools have the name %s", pool->name);
+		sem_init(&target->turns[i], 0, TARGET_TURNS);
 		target->pools[target->pool_count++] = steal_ptr(&pool);
 	}
 	if (target->pool_count == 0)
@@ -32,6 +38,7 @@ int target_new(const struct target_config *config, struct target **ret, struct e
 	cleanup_target struct target *target = xcalloc(1, sizeof(*target));
 
 	target->nvmet.root = ROOT_INIT;
+	target->turn_wait_ms = TURN_WAIT_MS;
 	pthread_mutex_init(&target->lock, NULL);
 	if (!pool_name_valid(config->id))
 		return err_set(err, ERR_INVALID_ARGUMENT,
@@ -39,6 +46,8 @@ int target_new(const struct target_config *config, struct target **ret, struct e
 			       config->id);
 	strcpy(target->id, config->id);
 	if (open_pools(target, config, err) < 0 ||
+	    target_config_overcommit(target, config, err) < 0 ||
+	    target_config_topology(target, config, err) < 0 ||
 	    nvmet_open(&target->nvmet, config->nvmet_path, config->portals, config->portal_count,
 		       err) < 0)
 		return -1;
@@ -48,17 +57,25 @@ int target_new(const struct target_config *config, struct target **ret, struct e
 
 void target_free(struct target *target)
 {
-	struct target_entry *entry, *next;
+	for (size_t i = 0; i < target->entries.count; i++) {
+		struct target_entry *entry = target_entry_at(target, i);
 
-	HASH_ITER (hh, target->entries, entry, next) {
-		HASH_DEL(target->entries, entry);
 		volume_fini(&entry->volume);
 		pthread_mutex_destroy(&entry->busy);
 		free(entry);
 	}
-	for (size_t i = 0; i < target->pool_count; i++)
+	index_fini(&target->entries);
+	for (size_t i = 0; i < target->hosts.count; i++)
+		free(target->hosts.items[i]);
+	index_fini(&target->hosts);
+	for (size_t i = 0; i < target->pool_count; i++) {
 		pool_close(target->pools[i]);
+		sem_destroy(&target->turns[i]);
+	}
 	free(target->pools);
+	free(target->rooms);
+	free(target->turns);
+	free(target->topology);
 	nvmet_close(&target->nvmet);
 	pthread_mutex_destroy(&target->lock);
 	free(target);
@@ -97,8 +114,9 @@ static bool is_in_pool(const struct target_entry *entry, const char *pool)
 	return entry->present && (!pool[0] || strcmp(pool, entry->pool->name) == 0);
 }
 
-static int collect_one(struct target *target, const struct uuid *uuid, const char *pool,
-		       struct matches *ret, struct err *err)
+/* The entry of a volume that may be shown. Under the lock. */
+static int find_shown(struct target *target, const struct uuid *uuid, const char *pool,
+		      const struct target_entry **ret, struct err *err)
 {
 	const struct target_entry *entry = target_entry_find(target, uuid);
 
@@ -112,6 +130,17 @@ static int collect_one(struct target *target, const struct uuid *uuid, const cha
 			       "volume %s is in state %s: the call that is to "
 			       "finish this runs, or must be made again",
 			       uuid->text, volume_state_name(entry->volume.state));
+	*ret = entry;
+	return 0;
+}
+
+static int collect_one(struct target *target, const struct uuid *uuid, const char *pool,
+		       struct matches *ret, struct err *err)
+{
+	const struct target_entry *entry = NULL;
+
+	if (find_shown(target, uuid, pool, &entry, err) < 0)
+		return -1;
 	ret->items = xcalloc(1, sizeof(*ret->items));
 	add_match(ret, entry);
 	return 0;
@@ -119,12 +148,13 @@ static int collect_one(struct target *target, const struct uuid *uuid, const cha
 
 static void collect_all(struct target *target, const char *pool, struct matches *ret)
 {
-	struct target_entry *entry, *next;
+	ret->items = xcalloc(target->entries.count, sizeof(*ret->items));
+	for (size_t i = 0; i < target->entries.count; i++) {
+		const struct target_entry *entry = target_entry_at(target, i);
 
-	ret->items = xcalloc(HASH_COUNT(target->entries), sizeof(*ret->items));
-	HASH_ITER (hh, target->entries, entry, next)
 		if (is_in_pool(entry, pool) && entry->volume.state == VOLUME_READY)
 			add_match(ret, entry);
+	}
 }
 
 static int collect(struct target *target, const struct uuid *uuid, const char *pool,
@@ -141,19 +171,45 @@ static int collect(struct target *target, const struct uuid *uuid, const char *p
 	return r;
 }
 
-static int compare_matches(const void *a, const void *b)
+/* The matches as they are now. What hangs in one pool says so, and hides no volume. */
+static int finish_matches(struct target *target, const struct matches *matches,
+			  struct volume_list *ret, struct err *err)
 {
-	const struct match *left = a, *right = b;
+	cleanup_volume_list struct volume_list list = { 0 };
 
-	return strcmp(left->volume.uuid.text, right->volume.uuid.text);
+	list.volumes = xcalloc(matches->count, sizeof(*list.volumes));
+	for (size_t i = 0; i < matches->count; i++) {
+		const struct match *match = &matches->items[i];
+		cleanup_turn struct target_turn turn = { 0 };
+
+		if (target_turn_take(target, match->pool, &turn, err) < 0)
+			return -1;
+		list.volumes[list.count++] = target_result(match->pool, &match->volume);
+	}
+	*ret = list;
+	list = (struct volume_list) { 0 };
+	return 0;
 }
 
 static int check_pool(struct target *target, const char *pool, struct err *err)
 {
-	for (size_t i = 0; i < target->pool_count; i++)
-		if (!pool[0] || strcmp(target->pools[i]->name, pool) == 0)
-			return 0;
+	if (!pool[0] || target_pool_find(target, pool))
+		return 0;
 	return err_set(err, ERR_NOT_FOUND, "target %s has no pool \"%.64s\"", target->id, pool);
+}
+
+int target_has(struct target *target, const char *uuid, const char *pool, struct err *err)
+{
+	const struct target_entry *entry;
+	struct uuid key;
+	int r;
+
+	if (parse_uuid("volume", uuid, &key, err) < 0 || check_pool(target, pool, err) < 0)
+		return -1;
+	pthread_mutex_lock(&target->lock);
+	r = find_shown(target, &key, pool, &entry, err);
+	pthread_mutex_unlock(&target->lock);
+	return r;
 }
 
 int target_get(struct target *target, const char *uuid, const char *pool, struct volume_list *ret,
@@ -167,35 +223,21 @@ int target_get(struct target *target, const char *uuid, const char *pool, struct
 		return -1;
 	if (check_pool(target, pool, err) < 0 || collect(target, &key, pool, &matches, err) < 0)
 		return -1;
-	qsort(matches.items, matches.count, sizeof(*matches.items), compare_matches);
-	ret->volumes = xcalloc(matches.count, sizeof(*ret->volumes));
-	ret->count = matches.count;
-	for (size_t i = 0; i < matches.count; i++)
-		ret->volumes[i] = target_result(matches.items[i].pool, &matches.items[i].volume);
-	return 0;
+	return finish_matches(target, &matches, ret, err);
 }
 
-/* The first entry of a page. A volume that was deleted between two pages costs a walk. */
-static struct target_entry *page_start(struct target *target, const char *after)
-{
-	struct target_entry *entry = NULL;
-
-	if (!after[0])
-		return target->entries;
-	HASH_FIND_STR(target->entries, after, entry);
-	if (entry)
-		return entry->hh.next;
-	entry = target->entries;
-	while (entry && strcmp(entry->uuid.text, after) <= 0)
-		entry = entry->hh.next;
-	return entry;
-}
-
+/* Begins after a volume that may have been deleted since. */
 static void collect_page(struct target *target, const char *after, size_t max, struct matches *ret,
 			 bool *ret_more)
 {
+	size_t at;
+
 	pthread_mutex_lock(&target->lock);
-	for (struct target_entry *e = page_start(target, after); e; e = e->hh.next) {
+	if (index_find(&target->entries, after, &at))
+		at++;
+	for (; at < target->entries.count; at++) {
+		const struct target_entry *e = target_entry_at(target, at);
+
 		if (!e->present || e->volume.state != VOLUME_READY)
 			continue;
 		*ret_more = ret->count == max;
@@ -217,10 +259,8 @@ int target_list(struct target *target, const char *after, size_t max, struct vol
 		return -1;
 	matches.items = xcalloc(max, sizeof(*matches.items));
 	collect_page(target, key.text, max, &matches, &more);
-	ret->volumes = xcalloc(matches.count, sizeof(*ret->volumes));
-	ret->count = matches.count;
-	for (size_t i = 0; i < matches.count; i++)
-		ret->volumes[i] = target_result(matches.items[i].pool, &matches.items[i].volume);
+	if (finish_matches(target, &matches, ret, err) < 0)
+		return -1;
 	*ret_more = more;
 	return 0;
 }
@@ -238,6 +278,34 @@ const struct portal *target_portals(const struct target *target, size_t *ret_cou
 	return target->nvmet.portals;
 }
 
+const struct target_label *target_topology(const struct target *target, size_t *ret_count)
+{
+	*ret_count = target->topology_count;
+	return target->topology;
+}
+
+static void pool_info(struct target *target, struct pool *pool, struct target_pool_info *ret)
+{
+	struct pool_usage usage = { 0 };
+	struct err err;
+
+	strcpy(ret->name, pool->name);
+	ret->kind = pool->ops->kind;
+	if (target_usage(target, pool, &usage, &err) < 0) {
+		log_warning("pool cannot be asked", KV("pool", pool->name), KV_ERR(&err));
+		snprintf(ret->warning, sizeof(ret->warning), "%.*s", (int)sizeof(ret->warning) - 1,
+			 err.msg);
+		return;
+	}
+	ret->capacity_bytes = usage.capacity_bytes;
+	ret->available_bytes = usage.available_bytes;
+	ret->maximum_bytes = usage.maximum_bytes;
+	strcpy(ret->warning, usage.warning);
+	pthread_mutex_lock(&pool->lock);
+	ret->provisioned_bytes = pool->provisioned_bytes;
+	pthread_mutex_unlock(&pool->lock);
+}
+
 void target_info(struct target *target, struct target_info *ret)
 {
 	struct target_info info = { .portal_count = target->nvmet.portal_count };
@@ -246,19 +314,8 @@ void target_info(struct target *target, struct target_info *ret)
 	memcpy(info.portals, target->nvmet.portals, sizeof(info.portals));
 	info.pools = xcalloc(target->pool_count, sizeof(*info.pools));
 	info.pool_count = target->pool_count;
-	for (size_t i = 0; i < target->pool_count; i++) {
-		struct target_pool_info *pool = &info.pools[i];
-		struct pool_usage usage = { 0 };
-		struct err err;
-
-		if (pool_usage(target->pools[i], &usage, &err) < 0)
-			log_warning("pool cannot be asked", KV("pool", target->pools[i]->name),
-				    KV_ERR(&err));
-		strcpy(pool->name, target->pools[i]->name);
-		pool->kind = target->pools[i]->ops->kind;
-		pool->capacity_bytes = usage.capacity_bytes;
-		pool->available_bytes = usage.available_bytes;
-	}
+	for (size_t i = 0; i < target->pool_count; i++)
+		pool_info(target, target->pools[i], &info.pools[i]);
 	*ret = info;
 }
 

@@ -8,10 +8,11 @@
  *
  * Thread-safe: of the calls that change one volume only one runs, the others answer ERR_ABORTED at
  * once; calls for different volumes run side by side, target_get and target_info wait for none. All
- * block on the disk, and target_unexport on the I/O under way. What comes from outside is checked
- * before it touches a path; results are copies. A volume whose record could not be read is neither
- * absent nor usable: every call for it answers ERR_FAILED_PRECONDITION and names the file; nor is
- * one that is being created or deleted.
+ * block on the disk, and target_unexport on the I/O under way; a pool whose storage hangs keeps
+ * some callers, and further ones get ERR_UNAVAILABLE for it after a moment. What comes from outside
+ * is checked before it touches a path; results are copies. A volume whose record could not be read
+ * is neither absent nor usable: every call for it answers ERR_FAILED_PRECONDITION and names the
+ * file; nor is one that is being created or deleted.
  */
 #ifndef NVME_TARGET_TARGET_H
 #define NVME_TARGET_TARGET_H
@@ -20,8 +21,17 @@
 #include "nvme/target/volume.h"
 
 #define TARGET_ID_SIZE VOLUME_POOL_SIZE
+#define TARGET_LABEL_KEY_SIZE (253 + 1 + 63 + 1) /* "PREFIX/NAME", as Kubernetes bounds labels */
+#define TARGET_LABEL_VALUE_SIZE (63 + 1)
+#define TARGET_TOPOLOGY_MAX 16
 
 struct target;
+
+/* A part of where the target stands: topology.kubernetes.io/zone=a. */
+struct target_label {
+	char key[TARGET_LABEL_KEY_SIZE];
+	char value[TARGET_LABEL_VALUE_SIZE];
+};
 
 /* Borrowed for the time of target_new. */
 struct target_config {
@@ -30,6 +40,10 @@ struct target_config {
 	size_t pool_count;
 	const struct portal *portals; /* every volume is exported at all of them */
 	size_t portal_count;
+	const char *const *topology; /* "KEY=VALUE"; none: reachable from everywhere */
+	size_t topology_count;
+	const char *const *overcommit; /* "POOL=RATIO", 1 to 100; 1 for a pool that is not named */
+	size_t overcommit_count;
 	const char *nvmet_path; /* NULL: /sys/kernel/config/nvmet */
 };
 
@@ -72,6 +86,9 @@ int target_create(struct target *target, const struct volume *request, struct vo
 int target_get(struct target *target, const char *uuid, const char *pool, struct volume_list *ret,
 	       struct err *err);
 
+/* Raises what target_get raises about one volume, without looking at its backing. */
+int target_has(struct target *target, const char *uuid, const char *pool, struct err *err);
+
 /*
  * A page of all volumes in the order of their UUIDs: at most max of those after the UUID `after`
  * ("": from the first), whether that one still exists or not. ret_more: there are more.
@@ -82,27 +99,41 @@ int target_list(struct target *target, const char *after, size_t max, struct vol
 
 /*
  * Grows a volume of a pool (empty: of any) to at least size_bytes, which must be a multiple of
- * VOLUME_BLOCK_BYTES: record, backing, record, then the kernel's namespace, which tells the hosts.
- * One that is this large already is success, after the kernel was told again. ERR_NOT_FOUND;
- * ERR_RESOURCE_EXHAUSTED; ERR_FAILED_PRECONDITION while it is exported read-only.
+ * VOLUME_BLOCK_BYTES: record, backing, the kernel's namespace, which tells the hosts, record. One
+ * that is this large already is success, after the kernel was told again. An expansion that was
+ * begun before is finished first, as target_export and target_restore do, too; one that fails is
+ * taken back unless the backing has grown. ERR_NOT_FOUND; ERR_RESOURCE_EXHAUSTED; ERR_DATA_LOSS
+ * when the backing is gone or short; ERR_FAILED_PRECONDITION while it is exported read-only.
  */
 int target_expand(struct target *target, const char *uuid, const char *pool, uint64_t size_bytes,
 		  struct volume *ret, struct err *err);
 
-/* Sets mutable parameters of a volume of a pool (empty: of any); others stay. ERR_NOT_FOUND. */
+/*
+ * Sets mutable parameters of a volume of a pool (empty: of any); others stay. ERR_NOT_FOUND;
+ * ERR_INVALID_ARGUMENT when they leave the bounds of a volume's parameters.
+ */
 int target_modify(struct target *target, const char *uuid, const char *pool,
 		  const struct volume_parameter *set, size_t count, struct volume *ret,
 		  struct err *err);
 
 /*
- * What is wrong with a volume that target_get or target_list has shown: its backing gone, short,
- * not synchronous or without room to grow, its export not in the kernel or not at every portal.
- * Looks at the disk and at configfs. A volume that is gone meanwhile has nothing wrong.
+ * What is wrong with a volume that target_get or target_list has shown; only what is certain:
+ *	BackingMissing (data loss), BackingShort (data loss), BackingUnreadable (degraded)
+ *	PoolFull (degraded): the pool warns, as it did at most some seconds ago
+ *	ExportMissing (inaccessible): the kernel does not let in a host that the record names, has
+ *	no enabled namespace for it, or leads to it from no portal
+ *	PortalMissing (degraded): it is not reached at every portal
+ * Looks at the disk and at configfs, and waits for no call that changes the volume: while one runs
+ * only the pool is judged. A volume that is gone meanwhile has nothing wrong.
  */
 void target_conditions(struct target *target, const struct uuid *uuid,
 		       struct volume_conditions *ret);
 
-/* Something that no volume accounts for: left alone, and shown to an operator. */
+/*
+ * Something that no volume accounts for: left alone, and shown to an operator. A record that could
+ * not be read or is a volume's second one, a backing without a record, a subsystem of our prefix
+ * that no record wants.
+ */
 struct target_orphan {
 	const char *kind; /* static: "record", "backing" or "export" */
 	char uuid[UUID_TEXT_SIZE];
@@ -116,7 +147,10 @@ struct target_orphans {
 	size_t count;
 };
 
-/* Looks at every pool and at configfs as they are now. */
+/*
+ * Looks at every pool and at configfs as they are now; what a call is at work on is left out. In
+ * the order of kind and pool.
+ */
 int target_orphans(struct target *target, struct target_orphans *ret, struct err *err);
 void target_orphans_fini(struct target_orphans *orphans);
 #define cleanup_target_orphans CLEANUP(target_orphans_fini)
@@ -164,8 +198,9 @@ struct target_info {
 /* Borrowed, for the life of the target. */
 const char *target_id(const struct target *target);
 const struct portal *target_portals(const struct target *target, size_t *ret_count);
+const struct target_label *target_topology(const struct target *target, size_t *ret_count);
 
-/* Asks every pool for its room, and so blocks on the slowest. */
+/* Asks every pool for its room. One that hangs is reported by its warning, after a moment. */
 void target_info(struct target *target, struct target_info *ret);
 void target_info_fini(struct target_info *info);
 #define cleanup_target_info CLEANUP(target_info_fini)

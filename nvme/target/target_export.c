@@ -7,22 +7,6 @@
 #include "nvme/base/log.h"
 #include "nvme/target/target_table.h"
 
-/* Whether some export says that the host is of our making. */
-static bool is_recorded_as_made(struct target *target, const char *host_nqn)
-{
-	struct target_entry *entry, *next;
-	bool made = false;
-
-	pthread_mutex_lock(&target->lock);
-	HASH_ITER (hh, target->entries, entry, next) {
-		const struct volume_export *e = volume_find_export(&entry->volume, host_nqn);
-
-		made = made || (e && e->host_made);
-	}
-	pthread_mutex_unlock(&target->lock);
-	return made;
-}
-
 /*
  * The host's entry in the record, before anything of it shows. Volumes share a host: the last of
  * them removes it, so each keeps whether it was made here.
@@ -33,31 +17,37 @@ static int record_export(struct target *target, struct target_entry *entry,
 	cleanup_volume struct volume intended = volume_copy(&entry->volume);
 	struct volume_export export = *want;
 
-	export.host_made = is_recorded_as_made(target, want->host_nqn) ||
+	export.host_made = target_made_host(target, want->host_nqn) ||
 			   !nvmet_host_exists(&target->nvmet, want->host_nqn);
 	volume_add_export(&intended, &export);
 	return target_commit(target, entry, entry->pool, &intended, err);
 }
 
+/*
+ * The record comes before pool_attach, too: what that makes is always part of an export that some
+ * record names, and goes with it.
+ */
 static int export_locked(struct target *target, struct target_entry *entry,
-			 const struct volume_export *want, struct err *err)
+			 const struct volume_export *want, struct volume *ret, struct err *err)
 {
+	cleanup_turn struct target_turn turn = { 0 };
 	enum export_decision decision;
 	char path[PATH_MAX];
 
-	if (!entry->present || entry->volume.state != VOLUME_READY)
-		return err_set(err, ERR_NOT_FOUND, "target %s has no volume %s", target->id,
-			       entry->uuid.text);
-	if (export_decide(&entry->volume, want, &decision, err) < 0 ||
-	    pool_attach(entry->pool, &entry->volume, want->readonly, err) < 0)
+	if (target_expect(target, entry, "", err) < 0 ||
+	    export_decide(&entry->volume, want, &decision, err) < 0 ||
+	    target_turn_take(target, entry->pool, &turn, err) < 0 ||
+	    target_finish_expand(target, entry, err) < 0 || target_expect_backing(entry, err) < 0)
 		return -1;
 	if (decision == EXPORT_ADD && record_export(target, entry, want, err) < 0)
 		return -1;
 	pool_device_path(entry->pool, &entry->volume, want->readonly, path);
-	if (nvmet_prepare(&target->nvmet, &entry->volume, path, err) < 0 ||
+	if (pool_attach(entry->pool, &entry->volume, want->readonly, err) < 0 ||
+	    nvmet_prepare(&target->nvmet, &entry->volume, path, err) < 0 ||
 	    nvmet_link(&target->nvmet, &entry->uuid, 1, err) < 0)
 		return err_wrap(err, "export volume %s to host %s", entry->uuid.text,
 				want->host_nqn);
+	*ret = target_result(entry->pool, &entry->volume);
 	return 0;
 }
 
@@ -75,11 +65,24 @@ int target_export(struct target *target, const char *uuid, const struct volume_e
 			       (int)want->access, VOLUME_ACCESS_COUNT - 1);
 	if (target_acquire(target, uuid, &entry, err) < 0)
 		return -1;
-	r = export_locked(target, entry, want, err);
-	if (r == 0)
-		*ret = target_result(entry->pool, &entry->volume);
+	r = export_locked(target, entry, want, ret, err);
 	target_release(target, entry);
 	return r;
+}
+
+/* Whichever pool it was. What stays is taken away when the volume is exported again and ended. */
+static void detach_unrecorded(struct target *target, const struct uuid *uuid)
+{
+	for (size_t i = 0; i < target->pool_count; i++) {
+		cleanup_turn struct target_turn turn = { 0 };
+		struct err err;
+
+		if (target_turn_take(target, target->pools[i], &turn, &err) < 0 ||
+		    pool_detach(target->pools[i], uuid, &err) < 0)
+			log_warning("device of an ended export left behind",
+				    KV("volume", uuid->text), KV("pool", target->pools[i]->name),
+				    KV_ERR(&err));
+	}
 }
 
 /* Ends what configfs shows of an export that no record speaks of. */
@@ -96,7 +99,10 @@ static int fence_unrecorded(struct target *target, const struct uuid *uuid, cons
 	strcpy(host.host_nqn, host_nqn);
 	if (host_nqn[0] && seen->others)
 		return nvmet_remove_host(&target->nvmet, uuid, &host, err);
-	return nvmet_remove(&target->nvmet, &volume, err);
+	if (nvmet_remove(&target->nvmet, &volume, err) < 0)
+		return -1;
+	detach_unrecorded(target, uuid);
+	return 0;
 }
 
 static int fence_recorded(struct target *target, struct target_entry *entry, const char *host_nqn,
@@ -104,6 +110,7 @@ static int fence_recorded(struct target *target, struct target_entry *entry, con
 {
 	cleanup_volume struct volume left = volume_copy(&entry->volume);
 	const struct volume_export *held = volume_find_export(&left, host_nqn);
+	cleanup_turn struct target_turn turn = { 0 };
 	struct volume_export host = { 0 };
 
 	if (held)
@@ -117,6 +124,10 @@ static int fence_recorded(struct target *target, struct target_entry *entry, con
 		left.export_count = 0;
 	if ((left.export_count ? nvmet_remove_host(&target->nvmet, &entry->uuid, &host, err) :
 				 nvmet_remove(&target->nvmet, &entry->volume, err)) < 0)
+		return -1;
+	/* The fence stands; from here on the pool may hang. */
+	if (target_turn_take(target, entry->pool, &turn, err) < 0 ||
+	    (!left.export_count && pool_detach(entry->pool, &entry->uuid, err) < 0))
 		return -1;
 	return target_commit(target, entry, entry->pool, &left, err);
 }

@@ -22,6 +22,16 @@ static bool set_aside(struct pool *pool, const char *name, const struct err *why
 	return false;
 }
 
+/* What its volume may still write is unknown, but at most this. */
+static void count_backing(struct pool *pool, const struct uuid *uuid)
+{
+	struct pool_backing backing;
+	struct err ignored;
+
+	if (pool_find(pool, uuid, &backing, &ignored) > 0)
+		pool_count(pool, backing.size_bytes);
+}
+
 /* Only what is malformed is set aside: a newer version, or what cannot be read now, may be whole. */
 static void quarantine(struct target *target, struct pool *pool, const char *name,
 		       const struct uuid *uuid, const struct err *why)
@@ -30,6 +40,7 @@ static void quarantine(struct target *target, struct pool *pool, const char *nam
 
 	entry->quarantined = true;
 	entry->pool = pool;
+	count_backing(pool, uuid);
 	if (why->code == ERR_DATA_LOSS)
 		entry->set_aside = set_aside(pool, name, why);
 	else
@@ -59,8 +70,10 @@ static void load_record(struct target *target, struct pool *pool, const char *na
 	found = record_load(&pool->records, &uuid, &volume, &err);
 	if (found < 0)
 		quarantine(target, pool, name, &uuid, &err);
-	else if (found)
-		target_put(target, target_entry_ensure(target, &uuid), pool, &volume);
+	if (found <= 0)
+		return;
+	pool_count(pool, volume_promised_bytes(&volume));
+	target_put(target, target_entry_ensure(target, &uuid), pool, &volume);
 }
 
 /* What was set aside by an earlier start stays so until an operator has seen to it. */
@@ -80,6 +93,7 @@ static void load_bad(struct target *target, struct pool *pool, const char *name)
 	entry->quarantined = true;
 	entry->set_aside = true;
 	entry->pool = pool;
+	count_backing(pool, &uuid);
 }
 
 static int load_pool(struct target *target, struct pool *pool, enum record_kind kind,
@@ -130,73 +144,90 @@ static int load_all(struct target *target, struct err *err)
 
 /* --- finishing -------------------------------------------------------------------------------- */
 
+/* "": there is nothing to finish. */
+static const char *finish(struct target *target, struct target_entry *entry, int *ret,
+			  struct err *err)
+{
+	const struct volume *volume = &entry->volume;
+
+	*ret = 0;
+	if (!entry->present)
+		return "";
+	if (volume->state == VOLUME_CREATING) {
+		*ret = target_finish_create(target, entry, err);
+		return "creating";
+	}
+	if (volume->state == VOLUME_DELETING) {
+		*ret = target_finish_delete(target, entry, err);
+		return "deleting";
+	}
+	if (!volume->growing_bytes)
+		return "";
+	*ret = target_finish_expand(target, entry, err);
+	return "expanding";
+}
+
 static void finish_all(struct target *target)
 {
-	struct target_entry *entry, *next;
-	struct err err;
+	for (size_t i = 0; i < target->entries.count; i++) {
+		struct target_entry *entry = target_entry_at(target, i);
+		struct err err;
+		int r;
+		const char *what = finish(target, entry, &r, &err);
 
-	HASH_ITER (hh, target->entries, entry, next) {
-		enum volume_state state = entry->volume.state;
-		int r = 0;
-
-		if (!entry->present || state == VOLUME_READY)
-			continue;
-		r = state == VOLUME_CREATING ? target_finish_create(target, entry, &err) :
-					       target_finish_delete(target, entry, &err);
 		if (r < 0)
 			log_error("volume not finished", KV("volume", entry->uuid.text),
-				  KV("state", volume_state_name(state)), KV_ERR(&err));
-		else
+				  KV("state", what), KV_ERR(&err));
+		else if (what[0])
 			log_info("volume finished", KV("volume", entry->uuid.text),
-				 KV("state", volume_state_name(state)));
+				 KV("state", what));
 	}
+	target_entries_trim(target);
 }
 
 /* --- exports ---------------------------------------------------------------------------------- */
 
-/* Whether a subsystem exports a backing that is there, in one of the pools. */
-static bool backing_is_ours(struct target *target, const struct nvmet_found *found)
+/* The pool in which the backing lies that a subsystem exports; NULL: in none, or it is gone. */
+static struct pool *pool_of_export(struct target *target, const struct nvmet_found *found)
 {
 	struct pool_backing backing;
-	char path[PATH_MAX];
 	struct err ignored;
 
-	for (size_t i = 0; found->uuid.text[0] && i < target->pool_count; i++) {
-		pool_device_path(target->pools[i], &(struct volume) { .uuid = found->uuid }, false,
-				 path);
-		if (strcmp(path, found->device_path) == 0 &&
+	for (size_t i = 0; found->uuid.text[0] && i < target->pool_count; i++)
+		if (target_path_is_in(target->pools[i], &found->uuid, found->device_path) &&
 		    pool_find(target->pools[i], &found->uuid, &backing, &ignored) > 0)
-			return true;
-	}
-	return false;
+			return target->pools[i];
+	return NULL;
 }
 
 /* A subsystem that no record wants. One without a backing is the rest of an unfinished removal. */
-static bool may_remove(struct target *target, const struct nvmet_found *found)
+static bool may_remove(const struct target_entry *entry, const struct nvmet_found *found,
+		       const struct pool *pool)
 {
-	const struct target_entry *entry = target_entry_find(target, &found->uuid);
-
 	if (entry && entry->quarantined)
 		return false;
 	if (entry && entry->present && !found->device_path[0])
 		return true;
-	return backing_is_ours(target, found);
+	return pool;
 }
 
 static void remove_unwanted(struct target *target, const struct nvmet_found *found)
 {
 	const struct target_entry *entry = target_entry_find(target, &found->uuid);
 	struct volume volume = { .uuid = found->uuid };
+	struct pool *pool;
 	struct err err;
 
 	if (entry && entry->present && entry->volume.export_count)
 		return;
-	if (!may_remove(target, found)) {
+	pool = pool_of_export(target, found);
+	if (!may_remove(entry, found, pool)) {
 		log_warning("unknown export left alone", KV("subsystem", found->nqn),
 			    KV("device", found->device_path), KV_NUM("hosts", found->hosts.count));
 		return;
 	}
-	if (nvmet_remove(&target->nvmet, &volume, &err) < 0)
+	if (nvmet_remove(&target->nvmet, &volume, &err) < 0 ||
+	    (pool && pool_detach(pool, &found->uuid, &err) < 0))
 		log_error("export without a record not removed", KV("subsystem", found->nqn),
 			  KV_ERR(&err));
 	else
@@ -232,7 +263,6 @@ static int prepare(struct target *target, const struct target_entry *entry)
 int target_restore(struct target *target, struct err *err)
 {
 	cleanup_free struct uuid *uuids = NULL;
-	struct target_entry *entry, *next;
 	struct err failure;
 	size_t count = 0;
 
@@ -241,8 +271,10 @@ int target_restore(struct target *target, struct err *err)
 	finish_all(target);
 	if (remove_all_unwanted(target, err) < 0)
 		return -1;
-	uuids = xcalloc(HASH_COUNT(target->entries), sizeof(*uuids));
-	HASH_ITER (hh, target->entries, entry, next) {
+	uuids = xcalloc(target->entries.count, sizeof(*uuids));
+	for (size_t i = 0; i < target->entries.count; i++) {
+		const struct target_entry *entry = target_entry_at(target, i);
+
 		if (entry->present && entry->volume.export_count && prepare(target, entry) == 0)
 			uuids[count++] = entry->uuid;
 	}
@@ -250,6 +282,6 @@ int target_restore(struct target *target, struct err *err)
 	if (nvmet_link(&target->nvmet, uuids, count, &failure) < 0)
 		log_error("volumes not reachable", KV_NUM("exports", count), KV_ERR(&failure));
 	log_info("target restored", KV("target", target->id),
-		 KV_NUM("volumes", HASH_COUNT(target->entries)), KV_NUM("exports", count));
+		 KV_NUM("volumes", target->entries.count), KV_NUM("exports", count));
 	return 0;
 }

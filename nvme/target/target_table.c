@@ -2,24 +2,15 @@
 /* The table of volumes and its locks. */
 #include "nvme/target/target_table.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "nvme/base/log.h"
 #include "nvme/target/record.h"
 
-/* The table is kept in the order of UUIDs, so that a page of a list begins where the last one
- * ended. */
-static int compare_entries(const struct target_entry *a, const struct target_entry *b)
-{
-	return strcmp(a->uuid.text, b->uuid.text);
-}
-
 struct target_entry *target_entry_find(struct target *target, const struct uuid *uuid)
 {
-	struct target_entry *entry;
-
-	HASH_FIND_STR(target->entries, uuid->text, entry);
-	return entry;
+	return index_get(&target->entries, uuid->text);
 }
 
 struct target_entry *target_entry_ensure(struct target *target, const struct uuid *uuid)
@@ -31,9 +22,30 @@ struct target_entry *target_entry_ensure(struct target *target, const struct uui
 	entry = xcalloc(1, sizeof(*entry));
 	entry->uuid = *uuid;
 	pthread_mutex_init(&entry->busy, NULL);
-	HASH_ADD_KEYPTR_INORDER(hh, target->entries, entry->uuid.text, strlen(entry->uuid.text),
-				entry, compare_entries);
+	index_add(&target->entries, entry);
 	return entry;
+}
+
+static void entry_free(struct target_entry *entry)
+{
+	volume_fini(&entry->volume);
+	pthread_mutex_destroy(&entry->busy);
+	free(entry);
+}
+
+void target_entries_trim(struct target *target)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < target->entries.count; i++) {
+		struct target_entry *entry = target_entry_at(target, i);
+
+		if (entry->present || entry->quarantined)
+			target->entries.items[kept++] = entry;
+		else
+			entry_free(entry);
+	}
+	target->entries.count = kept;
 }
 
 int target_quarantined(const struct target_entry *entry, struct err *err)
@@ -58,12 +70,10 @@ static void unref(struct target *target, struct target_entry *entry)
 	pthread_mutex_lock(&target->lock);
 	last = --entry->refs == 0 && !entry->present && !entry->quarantined;
 	if (last)
-		HASH_DEL(target->entries, entry);
+		index_remove(&target->entries, entry->uuid.text);
 	pthread_mutex_unlock(&target->lock);
-	if (!last)
-		return;
-	pthread_mutex_destroy(&entry->busy);
-	free(entry);
+	if (last)
+		entry_free(entry);
 }
 
 int target_acquire(struct target *target, const char *uuid, struct target_entry **ret,
@@ -77,6 +87,7 @@ int target_acquire(struct target *target, const char *uuid, struct target_entry 
 	pthread_mutex_lock(&target->lock);
 	entry = target_entry_ensure(target, &key);
 	entry->refs++;
+	entry->call = ++target->calls;
 	pthread_mutex_unlock(&target->lock);
 	if (pthread_mutex_trylock(&entry->busy) != 0) {
 		unref(target, entry);
@@ -98,6 +109,68 @@ void target_release(struct target *target, struct target_entry *entry)
 	unref(target, entry);
 }
 
+int target_expect(const struct target *target, const struct target_entry *entry, const char *pool,
+		  struct err *err)
+{
+	if (entry->present && entry->volume.state == VOLUME_READY &&
+	    (!pool[0] || strcmp(pool, entry->pool->name) == 0))
+		return 0;
+	return err_set(err, ERR_NOT_FOUND, "target %s has no volume %s%s%.64s", target->id,
+		       entry->uuid.text, pool[0] ? " in pool " : "", pool);
+}
+
+int target_expect_backing(const struct target_entry *entry, struct err *err)
+{
+	struct pool_backing backing;
+	int found = pool_find(entry->pool, &entry->uuid, &backing, err);
+
+	if (found < 0)
+		return -1;
+	if (!found)
+		return err_set(err, ERR_DATA_LOSS, "the backing of volume %s in pool %s is gone",
+			       entry->uuid.text, entry->pool->name);
+	if (backing.size_bytes < entry->volume.size_bytes)
+		return err_set(err, ERR_DATA_LOSS,
+			       "the backing of volume %s in pool %s has %" PRIu64 " bytes, its "
+			       "record says %" PRIu64,
+			       entry->uuid.text, entry->pool->name, backing.size_bytes,
+			       entry->volume.size_bytes);
+	return 0;
+}
+
+/* Counts what the exports of a volume say about hosts, or takes it off. Under the lock. */
+static void count_hosts(struct target *target, const struct volume *volume, bool off)
+{
+	for (size_t i = 0; i < volume->export_count; i++) {
+		const struct volume_export *e = &volume->exports[i];
+		struct target_host *host;
+
+		if (!e->host_made)
+			continue;
+		host = index_get(&target->hosts, e->host_nqn);
+		if (!host) {
+			host = xcalloc(1, sizeof(*host));
+			strcpy(host->nqn, e->host_nqn);
+			index_add(&target->hosts, host);
+		}
+		host->made += off ? -1 : 1;
+		if (host->made == 0) {
+			index_remove(&target->hosts, host->nqn);
+			free(host);
+		}
+	}
+}
+
+bool target_made_host(struct target *target, const char *host_nqn)
+{
+	bool made;
+
+	pthread_mutex_lock(&target->lock);
+	made = index_get(&target->hosts, host_nqn);
+	pthread_mutex_unlock(&target->lock);
+	return made;
+}
+
 void target_put(struct target *target, struct target_entry *entry, struct pool *pool,
 		struct volume *volume)
 {
@@ -106,6 +179,8 @@ void target_put(struct target *target, struct target_entry *entry, struct pool *
 	strcpy(volume->pool, pool->name);
 	pthread_mutex_lock(&target->lock);
 	old = entry->volume;
+	count_hosts(target, volume, false);
+	count_hosts(target, &old, true);
 	entry->volume = *volume;
 	entry->pool = pool;
 	entry->present = true;
@@ -131,9 +206,11 @@ int target_forget(struct target *target, struct target_entry *entry, struct err 
 		return -1;
 	pthread_mutex_lock(&target->lock);
 	old = entry->volume;
+	count_hosts(target, &old, true);
 	entry->volume = (struct volume) { 0 };
 	entry->present = false;
 	pthread_mutex_unlock(&target->lock);
+	pool_unpromise(entry->pool, volume_promised_bytes(&old));
 	volume_fini(&old);
 	return 0;
 }

@@ -8,17 +8,17 @@
 #define NVME_TARGET_TARGET_TABLE_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 
-#define uthash_fatal(message) abort()
-#include <uthash.h>
-
+#include "nvme/base/clock.h"
+#include "nvme/target/index.h"
 #include "nvme/target/nvmet.h"
 #include "nvme/target/pool.h"
 #include "nvme/target/target.h"
 
 struct target_entry {
-	struct uuid uuid; /* the key */
+	struct uuid uuid; /* the key; the first, for the index */
 	bool present;	  /* volume and pool are valid */
 	bool quarantined; /* there is a record, but it could not be read; pool is valid */
 	bool set_aside;	  /* … and it was renamed to .bad */
@@ -26,17 +26,42 @@ struct target_entry {
 	struct pool *pool;
 	pthread_mutex_t busy;
 	unsigned refs;
-	UT_hash_handle hh;
+	uint64_t call; /* the number of the last call that wanted the entry */
 };
+
+/* A host that exports speak of. */
+struct target_host {
+	char nqn[NQN_SIZE]; /* the key; the first, for the index */
+	size_t made;	    /* the exports that say it is of our making; more than 0 */
+};
+
+/* What target_info and others have last heard of a pool's room. */
+struct target_room {
+	struct pool_usage usage;
+	struct deadline until; /* when it is too old for conditions */
+};
+
+#define TARGET_TURNS 16 /* far below the workers of the server */
 
 struct target {
 	char id[TARGET_ID_SIZE];
 	struct pool **pools;
 	size_t pool_count;
+	struct target_label *topology;
+	size_t topology_count;
 	struct nvmet nvmet;
-	pthread_mutex_t lock;
-	struct target_entry *entries;
+
+	pthread_mutex_t lock;	   /* of the members below */
+	struct index entries;	   /* of struct target_entry, by UUID */
+	uint64_t calls;		   /* that wanted an entry so far */
+	struct index hosts;	   /* of struct target_host, by NQN: those that are of our making */
+	struct target_room *rooms; /* one for each pool */
+
+	sem_t *turns; /* one for each pool; see target_turn_take */
+	uint64_t turn_wait_ms;
 };
+
+/* --- volumes ---------------------------------------------------------------------------------- */
 
 /*
  * The entry of a volume, locked for changing it; one that is not present is made for the time of
@@ -53,8 +78,24 @@ struct target_entry *target_entry_ensure(struct target *target, const struct uui
 /* Borrowed; NULL when there is none. */
 struct target_entry *target_entry_find(struct target *target, const struct uuid *uuid);
 
+/* The entry at a place in the order of UUIDs; at must be below entries.count. */
+static inline struct target_entry *target_entry_at(const struct target *target, size_t at)
+{
+	return target->entries.items[at];
+}
+
+/* Drops entries of which nothing is known: for target_restore, which is alone. */
+void target_entries_trim(struct target *target);
+
 /* Raises the error for a quarantined entry. */
 int target_quarantined(const struct target_entry *entry, struct err *err);
+
+/* Raises ERR_NOT_FOUND unless the volume is there, ready, and in this pool (empty: any). */
+int target_expect(const struct target *target, const struct target_entry *entry, const char *pool,
+		  struct err *err);
+
+/* Raises ERR_DATA_LOSS when the backing of a volume is gone or smaller than the volume. */
+int target_expect_backing(const struct target_entry *entry, struct err *err);
 
 /* Puts volume into the table, which takes it over, as one whose record is written. */
 void target_put(struct target *target, struct target_entry *entry, struct pool *pool,
@@ -64,14 +105,57 @@ void target_put(struct target *target, struct target_entry *entry, struct pool *
 int target_commit(struct target *target, struct target_entry *entry, struct pool *pool,
 		  struct volume *volume, struct err *err);
 
-/* Removes the record, then the volume from the table. */
+/* Removes the record, then the volume from the table, and gives back what it took of the pool. */
 int target_forget(struct target *target, struct target_entry *entry, struct err *err);
 
 /* A copy for a caller, with `blank` as it is now; a backing that cannot be read is not blank. */
 struct volume target_result(struct pool *pool, const struct volume *volume);
 
-/* Bring a volume that is being created or deleted to the end of it. */
+/* Whether some export says that the host is of our making. */
+bool target_made_host(struct target *target, const char *host_nqn);
+
+/*
+ * Bring a volume that is being created, deleted or expanded to the end of it. The caller has a turn
+ * in its pool. One that is not being expanded is fine.
+ */
 int target_finish_create(struct target *target, struct target_entry *entry, struct err *err);
 int target_finish_delete(struct target *target, struct target_entry *entry, struct err *err);
+int target_finish_expand(struct target *target, struct target_entry *entry, struct err *err);
+
+/* --- pools ------------------------------------------------------------------------------------ */
+
+/* A caller's turn in a pool, from target_turn_take to the end of its scope. */
+struct target_turn {
+	sem_t *taken;
+};
+
+/*
+ * Takes a turn in a pool, before anything that its storage could keep waiting for ever. Of a pool
+ * there are TARGET_TURNS, so one that hangs holds that many threads and no more; the next caller
+ * waits for a moment and gets ERR_UNAVAILABLE. Not while the caller has a turn in this pool.
+ */
+int target_turn_take(struct target *target, const struct pool *pool, struct target_turn *ret,
+		     struct err *err);
+void target_turn_fini(struct target_turn *turn);
+#define cleanup_turn CLEANUP(target_turn_fini)
+
+/* The room of a pool as it is now. Takes a turn in it. */
+int target_usage(struct target *target, struct pool *pool, struct pool_usage *ret, struct err *err);
+
+/* As target_usage, but what was heard some seconds ago is good enough. */
+int target_usage_lately(struct target *target, struct pool *pool, struct pool_usage *ret,
+			struct err *err);
+
+/* Borrowed; NULL when there is none of this name. */
+struct pool *target_pool_find(const struct target *target, const char *name);
+
+/* What the configuration says besides pools and portals. ERR_INVALID_ARGUMENT names the item. */
+int target_config_overcommit(struct target *target, const struct target_config *config,
+			     struct err *err);
+int target_config_topology(struct target *target, const struct target_config *config,
+			   struct err *err);
+
+/* Whether nvmet opens this path for a volume of the pool, exported in any way. */
+bool target_path_is_in(const struct pool *pool, const struct uuid *uuid, const char *path);
 
 #endif

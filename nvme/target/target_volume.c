@@ -37,38 +37,34 @@ static int check_same(const struct volume *have, const struct volume *request, s
 	return err_set(err, ERR_ALREADY_EXISTS, "volume %s exists with%s", have->uuid.text, text);
 }
 
-/* The pool with most room. One that cannot be asked has none. */
-static struct pool *roomiest(struct target *target)
+/* The pool that takes the largest volume, of those that answer. */
+static int roomiest(struct target *target, struct pool **ret, struct err *err)
 {
-	struct pool *best = target->pools[0];
+	struct pool *best = NULL;
 	uint64_t most = 0;
 
 	for (size_t i = 0; i < target->pool_count; i++) {
 		struct pool_usage usage;
-		struct err err;
 
-		if (pool_usage(target->pools[i], &usage, &err) < 0) {
+		if (target_usage(target, target->pools[i], &usage, err) < 0) {
 			log_warning("pool cannot be asked", KV("pool", target->pools[i]->name),
-				    KV_ERR(&err));
-		} else if (usage.available_bytes > most) {
-			most = usage.available_bytes;
+				    KV_ERR(err));
+		} else if (!best || usage.maximum_bytes > most) {
+			most = usage.maximum_bytes;
 			best = target->pools[i];
 		}
 	}
-	return best;
-}
-
-static struct pool *pool_named(struct target *target, const char *name)
-{
-	for (size_t i = 0; i < target->pool_count; i++)
-		if (strcmp(target->pools[i]->name, name) == 0)
-			return target->pools[i];
-	return NULL;
+	if (!best)
+		return -1;
+	*ret = best;
+	return 0;
 }
 
 static int choose_pool(struct target *target, const char *name, struct pool **ret, struct err *err)
 {
-	*ret = name[0] ? pool_named(target, name) : roomiest(target);
+	if (!name[0])
+		return roomiest(target, ret, err);
+	*ret = target_pool_find(target, name);
 	if (!*ret)
 		return err_set(err, ERR_INVALID_ARGUMENT, "target %s has no pool \"%.64s\"",
 			       target->id, name);
@@ -102,48 +98,71 @@ int target_finish_create(struct target *target, struct target_entry *entry, stru
 	return target_commit(target, entry, entry->pool, &ready, err);
 }
 
-/* A new volume: its record in state creating. */
-static int begin_create(struct target *target, struct target_entry *entry,
+/* A new volume: its room in the pool, and its record in state creating. */
+static int begin_create(struct target *target, struct target_entry *entry, struct pool *pool,
 			const struct volume *request, struct err *err)
 {
 	cleanup_volume struct volume volume = volume_copy(request);
-	struct pool *pool = NULL;
 
 	volume.state = VOLUME_CREATING;
 	volume.uuid = entry->uuid;
 	volume.export_count = 0;
-	if (choose_pool(target, request->pool, &pool, err) < 0)
+	volume.growing_bytes = 0;
+	if (pool_promise(pool, volume.size_bytes, err) < 0)
 		return -1;
-	return target_commit(target, entry, pool, &volume, err);
+	if (target_commit(target, entry, pool, &volume, err) < 0) {
+		pool_unpromise(pool, request->size_bytes);
+		return -1;
+	}
+	return 0;
 }
 
-static int create_locked(struct target *target, struct target_entry *entry,
-			 const struct volume *request, struct err *err)
+static int create_in(struct target *target, struct target_entry *entry, struct pool *pool,
+		     const struct volume *request, struct volume *ret, struct err *err)
 {
-	if (entry->present && entry->volume.state == VOLUME_DELETING &&
-	    target_finish_delete(target, entry, err) < 0)
+	cleanup_turn struct target_turn turn = { 0 };
+
+	if (target_turn_take(target, pool, &turn, err) < 0)
 		return -1;
 	if (entry->present && check_same(&entry->volume, request, err) < 0)
 		return -1;
-	if (!entry->present && begin_create(target, entry, request, err) < 0)
+	if (!entry->present && begin_create(target, entry, pool, request, err) < 0)
 		return -1;
-	if (entry->volume.state == VOLUME_READY)
+	if (entry->volume.state != VOLUME_READY && target_finish_create(target, entry, err) < 0)
+		return -1;
+	*ret = target_result(pool, &entry->volume);
+	return 0;
+}
+
+/* A deletion of the same volume that did not come to its end. */
+static int finish_old(struct target *target, struct target_entry *entry, struct err *err)
+{
+	cleanup_turn struct target_turn turn = { 0 };
+
+	if (!entry->present || entry->volume.state != VOLUME_DELETING)
 		return 0;
-	return target_finish_create(target, entry, err);
+	if (target_turn_take(target, entry->pool, &turn, err) < 0)
+		return -1;
+	return target_finish_delete(target, entry, err);
 }
 
 int target_create(struct target *target, const struct volume *request, struct volume *ret,
 		  struct err *err)
 {
 	struct target_entry *entry;
+	struct pool *pool = NULL;
 	int r;
 
 	if (volume_check(request, err) < 0 ||
 	    target_acquire(target, request->uuid.text, &entry, err) < 0)
 		return -1;
-	r = create_locked(target, entry, request, err);
+	r = finish_old(target, entry, err);
+	if (r == 0 && entry->present)
+		pool = entry->pool;
+	else if (r == 0)
+		r = choose_pool(target, request->pool, &pool, err);
 	if (r == 0)
-		*ret = target_result(entry->pool, &entry->volume);
+		r = create_in(target, entry, pool, request, ret, err);
 	target_release(target, entry);
 	return r;
 }
@@ -152,7 +171,8 @@ int target_create(struct target *target, const struct volume *request, struct vo
 
 int target_finish_delete(struct target *target, struct target_entry *entry, struct err *err)
 {
-	if (pool_remove(entry->pool, &entry->uuid, err) < 0)
+	if (pool_detach(entry->pool, &entry->uuid, err) < 0 ||
+	    pool_remove(entry->pool, &entry->uuid, err) < 0)
 		return -1;
 	return target_forget(target, entry, err);
 }
@@ -191,10 +211,13 @@ static int refuse_backed(struct target *target, const struct target_entry *entry
 	struct pool_backing backing;
 
 	for (size_t i = 0; i < target->pool_count; i++) {
+		cleanup_turn struct target_turn turn = { 0 };
 		int found;
 
 		if (pool[0] && strcmp(target->pools[i]->name, pool) != 0)
 			continue;
+		if (target_turn_take(target, target->pools[i], &turn, err) < 0)
+			return -1;
 		found = pool_find(target->pools[i], &entry->uuid, &backing, err);
 		if (found < 0)
 			return -1;
@@ -207,11 +230,24 @@ static int refuse_backed(struct target *target, const struct target_entry *entry
 	return 0;
 }
 
+static int delete_present(struct target *target, struct target_entry *entry, struct err *err)
+{
+	cleanup_volume struct volume deleting = volume_copy(&entry->volume);
+	cleanup_turn struct target_turn turn = { 0 };
+	uint64_t unused = volume_promised_bytes(&deleting) - deleting.size_bytes;
+
+	deleting.state = VOLUME_DELETING;
+	deleting.growing_bytes = 0;
+	if (target_turn_take(target, entry->pool, &turn, err) < 0 ||
+	    target_commit(target, entry, entry->pool, &deleting, err) < 0)
+		return -1;
+	pool_unpromise(entry->pool, unused);
+	return target_finish_delete(target, entry, err);
+}
+
 static int delete_locked(struct target *target, struct target_entry *entry, const char *pool,
 			 struct err *err)
 {
-	cleanup_volume struct volume deleting = { 0 };
-
 	if (entry->present && pool[0] && strcmp(pool, entry->pool->name) != 0)
 		return err_set(err, ERR_FAILED_PRECONDITION, "volume %s is in pool %s, not in %s",
 			       entry->uuid.text, entry->pool->name, pool);
@@ -221,11 +257,7 @@ static int delete_locked(struct target *target, struct target_entry *entry, cons
 		return -1;
 	if (!entry->present)
 		return refuse_backed(target, entry, pool, err);
-	deleting = volume_copy(&entry->volume);
-	deleting.state = VOLUME_DELETING;
-	if (target_commit(target, entry, entry->pool, &deleting, err) < 0)
-		return -1;
-	return target_finish_delete(target, entry, err);
+	return delete_present(target, entry, err);
 }
 
 int target_delete(struct target *target, const char *uuid, const char *pool, struct err *err)
@@ -233,7 +265,7 @@ int target_delete(struct target *target, const char *uuid, const char *pool, str
 	struct target_entry *entry;
 	int r;
 
-	if (pool[0] && !pool_named(target, pool))
+	if (pool[0] && !target_pool_find(target, pool))
 		return err_set(err, ERR_FAILED_PRECONDITION,
 			       "target %s has no pool \"%.64s\"; whether volume %.36s is there "
 			       "cannot be known: give the agent that pool",

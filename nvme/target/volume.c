@@ -73,8 +73,8 @@ void volume_set_mutable(struct volume *volume, const char *key, const char *valu
 			return;
 		}
 	}
-	volume->mutables = xrealloc(volume->mutables, volume->mutable_count + 1,
-				    sizeof(*volume->mutables));
+	volume->mutables =
+		xrealloc(volume->mutables, volume->mutable_count + 1, sizeof(*volume->mutables));
 	volume->mutables[volume->mutable_count++] = (struct volume_parameter) {
 		.key = xstrdup(key),
 		.value = xstrdup(value),
@@ -139,13 +139,14 @@ const char *volume_state_name(enum volume_state state)
 	return names[state];
 }
 
-static int parameters_check(const struct volume *volume, struct err *err)
+static int parameters_check(const struct volume_parameter *parameters, size_t count,
+			    struct err *err)
 {
-	if (volume->parameter_count > VOLUME_PARAMETERS_MAX)
-		return err_set(err, ERR_INVALID_ARGUMENT, "%zu parameters are more than %d",
-			       volume->parameter_count, VOLUME_PARAMETERS_MAX);
-	for (size_t i = 0; i < volume->parameter_count; i++) {
-		const struct volume_parameter *p = &volume->parameters[i];
+	if (count > VOLUME_PARAMETERS_MAX)
+		return err_set(err, ERR_INVALID_ARGUMENT, "%zu parameters are more than %d", count,
+			       VOLUME_PARAMETERS_MAX);
+	for (size_t i = 0; i < count; i++) {
+		const struct volume_parameter *p = &parameters[i];
 
 		if (!p->key[0] || strlen(p->key) > VOLUME_KEY_MAX ||
 		    strlen(p->value) > VOLUME_VALUE_MAX)
@@ -157,18 +158,44 @@ static int parameters_check(const struct volume *volume, struct err *err)
 	return 0;
 }
 
+int volume_check_size(uint64_t size_bytes, struct err *err)
+{
+	if (size_bytes == 0 || size_bytes % VOLUME_BLOCK_BYTES || size_bytes > INT64_MAX)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "volume size %" PRIu64 " is not a positive multiple of %u bytes",
+			       size_bytes, VOLUME_BLOCK_BYTES);
+	return 0;
+}
+
+static int growing_check(const struct volume *volume, struct err *err)
+{
+	if (!volume->growing_bytes)
+		return 0;
+	if (volume_check_size(volume->growing_bytes, err) < 0)
+		return -1;
+	if (volume->growing_bytes <= volume->size_bytes || volume->state != VOLUME_READY)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "a volume of %" PRIu64 " bytes in state %s cannot grow to %" PRIu64,
+			       volume->size_bytes, volume_state_name(volume->state),
+			       volume->growing_bytes);
+	return 0;
+}
+
 int volume_check(const struct volume *volume, struct err *err)
 {
 	if (!volume->name || !volume->name[0] || strlen(volume->name) > VOLUME_NAME_MAX)
 		return err_set(err, ERR_INVALID_ARGUMENT,
 			       "volume name \"%.64s\" does not have 1 to %d bytes",
 			       volume->name ?: "", VOLUME_NAME_MAX);
-	if (volume->size_bytes == 0 || volume->size_bytes % VOLUME_BLOCK_BYTES ||
-	    volume->size_bytes > INT64_MAX)
-		return err_set(err, ERR_INVALID_ARGUMENT,
-			       "volume size %" PRIu64 " is not a positive multiple of %u bytes",
-			       volume->size_bytes, VOLUME_BLOCK_BYTES);
-	return parameters_check(volume, err);
+	if (volume_check_size(volume->size_bytes, err) < 0 || growing_check(volume, err) < 0 ||
+	    parameters_check(volume->parameters, volume->parameter_count, err) < 0)
+		return -1;
+	return parameters_check(volume->mutables, volume->mutable_count, err);
+}
+
+uint64_t volume_promised_bytes(const struct volume *volume)
+{
+	return volume->growing_bytes ?: volume->size_bytes;
 }
 
 static const char *readonly_text(const struct volume_export *entry)
@@ -176,23 +203,27 @@ static const char *readonly_text(const struct volume_export *entry)
 	return entry->readonly ? " read-only" : "";
 }
 
+/* How a host has, or wants, a volume: "single-node read-only". */
+#define HOW "%s%s"
+#define HOW_ARGS(entry) volume_access_name((entry)->access), readonly_text(entry)
+
 static int decide_other_host(const struct volume *volume, const struct volume_export *held,
 			     const struct volume_export *want, struct err *err)
 {
 	if (held->access == VOLUME_SINGLE_NODE || want->access == VOLUME_SINGLE_NODE)
 		return err_set(err, ERR_FAILED_PRECONDITION,
-			       "volume %s is held by host %s (%s) and cannot go to host %s (%s): "
-			       "unpublish it from %s first; if that node is lost, fence it by "
-			       "deleting its VolumeAttachment",
-			       volume->uuid.text, held->host_nqn, volume_access_name(held->access),
-			       want->host_nqn, volume_access_name(want->access), held->host_nqn);
-	if (held->access != want->access)
+			       "volume %s is held by host %s (" HOW ") and cannot go to host %s "
+			       "(" HOW "): unpublish it from %s first; if that node is lost, fence "
+			       "it by deleting its VolumeAttachment",
+			       volume->uuid.text, held->host_nqn, HOW_ARGS(held), want->host_nqn,
+			       HOW_ARGS(want), held->host_nqn);
+	if (held->access != want->access || held->readonly != want->readonly)
 		return err_set(err, ERR_FAILED_PRECONDITION,
-			       "mixing readers and writers of volume %s: host %s holds it as %s, "
-			       "host %s asks for %s; unpublish it from all %s hosts first",
-			       volume->uuid.text, held->host_nqn, volume_access_name(held->access),
-			       want->host_nqn, volume_access_name(want->access),
-			       volume_access_name(held->access));
+			       "mixing readers and writers of volume %s: host %s holds it as " HOW
+			       ", host %s asks for " HOW "; unpublish it from all hosts that hold "
+			       "it as " HOW " first",
+			       volume->uuid.text, held->host_nqn, HOW_ARGS(held), want->host_nqn,
+			       HOW_ARGS(want), HOW_ARGS(held));
 	return 0;
 }
 
@@ -201,17 +232,20 @@ int export_decide(const struct volume *volume, const struct volume_export *want,
 {
 	const struct volume_export *own = volume_find_export(volume, want->host_nqn);
 
+	if (want->access == VOLUME_MULTI_READER && !want->readonly)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "volume %s is asked for by host %s as multi-reader, but not "
+			       "read-only: one of many readers reads only",
+			       volume->uuid.text, want->host_nqn);
 	if (own && own->access == want->access && own->readonly == want->readonly) {
 		*ret = EXPORT_ALREADY;
 		return 0;
 	}
 	if (own)
 		return err_set(err, ERR_ALREADY_EXISTS,
-			       "volume %s is exported to host %s as %s%s, asked for is %s%s; "
-			       "unpublish it there first",
-			       volume->uuid.text, own->host_nqn, volume_access_name(own->access),
-			       readonly_text(own), volume_access_name(want->access),
-			       readonly_text(want));
+			       "volume %s is exported to host %s as " HOW ", asked for is " HOW
+			       "; unpublish it there first",
+			       volume->uuid.text, own->host_nqn, HOW_ARGS(own), HOW_ARGS(want));
 	for (size_t i = 0; i < volume->export_count; i++)
 		if (decide_other_host(volume, &volume->exports[i], want, err) < 0)
 			return -1;

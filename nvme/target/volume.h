@@ -51,8 +51,9 @@ struct volume {
 	char pool[VOLUME_POOL_SIZE];
 	char *name; /* what the CO called it */
 	uint64_t size_bytes;
-	bool volatile_cache; /* acknowledged writes may be lost by a crash of the target box */
-	bool blank;	     /* in results only: the backing had no data at the time of the call */
+	uint64_t growing_bytes; /* the size that an expansion under way gives it; 0: there is none */
+	bool volatile_cache;	/* acknowledged writes may be lost by a crash of the target box */
+	bool blank; /* in results only: the backing had no data at the time of the call */
 	enum volume_state state;
 	struct volume_parameter *parameters; /* as created */
 	size_t parameter_count;
@@ -92,8 +93,14 @@ void volume_nqn(const struct uuid *uuid, char out[NQN_SIZE]);
 const char *volume_access_name(enum volume_access access);
 const char *volume_state_name(enum volume_state state);
 
-/* Size, name and the bounds of the parameters. ERR_INVALID_ARGUMENT names the value. */
+/* Whether size_bytes can be the size of a volume; ERR_INVALID_ARGUMENT says what would be. */
+int volume_check_size(uint64_t size_bytes, struct err *err);
+
+/* Sizes, name and the bounds of both kinds of parameters. ERR_INVALID_ARGUMENT names the value. */
 int volume_check(const struct volume *volume, struct err *err);
+
+/* What it takes of its pool: its size, or the one it is growing to. */
+uint64_t volume_promised_bytes(const struct volume *volume);
 
 /* Whether its exports are read-only; false when it has none. */
 bool volume_is_readonly(const struct volume *volume);
@@ -120,8 +127,10 @@ enum export_decision { EXPORT_ALREADY, EXPORT_ADD };
 /*
  * Whether the wanted export may be added to those the volume has. Call it under the volume's lock.
  * ERR_FAILED_PRECONDITION: another host holds the volume in a way that excludes this one; the
- * message names that host and the way out. ERR_ALREADY_EXISTS: this host has the volume in another
- * way; the message names both. Readers and writers exclude each other in both directions. ERR_RESOURCE_EXHAUSTED: VOLUME_EXPORTS_MAX hosts have it.
+ * message names that host and the way out. Readers and writers exclude each other in both
+ * directions, whatever their access is called. ERR_ALREADY_EXISTS: this host has the volume in
+ * another way; the message names both. ERR_INVALID_ARGUMENT: one of many readers that would write.
+ * ERR_RESOURCE_EXHAUSTED: VOLUME_EXPORTS_MAX hosts have it.
  */
 int export_decide(const struct volume *volume, const struct volume_export *want,
 		  enum export_decision *ret, struct err *err);

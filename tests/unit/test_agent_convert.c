@@ -67,12 +67,23 @@ static void test_cache(void **state)
 	assert_non_null(strstr(err.msg, "write_cache 2"));
 }
 
+#define STATUS(name) NVMEOT__TARGET__V1__CONDITION_STATUS__CONDITION_##name
+
+static void test_status(void **state)
+{
+	(void)state;
+	assert_int_equal(convert_status_to_wire(VOLUME_DEGRADED), STATUS(DEGRADED));
+	assert_int_equal(convert_status_to_wire(VOLUME_INACCESSIBLE), STATUS(INACCESSIBLE));
+	assert_int_equal(convert_status_to_wire(VOLUME_DATA_LOSS), STATUS(DATA_LOSS));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_access),
 		cmocka_unit_test(test_bad_access),
 		cmocka_unit_test(test_cache),
+		cmocka_unit_test(test_status),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

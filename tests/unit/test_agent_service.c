@@ -29,7 +29,9 @@ static char dir[64];
 static struct root root; /* of dir */
 static struct target *target;
 static struct rpc_service service;
-static bool gone; /* the caller, before the handler runs */
+static bool gone;	     /* the caller, before the handler runs */
+static struct rpc_call call; /* the last one; its answer lives in it */
+static void *response;
 
 static int open_target(struct err *err)
 {
@@ -37,12 +39,18 @@ static int open_target(struct err *err)
 	cleanup_free char *slow = xasprintf("slow=dir:%s/slow", dir);
 	cleanup_free char *nvmet = xasprintf("%s/nvmet", dir);
 	const char *pools[] = { fast, slow };
+	static const char *const topology[] = { "topology.kubernetes.io/zone=a", "rack=7" };
+	static const char *const overcommit[] = { "slow=2" };
 	struct portal portal;
 	struct target_config config = { .id = "box",
 					.pools = pools,
 					.pool_count = ARRAY_SIZE(pools),
 					.portals = &portal,
 					.portal_count = 1,
+					.topology = topology,
+					.topology_count = ARRAY_SIZE(topology),
+					.overcommit = overcommit,
+					.overcommit_count = ARRAY_SIZE(overcommit),
 					.nvmet_path = nvmet };
 
 	if (portal_parse("tcp://127.0.0.1:4420", &portal, err) < 0)
@@ -71,6 +79,7 @@ static int setup(void **state)
 	    target_restore(target, &err) < 0)
 		return -1;
 	service = agent_service(target);
+	rpc_call_init(&call, deadline_none(), 1 << 20);
 	return 0;
 }
 
@@ -81,6 +90,7 @@ static int teardown(void **state)
 	struct err err;
 
 	(void)state;
+	rpc_call_fini(&call);
 	target_free(target);
 	root_close(&root);
 	return proc_run(argv, deadline_after_ms(10000), &result, &err) < 0 || result.exit_code;
@@ -103,9 +113,8 @@ static const struct rpc_method *method(const char *name)
 static enum err_code ask(const char *name, const void *request, struct err *err)
 {
 	const struct rpc_method *m = method(name);
-	struct rpc_call call;
-	ProtobufCMessage *response;
 
+	rpc_call_fini(&call);
 	rpc_call_init(&call, deadline_none(), 1 << 20);
 	call.context = target;
 	call.method = name;
@@ -115,7 +124,6 @@ static enum err_code ask(const char *name, const void *request, struct err *err)
 	*err = ERR_INIT;
 	if (m->handle(&call, request, response, err) == 0)
 		*err = ERR_INIT;
-	rpc_call_fini(&call);
 	return err->code;
 }
 
@@ -123,7 +131,13 @@ static enum err_code create(const char *target_id, struct err *err)
 {
 	Nvmeot__Target__V1__CreateVolumeRequest request =
 		NVMEOT__TARGET__V1__CREATE_VOLUME_REQUEST__INIT;
+	Nvmeot__Target__V1__CreateVolumeRequest__MutableParametersEntry entry, *entries = &entry;
 
+	nvmeot__target__v1__create_volume_request__mutable_parameters_entry__init(&entry);
+	entry.key = (char *)"queueSize";
+	entry.value = (char *)"64";
+	request.mutable_parameters = &entries;
+	request.n_mutable_parameters = 1;
 	request.target_id = (char *)target_id;
 	request.uuid = (char *)UUID;
 	request.pool = (char *)"fast";
@@ -288,19 +302,185 @@ static void test_create_for_nobody(void **state)
 	assert_false(there("fast/" UUID ".json"));
 }
 
+/* --- growing, modifying, looking ---------------------------------------------------------------- */
+
+static enum err_code expand(const char *target_id, int64_t size_bytes, struct err *err)
+{
+	Nvmeot__Target__V1__ExpandVolumeRequest request =
+		NVMEOT__TARGET__V1__EXPAND_VOLUME_REQUEST__INIT;
+
+	request.target_id = (char *)target_id;
+	request.uuid = (char *)UUID;
+	request.pool = (char *)"fast";
+	request.size_bytes = size_bytes;
+	return ask("ExpandVolume", &request, err);
+}
+
+static void test_expand(void **state)
+{
+	const Nvmeot__Target__V1__ExpandVolumeResponse *answer;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(expand("box", 1 << 20, &err), ERR_NOT_FOUND);
+	assert_int_equal(create("box", &err), ERR_NONE);
+	assert_int_equal(expand("other", 2 << 20, &err), ERR_FAILED_PRECONDITION);
+	assert_int_equal(expand("box", 0, &err), ERR_INVALID_ARGUMENT);
+	assert_says(&err, "size_bytes 0 is not positive");
+	assert_int_equal(expand("box", -4096, &err), ERR_INVALID_ARGUMENT);
+	assert_int_equal(expand("box", 4097, &err), ERR_INVALID_ARGUMENT);
+	if (expand("box", 2 << 20, &err) != ERR_NONE)
+		fail_msg("%s", err.msg);
+	answer = response;
+	assert_int_equal(answer->volume->size_bytes, 2 << 20);
+	assert_string_equal(answer->volume->uuid, UUID);
+}
+
+/* Sets count parameters k0, k1, … to value. */
+static enum err_code modify(const char *target_id, size_t count, const char *value, struct err *err)
+{
+	Nvmeot__Target__V1__ModifyVolumeRequest request =
+		NVMEOT__TARGET__V1__MODIFY_VOLUME_REQUEST__INIT;
+	Nvmeot__Target__V1__ModifyVolumeRequest__MutableParametersEntry entries[100], *list[100];
+	char keys[100][24];
+
+	for (size_t i = 0; i < count; i++) {
+		nvmeot__target__v1__modify_volume_request__mutable_parameters_entry__init(
+			&entries[i]);
+		snprintf(keys[i], sizeof(keys[i]), "k%zu", i);
+		entries[i].key = keys[i];
+		entries[i].value = (char *)value;
+		list[i] = &entries[i];
+	}
+	request.target_id = (char *)target_id;
+	request.uuid = (char *)UUID;
+	request.mutable_parameters = list;
+	request.n_mutable_parameters = count;
+	return ask("ModifyVolume", &request, err);
+}
+
+static void test_modify(void **state)
+{
+	const Nvmeot__Target__V1__ModifyVolumeResponse *answer;
+	const Nvmeot__Target__V1__GetVolumeResponse *got;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(modify("box", 1, "a", &err), ERR_NOT_FOUND);
+	assert_int_equal(create("box", &err), ERR_NONE);
+	assert_int_equal(get("box", &err), ERR_NONE);
+	got = response;
+	assert_int_equal(got->volume->n_mutable_parameters, 1);
+	assert_string_equal(got->volume->mutable_parameters[0]->key, "queueSize");
+	assert_int_equal(modify("other", 1, "a", &err), ERR_FAILED_PRECONDITION);
+	assert_int_equal(modify("box", 65, "a", &err), ERR_INVALID_ARGUMENT);
+	assert_says(&err, "mutable_parameters: 65 entries are more than 64");
+	assert_int_equal(modify("box", 2, "a", &err), ERR_NONE);
+	assert_int_equal(modify("box", 1, "b", &err), ERR_NONE);
+	answer = response;
+	assert_int_equal(answer->volume->n_mutable_parameters, 3);
+	assert_string_equal(answer->volume->mutable_parameters[1]->key, "k0");
+	assert_string_equal(answer->volume->mutable_parameters[1]->value, "b");
+	assert_string_equal(answer->volume->mutable_parameters[2]->value, "a");
+}
+
+static void test_conditions_only_when_asked_for(void **state)
+{
+	Nvmeot__Target__V1__ListVolumesRequest list =
+		NVMEOT__TARGET__V1__LIST_VOLUMES_REQUEST__INIT;
+	Nvmeot__Target__V1__GetVolumeRequest one = NVMEOT__TARGET__V1__GET_VOLUME_REQUEST__INIT;
+	const Nvmeot__Target__V1__ListVolumesResponse *page;
+	const Nvmeot__Target__V1__Condition *condition;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(create("box", &err), ERR_NONE);
+	assert_int_equal(root_unlink(&root, &err, "fast/" UUID ".img"), 0);
+	one.uuid = (char *)UUID;
+	for (int with = 0; with < 2; with++) {
+		list.with_conditions = one.with_conditions = with;
+		assert_int_equal(ask("GetVolume", &one, &err), ERR_NONE);
+		assert_int_equal(
+			((Nvmeot__Target__V1__GetVolumeResponse *)response)->volume->n_conditions,
+			with);
+		assert_int_equal(ask("ListVolumes", &list, &err), ERR_NONE);
+		page = response;
+		assert_int_equal(page->n_volumes, 1);
+		assert_int_equal(page->volumes[0]->n_conditions, with);
+	}
+	condition = page->volumes[0]->conditions[0];
+	assert_int_equal(condition->status,
+			 NVMEOT__TARGET__V1__CONDITION_STATUS__CONDITION_DATA_LOSS);
+	assert_string_equal(condition->reason, "BackingMissing");
+	assert_true(condition->message[0]);
+}
+
+static void test_info(void **state)
+{
+	Nvmeot__Target__V1__GetInfoRequest request = NVMEOT__TARGET__V1__GET_INFO_REQUEST__INIT;
+	const Nvmeot__Target__V1__GetInfoResponse *answer;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(create("box", &err), ERR_NONE);
+	assert_int_equal(ask("GetInfo", &request, &err), ERR_NONE);
+	answer = response;
+	assert_string_equal(answer->target_id, "box");
+	assert_int_equal(answer->n_topology, 2);
+	assert_string_equal(answer->topology[0]->key, "topology.kubernetes.io/zone");
+	assert_string_equal(answer->topology[0]->value, "a");
+	assert_int_equal(answer->n_pools, 2);
+	assert_string_equal(answer->pools[0]->name, "fast");
+	assert_int_equal(answer->pools[0]->provisioned_bytes, 1 << 20);
+	assert_int_equal(answer->pools[1]->provisioned_bytes, 0);
+	assert_true(answer->pools[1]->maximum_volume_bytes > 0);
+	assert_true(answer->pools[1]->available_bytes > answer->pools[0]->available_bytes);
+	assert_int_equal(answer->pools[0]->n_warnings, 0);
+}
+
+static void test_orphans(void **state)
+{
+	Nvmeot__Target__V1__ListOrphansRequest request =
+		NVMEOT__TARGET__V1__LIST_ORPHANS_REQUEST__INIT;
+	cleanup_free char *path = xasprintf("%s/slow/" UUID ".img", dir);
+	const Nvmeot__Target__V1__ListOrphansResponse *answer;
+	FILE *file = fopen(path, "we");
+	struct err err;
+
+	(void)state;
+	assert_non_null(file);
+	fclose(file);
+	request.target_id = (char *)"other";
+	assert_int_equal(ask("ListOrphans", &request, &err), ERR_FAILED_PRECONDITION);
+	request.target_id = (char *)"";
+	assert_int_equal(ask("ListOrphans", &request, &err), ERR_NONE);
+	answer = response;
+	assert_int_equal(answer->n_orphans, 1);
+	assert_string_equal(answer->orphans[0]->kind, "backing");
+	assert_string_equal(answer->orphans[0]->uuid, UUID);
+	assert_string_equal(answer->orphans[0]->pool, "slow");
+	assert_string_equal(answer->orphans[0]->path, path);
+	assert_true(answer->orphans[0]->message[0]);
+}
+
 static void test_lock_keys(void **state)
 {
 	Nvmeot__Target__V1__CreateVolumeRequest create = { .uuid = (char *)"c" };
 	Nvmeot__Target__V1__DeleteVolumeRequest delete = { .uuid = (char *)"d" };
 	Nvmeot__Target__V1__ExportRequest export = { .uuid = (char *)"e" };
 	Nvmeot__Target__V1__UnexportRequest unexport = { .uuid = (char *)"u" };
+	Nvmeot__Target__V1__ExpandVolumeRequest expand = { .uuid = (char *)"x" };
+	Nvmeot__Target__V1__ModifyVolumeRequest modify = { .uuid = (char *)"m" };
 
 	(void)state;
 	assert_string_equal(method("CreateVolume")->lock_key(NULL, &create), "c");
 	assert_string_equal(method("DeleteVolume")->lock_key(NULL, &delete), "d");
 	assert_string_equal(method("Export")->lock_key(NULL, &export), "e");
 	assert_string_equal(method("Unexport")->lock_key(NULL, &unexport), "u");
+	assert_string_equal(method("ExpandVolume")->lock_key(NULL, &expand), "x");
+	assert_string_equal(method("ModifyVolume")->lock_key(NULL, &modify), "m");
 	assert_null(method("GetVolume")->lock_key);
+	assert_null(method("ListOrphans")->lock_key);
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -314,6 +494,11 @@ int main(void)
 		CASE(test_delete_of_a_backing_without_record),
 		CASE(test_failed_delete_is_not_done),
 		CASE(test_create_for_nobody),
+		CASE(test_expand),
+		CASE(test_modify),
+		CASE(test_conditions_only_when_asked_for),
+		CASE(test_info),
+		CASE(test_orphans),
 		CASE(test_lock_keys),
 	};
 

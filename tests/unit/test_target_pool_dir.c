@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "nvme/target/pool.h"
+#include "nvme/target/record.h"
 
 #define UUID "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11"
 
@@ -186,7 +187,7 @@ static void test_volatile_has_no_sync_flag(void **state)
 	assert_int_equal(pool_attach(pool, &volume, false, &err), 0);
 }
 
-static void test_verify_finds_loss(void **state)
+static void test_attach_finds_loss(void **state)
 {
 	struct volume volume = sample();
 	cleanup_free char *path = image();
@@ -202,21 +203,119 @@ static void test_verify_finds_loss(void **state)
 	assert_non_null(strstr(err.msg, "has 4096 bytes, its record says 1048576"));
 }
 
-static void test_room(void **state)
+static void put_record(const struct volume *volume)
+{
+	struct volume recorded = *volume;
+	struct err err;
+
+	recorded.name = (char *)"pvc-1";
+	recorded.state = VOLUME_READY;
+	assert_int_equal(record_save(&pool->records, &recorded, &err), 0);
+}
+
+static void fill(off_t bytes)
+{
+	cleanup_free char *path = image();
+	cleanup_close int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	assert_int_equal(posix_fallocate(fd, 0, bytes), 0);
+}
+
+static uint64_t allocated(void)
+{
+	struct pool_allocation ret;
+	struct err err;
+
+	assert_int_equal(pool->ops->allocation(pool, &ret, &err), 0);
+	assert_int_equal(ret.overhead_bytes, 0);
+	return ret.bytes;
+}
+
+static void test_what_volumes_have_allocated(void **state)
 {
 	struct volume volume = sample();
-	struct pool_backing backing;
+	struct pool_room room;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(pool->ops->room(pool, &room, &err), 0);
+	assert_true(room.capacity_bytes >= room.free_bytes && room.free_bytes > 0);
+	assert_string_equal(room.warning, "");
+	volume.size_bytes = 8 << 20;
+	assert_int_equal(pool_create(pool, &volume, &err), 0);
+	fill(4 << 20);
+	/* Without a record it is a file like those of others. */
+	assert_int_equal(allocated(), 0);
+	put_record(&volume);
+	assert_int_equal(allocated(), 4 << 20);
+	fill(8 << 20);
+	assert_int_equal(allocated(), 8 << 20);
+	assert_int_equal(record_remove(&pool->records, &volume.uuid, &err), 0);
+}
+
+static void test_create_leaves_room_to_promises(void **state)
+{
+	struct volume volume = sample();
 	struct pool_usage usage;
 	struct err err;
 
 	(void)state;
 	assert_int_equal(pool_usage(pool, &usage, &err), 0);
-	assert_true(usage.capacity_bytes >= usage.available_bytes);
 	assert_true(usage.available_bytes > 0);
 	volume.size_bytes = (usage.capacity_bytes / 4096 + 1) * 4096;
-	assert_int_equal(pool_create(pool, &volume, &err), -1);
+	assert_int_equal(pool_promise(pool, volume.size_bytes, &err), -1);
 	assert_int_equal(err.code, ERR_RESOURCE_EXHAUSTED);
-	assert_int_equal(pool_find(pool, &volume.uuid, &backing, &err), 0);
+	assert_int_equal(pool_create(pool, &volume, &err), 0);
+}
+
+static void test_size_beyond_the_file_system(void **state)
+{
+	struct volume volume = sample();
+	struct err err;
+
+	(void)state;
+	volume.size_bytes = INT64_MAX / 4096 * 4096;
+	if (pool_create(pool, &volume, &err) < 0)
+		assert_int_equal(err.code, ERR_OUT_OF_RANGE);
+}
+
+static void test_grow(void **state)
+{
+	struct volume volume = sample();
+	struct pool_backing backing;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(pool_grow(pool, &volume, &err), -1);
+	assert_int_equal(err.code, ERR_DATA_LOSS);
+	assert_int_equal(pool_create(pool, &volume, &err), 0);
+	put_byte(5000);
+	volume.size_bytes = 3 << 20;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(pool_grow(pool, &volume, &err), 0);
+		assert_int_equal(pool_find(pool, &volume.uuid, &backing, &err), 1);
+		assert_int_equal(backing.size_bytes, 3 << 20);
+		assert_false(backing.blank);
+	}
+	volume.size_bytes = 2 << 20;
+	assert_int_equal(pool_grow(pool, &volume, &err), -1);
+	assert_int_equal(err.code, ERR_INTERNAL);
+	assert_non_null(strstr(err.msg, "has 3145728 bytes, more than the 2097152"));
+	assert_int_equal(pool_find(pool, &volume.uuid, &backing, &err), 1);
+	assert_int_equal(backing.size_bytes, 3 << 20);
+}
+
+static void test_device_paths(void **state)
+{
+	cleanup_free char *expected = image();
+	struct volume volume = sample();
+	char path[PATH_MAX];
+
+	(void)state;
+	pool_device_path(pool, &volume, false, path);
+	assert_string_equal(path, expected);
+	pool_device_path(pool, &volume, true, path);
+	assert_string_equal(path, "/dev/mapper/nvmeot-" UUID);
 }
 
 static void test_symlink_is_not_followed(void **state)
@@ -300,8 +399,12 @@ int main(void)
 		CASE(test_create_never_touches_data),
 		CASE(test_sync_flag),
 		CASE(test_volatile_has_no_sync_flag),
-		CASE(test_verify_finds_loss),
-		CASE(test_room),
+		CASE(test_attach_finds_loss),
+		CASE(test_what_volumes_have_allocated),
+		CASE(test_create_leaves_room_to_promises),
+		CASE(test_size_beyond_the_file_system),
+		CASE(test_grow),
+		CASE(test_device_paths),
 		CASE(test_symlink_is_not_followed),
 		CASE(test_list),
 		cmocka_unit_test(test_open_refusals),

@@ -25,7 +25,8 @@ static struct volume sample(void)
 		.host_nqn = HOST, .access = VOLUME_MULTI_READER, .readonly = true, .host_made = true
 	};
 	struct volume_export other = { .host_nqn = "nqn.2020-01.org.example:b",
-				       .access = VOLUME_MULTI_READER };
+				       .access = VOLUME_MULTI_READER,
+				       .readonly = true };
 	struct volume volume = {
 		.uuid = uuid,
 		.name = xstrdup("a \"quoted\" näme"),
@@ -36,6 +37,7 @@ static struct volume sample(void)
 
 	volume_add_parameter(&volume, "nrIoQueues", "4");
 	volume_add_parameter(&volume, "empty", "");
+	volume_set_mutable(&volume, "queueSize", "64");
 	volume_add_export(&volume, &reader);
 	volume_add_export(&volume, &other);
 	return volume;
@@ -52,6 +54,12 @@ static void assert_same(const struct volume *a, const struct volume *b)
 	for (size_t i = 0; i < a->parameter_count; i++) {
 		assert_string_equal(a->parameters[i].key, b->parameters[i].key);
 		assert_string_equal(a->parameters[i].value, b->parameters[i].value);
+	}
+	assert_int_equal(a->growing_bytes, b->growing_bytes);
+	assert_int_equal(a->mutable_count, b->mutable_count);
+	for (size_t i = 0; i < a->mutable_count; i++) {
+		assert_string_equal(a->mutables[i].key, b->mutables[i].key);
+		assert_string_equal(a->mutables[i].value, b->mutables[i].value);
 	}
 	assert_int_equal(a->export_count, b->export_count);
 	for (size_t i = 0; i < a->export_count; i++) {
@@ -71,6 +79,8 @@ static void test_round_trip(void **state)
 		struct err err = ERR_INIT;
 
 		volume.state = (enum volume_state)s;
+		if (volume.state == VOLUME_READY)
+			volume.growing_bytes = 2ULL << 50;
 		text = record_format(&volume);
 		assert_int_equal(record_parse(text, &uuid, &back, &err), 0);
 		assert_same(&volume, &back);
@@ -120,6 +130,20 @@ static const struct row rows[] = {
 	  "\"hostMade\" is of type int" },
 	{ "\"readonly\":false", "\"readonly\":0", "\"readonly\" is of type int" },
 	{ "\"readonly\":false", "\"readonly\":false,\"x\":1", "unknown field \"x\"" },
+	{ "4096", "4096,\"growingTo\":\"8192\"", "\"growingTo\" is of type string" },
+	{ "4096", "4096,\"growingTo\":8193", "not a positive multiple" },
+	{ "4096", "4096,\"growingTo\":-8192", "not a positive multiple" },
+	{ "4096", "4096,\"growingTo\":4096", "cannot grow to 4096" },
+	{ "\"ready\"", "\"creating\",\"growingTo\":8192", "in state creating cannot grow" },
+	{ "\"ready\"", "\"ready\",\"mutableParameters\":[]",
+	  "\"mutableParameters\" is of type array" },
+	{ "\"ready\"", "\"ready\",\"mutableParameters\":{\"k\":1}",
+	  "parameter \"k\" is not a string" },
+	{ "\"ready\"", "\"ready\",\"mutableParameters\":{\"\":\"v\"}", "a key has 1 to" },
+	{ "false}]",
+	  "false},{\"hostNqn\":\"nqn.2020-01.org.x\",\"access\":\"single-node\","
+	  "\"readonly\":true}]",
+	  "mixes readers and writers" },
 	{ "false}]",
 	  "false},{\"hostNqn\":\"" HOST "\",\"access\":\"multi-writer\",\"readonly\":true}]",
 	  "exported to twice" },
@@ -158,6 +182,51 @@ static void test_malformed(void **state)
 		if (rows[i].says && !strstr(err.msg, rows[i].says))
 			fail_msg("\"%s\" does not say \"%s\"", err.msg, rows[i].says);
 	}
+}
+
+/* As records were before there were expansions and mutable parameters. */
+static void test_absent_fields(void **state)
+{
+	cleanup_volume struct volume volume = { 0 };
+	cleanup_free char *text = NULL;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(record_parse(good, &uuid, &volume, &err), 0);
+	assert_int_equal(volume.growing_bytes, 0);
+	assert_int_equal(volume.mutable_count, 0);
+	text = record_format(&volume);
+	assert_null(strstr(text, "growingTo"));
+	assert_null(strstr(text, "mutableParameters"));
+}
+
+/* Written, it could never be read again. */
+static void test_too_large_a_record_is_not_written(void **state)
+{
+	cleanup_volume struct volume volume = sample();
+	char dir[] = "/tmp/test_target_record.XXXXXX", key[16], value[VOLUME_VALUE_MAX + 1];
+	struct root root = ROOT_INIT;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(root_open(&root, dir, &err), 0);
+	memset(value, 1, sizeof(value) - 1);
+	value[VOLUME_VALUE_MAX] = '\0';
+	for (int i = 0; i < VOLUME_PARAMETERS_MAX; i++) {
+		snprintf(key, sizeof(key), "k%d", i);
+		volume_set_mutable(&volume, key, value);
+	}
+	assert_int_equal(record_save(&root, &volume, &err), 0);
+	for (int i = 0; i < 200; i++) {
+		snprintf(key, sizeof(key), "p%d", i);
+		volume_add_parameter(&volume, key, value);
+	}
+	assert_int_equal(record_save(&root, &volume, &err), -1);
+	assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
+	assert_int_equal(record_remove(&root, &uuid, &err), 0);
+	root_close(&root);
+	assert_int_equal(rmdir(dir), 0);
 }
 
 /* What a newer target wrote is whole, and not to be told apart by its fields. */
@@ -248,6 +317,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_malformed),
+		cmocka_unit_test(test_absent_fields),
+		cmocka_unit_test(test_too_large_a_record_is_not_written),
 		cmocka_unit_test(test_other_version),
 		cmocka_unit_test(test_every_truncation_is_refused),
 		cmocka_unit_test(test_names),

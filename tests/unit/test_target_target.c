@@ -3,131 +3,15 @@
  * The target without a kernel: nvmet's tree is a plain directory, in which every export fails after
  * its record is written. That is enough for all rules that do not depend on configfs.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "tests/unit/target_fixture.h"
 
-#include <fcntl.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "nvme/base/file.h"
-#include "nvme/base/proc.h"
-#include "nvme/target/target.h"
-#include "nvme/target/target_table.h"
-
-#define HOST_A "nqn.2014-08.org.nvmexpress:uuid:aaaaaaaa-0000-4000-8000-000000000001"
-#define HOST_B "nqn.2014-08.org.nvmexpress:uuid:bbbbbbbb-0000-4000-8000-000000000002"
-#define UUID "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11"
-#define OTHER "6e6f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a12"
-
-static char dir[64];
-static struct target *target;
-
-static int open_target(struct err *err)
-{
-	cleanup_free char *fast = xasprintf("fast=dir:%s/fast", dir);
-	cleanup_free char *slow = xasprintf("slow=dir:%s/slow", dir);
-	cleanup_free char *nvmet = xasprintf("%s/nvmet", dir);
-	const char *pools[] = { fast, slow };
-	struct portal portal;
-	struct target_config config = {
-		.id = "box-1",
-		.pools = pools,
-		.pool_count = ARRAY_SIZE(pools),
-		.portals = &portal,
-		.portal_count = 1,
-		.nvmet_path = nvmet,
-	};
-
-	if (portal_parse("tcp://127.0.0.1:4420", &portal, err) < 0)
-		return -1;
-	return target_new(&config, &target, err);
-}
-
-static int setup(void **state)
-{
-	static const char *const parts[] = { "fast", "slow", "nvmet/subsystems", "nvmet/hosts",
-					     "nvmet/ports" };
-	struct err err;
-
-	(void)state;
-	strcpy(dir, "/tmp/test_target.XXXXXX");
-	if (!mkdtemp(dir))
-		return -1;
-	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-		cleanup_free char *path = xasprintf("%s/%s", dir, parts[i]);
-
-		if (file_mkdirs(path, &err) < 0)
-			return -1;
-	}
-	return open_target(&err) < 0 ? -1 : target_restore(target, &err);
-}
-
-static int teardown(void **state)
-{
-	const char *argv[] = { "rm", "-rf", dir, NULL };
-	static struct proc_result result;
-	struct err err;
-
-	(void)state;
-	target_free(target);
-	return proc_run(argv, deadline_after_ms(10000), &result, &err) < 0 || result.exit_code;
-}
-
-static struct volume request(const char *uuid)
-{
-	struct volume volume = { .size_bytes = 1 << 20, .volatile_cache = true };
-
-	snprintf(volume.uuid.text, sizeof(volume.uuid.text), "%s", uuid);
-	volume.name = xstrdup("pvc-1");
-	volume_add_parameter(&volume, "nrIoQueues", "2");
-	return volume;
-}
-
-static int create(const char *uuid, const char *pool, struct err *err)
-{
-	cleanup_volume struct volume want = request(uuid), made = { 0 };
-
-	snprintf(want.pool, sizeof(want.pool), "%s", pool);
-	return target_create(target, &want, &made, err);
-}
 
 static bool exists(const char *format, const char *uuid)
 {
 	cleanup_free char *path = xasprintf("%s/fast/%s%s", dir, uuid, format);
 
 	return access(path, F_OK) == 0;
-}
-
-static struct volume_export want(const char *host)
-{
-	struct volume_export e = { .access = VOLUME_SINGLE_NODE };
-
-	snprintf(e.host_nqn, sizeof(e.host_nqn), "%s", host);
-	return e;
-}
-
-static int export_to(const char *uuid, const char *host, struct err *err)
-{
-	cleanup_volume struct volume ret = { 0 };
-	struct volume_export e = want(host);
-
-	return target_export(target, uuid, &e, &ret, err);
-}
-
-static void assert_code(int r, const struct err *err, enum err_code code)
-{
-	assert_int_equal(r, -1);
-	if (err->code != code)
-		fail_msg("%s instead of %s: %s", err_code_name(err->code), err_code_name(code),
-			 err->msg);
 }
 
 static void test_create_get_delete(void **state)
@@ -317,7 +201,8 @@ static void test_info(void **state)
 	assert_string_equal(info.pools[1].name, "slow");
 	assert_string_equal(info.pools[1].kind, "dir");
 	assert_true(info.pools[0].capacity_bytes > 0);
-	assert_int_equal(info.portal_count, 1);
+	assert_int_equal(info.portal_count, 2);
+	assert_int_equal(info.pools[0].provisioned_bytes, 0);
 	portal_format(&info.portals[0], text);
 	assert_string_equal(text, "tcp://127.0.0.1:4420");
 }
@@ -416,19 +301,283 @@ static void test_foreign_port_stays(void **state)
 	assert_int_equal(access(port, F_OK), 0);
 }
 
+/* A page begins after any UUID, whether that volume is still there or not. */
+static void test_pages(void **state)
+{
+	struct err err = ERR_INIT;
+	char uuids[5][UUID_TEXT_SIZE];
+	size_t seen = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(uuids); i++) {
+		snprintf(uuids[i], UUID_TEXT_SIZE,
+			 "%zu"
+			 "%s",
+			 i, &UUID[1]);
+		assert_ok(create(uuids[i], i % 2 ? "fast" : "slow", &err), &err);
+	}
+	for (const char *after = ""; seen < ARRAY_SIZE(uuids);) {
+		cleanup_volume_list struct volume_list page = { 0 };
+		bool more = false;
+
+		assert_ok(target_list(target, after, 2, &page, &more, &err), &err);
+		assert_int_equal(page.count, seen < 4 ? 2 : 1);
+		assert_int_equal(more, seen + page.count < ARRAY_SIZE(uuids));
+		for (size_t i = 0; i < page.count; i++)
+			assert_string_equal(page.volumes[i].uuid.text, uuids[seen++]);
+		after = uuids[seen - 1];
+		/* Gone before the next page begins after it. */
+		assert_ok(target_delete(target, after, "", &err), &err);
+	}
+}
+
+/* Whether a host is of our making is counted over all volumes, and forgotten with the last. */
+static void test_hosts_are_counted(void **state)
+{
+	cleanup_free char *a = xasprintf("%s/nvmet/hosts/" HOST_A, dir);
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_ok(create(UUID, "fast", &err), &err);
+	assert_ok(create(OTHER, "fast", &err), &err);
+	assert_code(export_to(UUID, HOST_A, &err), &err, ERR_INTERNAL);
+	assert_int_equal(mkdir(a, 0755), 0);
+	assert_code(export_to(OTHER, HOST_A, &err), &err, ERR_INTERNAL);
+	assert_true(target_made_host(target, HOST_A));
+	assert_false(target_made_host(target, HOST_B));
+	restart();
+	assert_true(target_made_host(target, HOST_A));
+	assert_ok(target_unexport(target, UUID, HOST_A, &err), &err);
+	assert_true(target_made_host(target, HOST_A));
+	assert_ok(target_unexport(target, OTHER, HOST_A, &err), &err);
+	assert_false(target_made_host(target, HOST_A));
+	assert_int_equal(target->hosts.count, 0);
+}
+
+/* --- read-only -------------------------------------------------------------------------------- */
+
+static int export_as(const char *host, enum volume_access access, bool readonly, struct err *err)
+{
+	cleanup_volume struct volume ret = { 0 };
+	struct volume_export e = want(host);
+
+	e.access = access;
+	e.readonly = readonly;
+	return target_export(target, UUID, &e, &ret, err);
+}
+
+static void test_readers_and_writers_exclude_each_other(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_ok(create(UUID, "fast", &err), &err);
+	for (int readonly = 0; readonly < 2; readonly++) {
+		assert_code(export_as(HOST_A, VOLUME_MULTI_WRITER, readonly, &err), &err,
+			    ERR_INTERNAL);
+		assert_code(export_as(HOST_B, VOLUME_MULTI_WRITER, !readonly, &err), &err,
+			    ERR_FAILED_PRECONDITION);
+		assert_says(err.msg, "host " HOST_A " holds it");
+		assert_code(export_as(HOST_B, VOLUME_MULTI_READER, true, &err), &err,
+			    ERR_FAILED_PRECONDITION);
+		assert_code(export_as(HOST_B, VOLUME_MULTI_READER, false, &err), &err,
+			    ERR_INVALID_ARGUMENT);
+		assert_ok(target_unexport(target, UUID, "", &err), &err);
+	}
+}
+
+static char steps[256]; /* what the pool was asked to do, and in what order */
+static bool fails;
+
+static void note_step(const char *what, bool readonly)
+{
+	size_t len = strlen(steps);
+
+	snprintf(steps + len, sizeof(steps) - len, "%s%s ", what, readonly ? "-ro" : "");
+}
+
+static int note_attach(struct pool *pool, const struct volume *volume, bool readonly,
+		       struct err *err)
+{
+	(void)pool, (void)volume;
+	note_step("attach", readonly);
+	return fails ? err_set(err, ERR_INTERNAL, "the test's own words") : 0;
+}
+
+static int note_detach(struct pool *pool, const struct uuid *uuid, struct err *err)
+{
+	(void)pool, (void)uuid;
+	note_step("detach", false);
+	return fails ? err_set(err, ERR_INTERNAL, "the test's own words") : 0;
+}
+
+static int note_remove(struct pool *pool, const struct uuid *uuid, struct err *err)
+{
+	note_step("remove", false);
+	return pool_dir_ops.remove(pool, uuid, err);
+}
+
+static size_t export_count(const char *uuid)
+{
+	cleanup_volume struct volume volume = get(uuid);
+
+	return volume.export_count;
+}
+
+/* What attach makes is there only while a record names a host, and goes before the backing. */
+static void test_devices_of_exports_come_and_go(void **state)
+{
+	struct pool_ops ops = plain_ops();
+	struct err err = ERR_INIT;
+
+	(void)state;
+	ops.attach = note_attach;
+	ops.detach = note_detach;
+	ops.remove = note_remove;
+	target->pools[0]->ops = &ops;
+	steps[0] = '\0';
+	assert_ok(create(UUID, "fast", &err), &err);
+	assert_string_equal(steps, "");
+	assert_code(export_as(HOST_A, VOLUME_MULTI_READER, true, &err), &err, ERR_INTERNAL);
+	assert_code(export_as(HOST_B, VOLUME_MULTI_READER, true, &err), &err, ERR_INTERNAL);
+	assert_ok(target_unexport(target, UUID, HOST_B, &err), &err);
+	assert_string_equal(steps, "attach-ro attach-ro ");
+
+	steps[0] = '\0';
+	fails = true;
+	assert_code(target_unexport(target, UUID, HOST_A, &err), &err, ERR_INTERNAL);
+	assert_int_equal(export_count(UUID), 1);
+	fails = false;
+	assert_ok(target_unexport(target, UUID, HOST_A, &err), &err);
+	assert_string_equal(steps, "detach detach ");
+
+	steps[0] = '\0';
+	fails = true;
+	assert_code(export_as(HOST_B, VOLUME_SINGLE_NODE, false, &err), &err, ERR_INTERNAL);
+	assert_int_equal(export_count(UUID), 1);
+	fails = false;
+	assert_ok(target_unexport(target, UUID, HOST_B, &err), &err);
+	assert_ok(target_delete(target, UUID, "", &err), &err);
+	assert_string_equal(steps, "attach detach detach remove ");
+	target->pools[0]->ops = &pool_dir_ops;
+}
+
+/* --- pools that hang -------------------------------------------------------------------------- */
+
+/* All turns of one pool are taken, as by calls that hang; the other pool's volumes do not care. */
+static void test_a_pool_that_hangs_holds_nobody_else(void **state)
+{
+	cleanup_target_info struct target_info info = { 0 };
+	cleanup_volume_list struct volume_list list = { 0 };
+	struct target_turn turns[TARGET_TURNS] = { 0 };
+	cleanup_volume struct volume any = request("7e6f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a13");
+	cleanup_volume struct volume made = { 0 };
+	struct err err = ERR_INIT;
+	bool more;
+
+	(void)state;
+	target->turn_wait_ms = 10;
+	assert_ok(create(UUID, "fast", &err), &err);
+	assert_ok(create(OTHER, "slow", &err), &err);
+	for (size_t i = 0; i < ARRAY_SIZE(turns); i++)
+		assert_ok(target_turn_take(target, target->pools[0], &turns[i], &err), &err);
+
+	assert_code(export_to(UUID, HOST_A, &err), &err, ERR_UNAVAILABLE);
+	assert_says(err.msg, "pool fast does not answer");
+	assert_code(target_delete(target, UUID, "", &err), &err, ERR_UNAVAILABLE);
+	assert_code(target_get(target, UUID, "", &list, &err), &err, ERR_UNAVAILABLE);
+	assert_code(target_list(target, "", 10, &list, &more, &err), &err, ERR_UNAVAILABLE);
+	assert_code(target_expand(target, UUID, "", 2 << 20, &made, &err), &err, ERR_UNAVAILABLE);
+	assert_code(target_modify(target, UUID, "", NULL, 0, &made, &err), &err, ERR_UNAVAILABLE);
+	target_info(target, &info);
+	assert_says(info.pools[0].warning, "pool fast does not answer");
+	assert_int_equal(info.pools[0].capacity_bytes, 0);
+	assert_true(info.pools[1].capacity_bytes > 0);
+	/* Its hosts can be fenced. */
+	assert_ok(target_unexport(target, UUID, HOST_A, &err), &err);
+
+	assert_ok(target_get(target, OTHER, "", &list, &err), &err);
+	assert_code(export_to(OTHER, HOST_A, &err), &err, ERR_INTERNAL);
+	assert_ok(target_unexport(target, OTHER, "", &err), &err);
+	assert_ok(target_create(target, &any, &made, &err), &err);
+	assert_string_equal(made.pool, "slow");
+	assert_ok(target_delete(target, OTHER, "slow", &err), &err);
+
+	for (size_t i = 0; i < ARRAY_SIZE(turns); i++)
+		target_turn_fini(&turns[i]);
+	assert_ok(target_delete(target, UUID, "", &err), &err);
+}
+
+/* Whoever asks first holds it, however many ask at once. */
+static void *export_to_one(void *host)
+{
+	struct err err = ERR_INIT;
+
+	do {
+		export_to(UUID, host, &err);
+	} while (err.code == ERR_ABORTED);
+	return err.code == ERR_FAILED_PRECONDITION ? NULL : host;
+}
+
+static void test_one_of_many_hosts(void **state)
+{
+	pthread_t threads[8];
+	char hosts[ARRAY_SIZE(threads)][NQN_SIZE];
+	struct err err = ERR_INIT;
+	int holders = 0;
+	void *holder;
+
+	(void)state;
+	assert_ok(create(UUID, "fast", &err), &err);
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++) {
+		snprintf(hosts[i], NQN_SIZE, "nqn.2020-01.org.example:%zu", i);
+		assert_int_equal(pthread_create(&threads[i], NULL, export_to_one, hosts[i]), 0);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++) {
+		assert_int_equal(pthread_join(threads[i], &holder), 0);
+		holders += holder != NULL;
+	}
+	assert_int_equal(holders, 1);
+	assert_int_equal(export_count(UUID), 1);
+	assert_ok(target_unexport(target, UUID, "", &err), &err);
+}
+
+/* What is looked at meanwhile: never anything wrong, never an orphan. */
+static bool looks_well(const char *uuid)
+{
+	cleanup_target_orphans struct target_orphans orphans = { 0 };
+	cleanup_target_info struct target_info info = { 0 };
+	cleanup_volume_list struct volume_list list = { 0 }, page = { 0 };
+	struct volume_conditions conditions;
+	struct uuid key = { 0 };
+	struct err err = ERR_INIT;
+	bool more;
+
+	strcpy(key.text, uuid);
+	target_conditions(target, &key, &conditions);
+	target_info(target, &info);
+	return conditions.count == 0 && target_orphans(target, &orphans, &err) == 0 &&
+	       orphans.count == 0 && target_get(target, "", "", &list, &err) == 0 &&
+	       target_list(target, uuid, 10, &page, &more, &err) == 0;
+}
+
 /* Many callers of the same two volumes: one at a time each, the others are told so. */
 static void *hammer(void *failures)
 {
+	struct volume_parameter set = { .key = (char *)"k", .value = (char *)"v" };
+
 	for (int i = 0; i < 40; i++) {
-		cleanup_volume_list struct volume_list list = { 0 };
+		cleanup_volume struct volume modified = { 0 };
 		const char *uuid = i % 2 ? UUID : OTHER;
 		struct err err = ERR_INIT;
 
-		if (target_get(target, "", "", &list, &err) < 0 ||
-		    ((create(uuid, "fast", &err) < 0 ||
-		      target_unexport(target, uuid, "", &err) < 0 ||
-		      target_delete(target, uuid, "", &err) < 0) &&
-		     err.code != ERR_ABORTED))
+		if ((create(uuid, "fast", &err) < 0 ||
+		     target_modify(target, uuid, "", &set, 1, &modified, &err) < 0 ||
+		     target_unexport(target, uuid, "", &err) < 0 ||
+		     target_delete(target, uuid, "", &err) < 0) &&
+		    err.code != ERR_ABORTED && err.code != ERR_NOT_FOUND)
+			__atomic_add_fetch((int *)failures, 1, __ATOMIC_RELAXED);
+		if (!looks_well(uuid))
 			__atomic_add_fetch((int *)failures, 1, __ATOMIC_RELAXED);
 	}
 	return NULL;
@@ -452,9 +601,9 @@ static void test_threads(void **state)
 	assert_int_equal(target_get(target, "", "", &list, &err), 0);
 	assert_int_equal(list.count, 0);
 	assert_false(exists(".img", UUID) || exists(".json", UUID) || exists(".img", OTHER));
+	assert_int_equal(provisioned("fast"), 0);
+	assert_int_equal(target->entries.count, 0);
 }
-
-#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
@@ -473,6 +622,12 @@ int main(void)
 		CASE(test_busy_volume_does_not_wait),
 		CASE(test_whose_a_host_is),
 		CASE(test_foreign_port_stays),
+		CASE(test_pages),
+		CASE(test_hosts_are_counted),
+		CASE(test_readers_and_writers_exclude_each_other),
+		CASE(test_devices_of_exports_come_and_go),
+		CASE(test_a_pool_that_hangs_holds_nobody_else),
+		CASE(test_one_of_many_hosts),
 		CASE(test_threads),
 	};
 

@@ -62,6 +62,23 @@ static const struct row rows[] = {
 	  EXPORT_ADD, NULL },
 	{ "second reader", VOLUME_MULTI_READER, true, HOST_B, VOLUME_MULTI_READER, true, ERR_NONE,
 	  EXPORT_ADD, NULL },
+	{ "reader among writers of the same name", VOLUME_MULTI_WRITER, false, HOST_B,
+	  VOLUME_MULTI_WRITER, true, ERR_FAILED_PRECONDITION, 0,
+	  "host " HOST_A " holds it as multi-writer, host " HOST_B
+	  " asks for multi-writer read-only; unpublish it from all hosts that hold it as "
+	  "multi-writer first" },
+	{ "writer among readers of the same name", VOLUME_MULTI_WRITER, true, HOST_B,
+	  VOLUME_MULTI_WRITER, false, ERR_FAILED_PRECONDITION, 0,
+	  "hosts that hold it as multi-writer read-only first" },
+	{ "same host, now read-write", VOLUME_MULTI_WRITER, true, HOST_A, VOLUME_MULTI_WRITER,
+	  false, ERR_ALREADY_EXISTS, 0, "as multi-writer read-only, asked for is multi-writer;" },
+	{ "second host with a single node read-only", VOLUME_SINGLE_NODE, true, HOST_B,
+	  VOLUME_SINGLE_NODE, true, ERR_FAILED_PRECONDITION, 0,
+	  "held by host " HOST_A " (single-node read-only)" },
+	{ "one of many readers that would write", VOLUME_MULTI_READER, true, HOST_B,
+	  VOLUME_MULTI_READER, false, ERR_INVALID_ARGUMENT, 0, "one of many readers reads only" },
+	{ "a reader, with another name than the readers that are there", VOLUME_MULTI_READER, true,
+	  HOST_B, VOLUME_MULTI_WRITER, true, ERR_FAILED_PRECONDITION, 0, HOST_A },
 	{ "writer among readers", VOLUME_MULTI_READER, true, HOST_B, VOLUME_MULTI_WRITER, false,
 	  ERR_FAILED_PRECONDITION, 0, "mixing readers and writers" },
 	{ "reader among writers", VOLUME_MULTI_WRITER, false, HOST_B, VOLUME_MULTI_READER, true,
@@ -96,7 +113,8 @@ static void test_first_export_is_added(void **state)
 {
 	(void)state;
 	for (int access = 0; access < VOLUME_ACCESS_COUNT; access++) {
-		struct volume_export want = entry(HOST_A, (enum volume_access)access, false);
+		struct volume_export want =
+			entry(HOST_A, (enum volume_access)access, access == VOLUME_MULTI_READER);
 		cleanup_volume struct volume volume = sample();
 		enum export_decision decision = EXPORT_ALREADY;
 		struct err err;
@@ -142,6 +160,74 @@ static void test_remove_export_keeps_the_others(void **state)
 	assert_int_equal(volume.export_count, 1);
 }
 
+/* Every pair of two hosts: never a reader beside a writer. */
+static void test_no_mix_in_any_way(void **state)
+{
+	int allowed = 0;
+
+	(void)state;
+	for (int way = 0; way < 4 * VOLUME_ACCESS_COUNT * VOLUME_ACCESS_COUNT; way++) {
+		struct volume_export held = entry(HOST_A, way / 4 % VOLUME_ACCESS_COUNT, way & 1);
+		struct volume_export want = entry(HOST_B, way / 4 / VOLUME_ACCESS_COUNT, way & 2);
+		cleanup_volume struct volume volume = sample();
+		enum export_decision decision;
+		struct err err;
+
+		volume_add_export(&volume, &held);
+		assert_int_equal(volume_is_readonly(&volume), held.readonly);
+		if (export_decide(&volume, &want, &decision, &err) < 0)
+			continue;
+		assert_int_equal(held.readonly, want.readonly);
+		assert_int_equal(held.access, want.access);
+		allowed++;
+	}
+	assert_int_equal(allowed, 3);
+}
+
+static void test_mutables_are_set_and_replaced(void **state)
+{
+	cleanup_volume struct volume volume = sample(), copy = { 0 };
+	struct err err;
+	char key[16];
+
+	(void)state;
+	volume_set_mutable(&volume, "queueSize", "64");
+	volume_set_mutable(&volume, "nrIoQueues", "2");
+	volume_set_mutable(&volume, "queueSize", "128");
+	copy = volume_copy(&volume);
+	assert_int_equal(copy.mutable_count, 2);
+	assert_string_equal(copy.mutables[0].key, "queueSize");
+	assert_string_equal(copy.mutables[0].value, "128");
+	for (int i = 0; i < VOLUME_PARAMETERS_MAX - 2; i++) {
+		snprintf(key, sizeof(key), "k%d", i);
+		volume_set_mutable(&volume, key, "");
+	}
+	assert_int_equal(volume_check(&volume, &err), 0);
+	volume_set_mutable(&volume, "one more", "");
+	assert_int_equal(volume_check(&volume, &err), -1);
+	assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
+}
+
+static void test_growing(void **state)
+{
+	cleanup_volume struct volume volume = sample();
+	struct err err;
+
+	(void)state;
+	volume.state = VOLUME_READY;
+	assert_int_equal(volume_promised_bytes(&volume), 8192);
+	volume.growing_bytes = 12288;
+	assert_int_equal(volume_check(&volume, &err), 0);
+	assert_int_equal(volume_promised_bytes(&volume), 12288);
+	volume.growing_bytes = 8192;
+	assert_int_equal(volume_check(&volume, &err), -1);
+	volume.growing_bytes = 12289;
+	assert_int_equal(volume_check(&volume, &err), -1);
+	volume.growing_bytes = 12288;
+	volume.state = VOLUME_CREATING;
+	assert_int_equal(volume_check(&volume, &err), -1);
+}
+
 static void assert_refused(struct volume *volume)
 {
 	struct err err = ERR_INIT;
@@ -156,7 +242,7 @@ static void test_check_bounds(void **state)
 	struct err err;
 
 	(void)state;
-	for (int i = 0; i < 6; i++) {
+	for (int i = 0; i < 7; i++) {
 		cleanup_volume struct volume volume = sample();
 
 		assert_int_equal(volume_check(&volume, &err), 0);
@@ -176,6 +262,8 @@ static void test_check_bounds(void **state)
 		}
 		if (i == 5)
 			volume_add_parameter(&volume, "", "value");
+		if (i == 6)
+			volume_set_mutable(&volume, "", "value");
 		assert_refused(&volume);
 	}
 }
@@ -187,6 +275,9 @@ int main(void)
 		cmocka_unit_test(test_first_export_is_added),
 		cmocka_unit_test(test_host_count_is_bounded),
 		cmocka_unit_test(test_remove_export_keeps_the_others),
+		cmocka_unit_test(test_no_mix_in_any_way),
+		cmocka_unit_test(test_mutables_are_set_and_replaced),
+		cmocka_unit_test(test_growing),
 		cmocka_unit_test(test_check_bounds),
 	};
 

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Thin volumes of one thin pool, by lvm2's commands. Each command runs under a deadline, since a
+ * device that hangs would hold it for ever; lvm2 itself lets the commands of one volume group wait
+ * for each other. Nothing depends on udev: lvm2 is told to make its device nodes itself. What lvm2
+ * says about an error is part of the message. A command that was killed at any moment leaves lvm2's
+ * metadata as before or after it; the device may then be missing, which lvm_activate mends.
+ */
+#ifndef NVME_TARGET_LVM_H
+#define NVME_TARGET_LVM_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "nvme/base/root.h"
+#include "nvme/target/dm.h"
+
+#define LVM_NAME_SIZE 128 /* lvm(8): names of logical volumes are shorter */
+
+struct lvm {
+	char group[LVM_NAME_SIZE];
+	char pool[LVM_NAME_SIZE];
+	uint64_t extent_bytes; /* sizes are rounded up to it */
+	uint64_t chunk_bytes;  /* what the thin pool allocates at a time */
+};
+
+/*
+ * Reads "GROUP/THINPOOL". ERR_INVALID_ARGUMENT: malformed. ERR_FAILED_PRECONDITION: there is no
+ * such thin pool, or it does not zero what it hands out, so that a volume could show what another
+ * one held, or lvm2 is not installed.
+ */
+int lvm_open(const char *argument, struct lvm *ret, struct err *err);
+
+/* The names of the thin volumes that have a tag and begin with prefix, active or not. */
+int lvm_list(const struct lvm *lvm, const char *tag, const char *prefix, struct root_names *ret,
+	     struct err *err);
+
+/* Whether there is such a thin volume, active or not, and whether it has a tag. 1: yes; 0: no. */
+int lvm_find(const struct lvm *lvm, const char *name, const char *tag, bool *ret_tagged,
+	     struct err *err);
+
+/*
+ * Makes a thin volume of at least size_bytes and gives it the tags. ERR_RESOURCE_EXHAUSTED: lvm2
+ * takes no new one because the thin pool is too full.
+ */
+int lvm_create(const struct lvm *lvm, const char *name, uint64_t size_bytes,
+	       const char *const tags[], struct err *err);
+
+/* Makes the devices of all thin volumes with a tag. */
+int lvm_activate(const struct lvm *lvm, const char *tag, struct err *err);
+int lvm_grow(const struct lvm *lvm, const char *name, uint64_t size_bytes, struct err *err);
+int lvm_untag(const struct lvm *lvm, const char *name, const char *tag, struct err *err);
+/* An absent one is fine. */
+int lvm_remove(const struct lvm *lvm, const char *name, struct err *err);
+
+/* /dev/GROUP/NAME, which lvm2 makes when the volume is active; pure. */
+void lvm_path(const struct lvm *lvm, const char *name, char out[PATH_MAX]);
+
+/* The name of its device-mapper device; of a thin pool's, suffix is "-tpool", else "". False: it
+ * would be too long. */
+bool lvm_dm_name(const struct lvm *lvm, const char *name, const char *suffix,
+		 char out[DM_NAME_SIZE]);
+
+#endif

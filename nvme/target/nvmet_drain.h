@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Makes sure that sessions that were cut are gone, with all that they had handed over. nvmet says
+ * nothing of its controllers (its debugfs is not in Debian's kernels), but each queue is one TCP
+ * connection, and the kernel tells of those (NETLINK_SOCK_DIAG, modules tcp_diag and inet_diag).
+ * What it rests on, in drivers/nvme/target/tcp.c of Linux 6.1 to 7.2:
+ *   - removing a subsystem's link at a port shuts the sockets of its controllers there down before
+ *     unlink(2) returns (nvmet_tcp_delete_ctrl): nothing that comes later is received;
+ *   - what had been received still runs. The socket is released only after the queue's last command
+ *     has completed (nvmet_tcp_release_queue_work: nvmet_sq_destroy, then the socket); until then
+ *     it has an inode. So a connection that is gone, or has none, has no I/O left;
+ *   - a Connect that is being executed has passed the ACL as it was, and makes a controller that
+ *     a cut in this moment may miss. It can be seen by the bytes that were received and sent.
+ * A host that is half-way through connecting asks for its I/O queues in the name of a controller
+ * that was cut, and would be refused for good. Nothing tells such hosts from others but their
+ * address and their activity: connections from an address that had a session cut, and that were not
+ * answered a Connect, are aborted with a reset (SOCK_DESTROY, CONFIG_INET_DIAG_DESTROY), and if a
+ * session was cut in its first steps the guard stays until its host has been silent for 250 ms,
+ * and refuses what it opens. Either makes it begin anew.
+ * The order: begin, cut, end, wait; the first three with the guard up. wait blocks on the kernel's
+ * events of sockets that end, and for peers that are silent, whose sockets outlive their queue
+ * without an event, by looking again.
+ */
+#ifndef NVME_TARGET_NVMET_DRAIN_H
+#define NVME_TARGET_NVMET_DRAIN_H
+
+#include "nvme/target/nvmet_diag.h"
+
+#define NVMET_DRAIN_OTHERS_MS 5000
+
+struct nvmet_drain {
+	int request;
+	int events;
+	const struct portal *portals; /* borrowed */
+	size_t portal_count;
+	struct nvmet_connections connections;
+};
+
+#define NVMET_DRAIN_INIT ((struct nvmet_drain) { .request = -1, .events = -1 })
+
+/*
+ * Notes all connections to the portals, once no Connect is being executed. ERR_FAILED_PRECONDITION:
+ * the kernel does not tell of its sockets. ERR_UNAVAILABLE: a Connect takes more than 2 s.
+ */
+int nvmet_drain_begin(struct nvmet_drain *drain, const struct portal *portals, size_t portal_count,
+		      struct err *err);
+
+/* After the cut: forgets those that live on, and sees to hosts that are half-way. Up to 250 ms. */
+int nvmet_drain_end(struct nvmet_drain *drain, struct err *err);
+
+/*
+ * Waits until the rest is gone: for those that were cut however long their I/O takes; for those
+ * that were ending by themselves before, which may be another volume's, NVMET_DRAIN_OTHERS_MS.
+ * ERR_UNAVAILABLE: the kernel's events were lost.
+ */
+int nvmet_drain_wait(struct nvmet_drain *drain, struct err *err);
+
+void nvmet_drain_fini(struct nvmet_drain *drain);
+#define cleanup_nvmet_drain CLEANUP(nvmet_drain_fini)
+
+#endif

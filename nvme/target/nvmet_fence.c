@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Taking one host of several away. One mechanism for all kernels: the subsystem's links are removed
+ * and put back under the guard. Rewriting attr_qid_max would cut the sessions, too, but does
+ * nothing on Linux 6.1, and does not get at a Connect that is under way either.
+ */
+#include "nvme/target/nvmet_parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nvme/base/log.h"
+#include "nvme/target/nvmet_drain.h"
+
+/* A subsystem has at most one link at a port: the kernel refuses more. */
+struct fence_link {
+	char port[16];
+	char name[NQN_SIZE];
+};
+
+struct fence {
+	const char *nqn;
+	struct fence_link *links;
+	size_t link_count;
+	struct portal *portals; /* ours, and those of the links */
+	size_t portal_count;
+	struct nvmet_drain drain;
+};
+
+static void fence_fini(struct fence *fence)
+{
+	nvmet_drain_fini(&fence->drain);
+	free(fence->links);
+	free(fence->portals);
+}
+
+#define cleanup_fence CLEANUP(fence_fini)
+
+/* Finds the link whatever its name is. 1: there is one. */
+static int find_link(struct nvmet *nvmet, const char *port, const char *nqn, char name[NQN_SIZE],
+		     struct err *err)
+{
+	cleanup_root_names struct root_names names = { 0 };
+	char dir[NVMET_DIR_SIZE], pointed[PATH_MAX];
+
+	snprintf(dir, sizeof(dir), "ports/%s/subsystems", port);
+	if (root_list(&nvmet->root, &names, err, "%s", dir) < 0)
+		return -1;
+	for (size_t i = 0; i < names.count; i++) {
+		int found = nvmet_link_target(nvmet, dir, names.names[i], pointed, err);
+
+		if (found < 0)
+			return -1;
+		if (!found || strcmp(pointed, nqn) != 0)
+			continue;
+		snprintf(name, NQN_SIZE, "%s", names.names[i]);
+		return 1;
+	}
+	return 0;
+}
+
+static int add_portal(struct nvmet *nvmet, struct fence *fence, const char *port, struct err *err)
+{
+	struct portal portal;
+	int found = nvmet_port_portal(nvmet, port, &portal, err);
+
+	for (size_t i = 0; found > 0 && i < fence->portal_count; i++)
+		if (portal_equal(&fence->portals[i], &portal))
+			found = 0;
+	if (found > 0)
+		fence->portals[fence->portal_count++] = portal;
+	return found < 0 ? -1 : 0;
+}
+
+static int find_links(struct nvmet *nvmet, struct fence *fence, struct err *err)
+{
+	cleanup_root_names struct root_names ports = { 0 };
+	int found;
+
+	if (root_list(&nvmet->root, &ports, err, "ports") < 0)
+		return -1;
+	fence->links = xcalloc(ports.count, sizeof(*fence->links));
+	fence->portals = xcalloc(nvmet->portal_count + ports.count, sizeof(*fence->portals));
+	memcpy(fence->portals, nvmet->portals, nvmet->portal_count * sizeof(*fence->portals));
+	fence->portal_count = nvmet->portal_count;
+	for (size_t i = 0; i < ports.count; i++) {
+		struct fence_link *link = &fence->links[fence->link_count];
+
+		snprintf(link->port, sizeof(link->port), "%s", ports.names[i]);
+		found = find_link(nvmet, link->port, fence->nqn, link->name, err);
+		if (found < 0 || (found && add_portal(nvmet, fence, link->port, err) < 0))
+			return -1;
+		fence->link_count += (size_t)found;
+	}
+	return 0;
+}
+
+/* Its controllers at this port are shut down when the link is gone. */
+static int relink(struct nvmet *nvmet, const struct fence *fence, const struct fence_link *link,
+		  struct err *err)
+{
+	struct err failure;
+
+	if (root_unlink(&nvmet->root, err, "ports/%s/subsystems/%s", link->port, link->name) < 0)
+		return -1;
+	if (nvmet_port_link(nvmet, link->port, fence->nqn, &failure) < 0)
+		log_error("export not put back at a port", KV("subsystem", fence->nqn),
+			  KV("port", link->port), KV_ERR(&failure));
+	return 0;
+}
+
+static int cut(struct nvmet *nvmet, struct fence *fence, struct err *err)
+{
+	if (nvmet->live &&
+	    nvmet_drain_begin(&fence->drain, fence->portals, fence->portal_count, err) < 0)
+		return -1;
+	for (size_t i = 0; i < fence->link_count; i++)
+		if (relink(nvmet, fence, &fence->links[i], err) < 0)
+			return -1;
+	return nvmet->live ? nvmet_drain_end(&fence->drain, err) : 0;
+}
+
+static int cut_guarded(struct nvmet *nvmet, struct fence *fence, struct err *err)
+{
+	int r;
+
+	if (find_links(nvmet, fence, err) < 0)
+		return -1;
+	nvmet_guard_up(&nvmet->guard, fence->portals, fence->portal_count);
+	r = cut(nvmet, fence, err);
+	nvmet_guard_down(&nvmet->guard);
+	return r;
+}
+
+int nvmet_fence(struct nvmet *nvmet, const char *nqn, const struct volume_export *host,
+		struct err *err)
+{
+	cleanup_fence struct fence fence = { .nqn = nqn, .drain = NVMET_DRAIN_INIT };
+	char dir[NVMET_DIR_SIZE], allowed[NVMET_DIR_SIZE + 16];
+	bool removed;
+	int r;
+
+	nvmet_subsystem_dir(nqn, dir);
+	snprintf(allowed, sizeof(allowed), "%s/allowed_hosts", dir);
+	if (nvmet_links_remove(nvmet, allowed, host->host_nqn, &removed, err) < 0)
+		return -1;
+	pthread_mutex_lock(&nvmet->lock);
+	r = cut_guarded(nvmet, &fence, err);
+	pthread_mutex_unlock(&nvmet->lock);
+	if (r < 0 || (nvmet->live && nvmet_drain_wait(&fence.drain, err) < 0))
+		return -1;
+	return nvmet_host_forget(nvmet, host, err);
+}
+
+int nvmet_remove_host(struct nvmet *nvmet, const struct uuid *uuid,
+		      const struct volume_export *host, struct err *err)
+{
+	struct nvmet_seen seen;
+	char nqn[NQN_SIZE];
+	struct err failure;
+
+	volume_nqn(uuid, nqn);
+	if (nvmet_fence(nvmet, nqn, host, err) < 0)
+		return -1;
+	/* What an interrupted call left unlinked. The fence stands without it. */
+	if (nvmet_link(nvmet, uuid, 1, &failure) < 0)
+		log_error("export not linked for its other hosts", KV("subsystem", nqn),
+			  KV_ERR(&failure));
+	if (nvmet_see(nvmet, uuid, host->host_nqn, &seen, err) < 0)
+		return -1;
+	if (seen.allowed)
+		return err_set(err, ERR_INTERNAL, "%s still allows host %s", nqn, host->host_nqn);
+	return 0;
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The guard as an nftables table; the one user of libnftables. */
+#include "nvme/target/nvmet_guard.h"
+
+#include <errno.h>
+#include <nftables/libnftables.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "nvme/base/cleanup.h"
+#include "nvme/base/log.h"
+#include "nvme/base/strb.h"
+
+/* Adding a table that is there is fine, deleting one that is not there would fail. */
+#define REMOVE_TABLE                                                                               \
+	"add table inet " NVMET_GUARD_TABLE "\n"                                                   \
+	"delete table inet " NVMET_GUARD_TABLE "\n"
+#define FIXED_SIZE 2048 /* the text without the portals */
+
+static const char chains[] = "\tchain opening {\n"
+			     "\t\ttcp flags & (syn | ack) == syn reject with tcp reset\n"
+			     "\t\t@ih,0,8 0x04 @ih,64,8 0x7f @ih,96,8 0x01 drop\n"
+			     "\t}\n"
+			     "\tchain input {\n"
+			     "\t\ttype filter hook input priority -300; policy accept;\n"
+			     "\t\tip daddr . tcp dport @portals4 jump opening\n"
+			     "\t\tip6 daddr . tcp dport @portals6 jump opening\n"
+			     "\t}\n"
+			     "}\n";
+
+/* nft's own text for what failed, in one line. */
+static const char *nft_failure(struct nft_ctx *nft, char *out, size_t size)
+{
+	const char *text = nft_ctx_get_error_buffer(nft);
+
+	snprintf(out, size, "%.*s", (int)strcspn(text, "\n"), text);
+	return out;
+}
+
+static int nft_run(struct nvmet_guard *guard, const char *commands, struct err *err)
+{
+	char failure[256];
+
+	if (!guard->nft) {
+		guard->nft = nft_ctx_new(NFT_CTX_DEFAULT);
+		if (!guard->nft || nft_ctx_buffer_error(guard->nft) ||
+		    nft_ctx_buffer_output(guard->nft))
+			return err_set(err, ERR_INTERNAL, "libnftables does not start");
+	}
+	if (nft_run_cmd_from_buffer(guard->nft, commands) == 0)
+		return 0;
+	return err_set(err, ERR_INTERNAL, "nftables: %s",
+		       nft_failure(guard->nft, failure, sizeof(failure)));
+}
+
+void nvmet_guard_init(struct nvmet_guard *guard, bool live)
+{
+	*guard = (struct nvmet_guard) { .run = live ? nft_run : NULL };
+}
+
+void nvmet_guard_fini(struct nvmet_guard *guard)
+{
+	if (guard->nft)
+		nft_ctx_free(guard->nft);
+	guard->nft = NULL;
+}
+
+/* A set may not be empty where elements are listed. */
+static void add_set(struct strb *text, int family, const struct portal *portals, size_t count)
+{
+	bool v6 = family == AF_INET6, any = false;
+
+	strb_addf(text, "\tset portals%c {\n\t\ttype %s . inet_service; flags timeout;\n",
+		  v6 ? '6' : '4', v6 ? "ipv6_addr" : "ipv4_addr");
+	for (size_t i = 0; i < count; i++) {
+		if (portals[i].family != family)
+			continue;
+		strb_addf(text, "%s%s . %u timeout %ds", any ? ", " : "\t\telements = { ",
+			  portals[i].addr, portals[i].port, NVMET_GUARD_SECONDS);
+		any = true;
+	}
+	strb_addf(text, "%s\t}\n", any ? " }\n" : "");
+}
+
+void nvmet_guard_up(struct nvmet_guard *guard, const struct portal *portals, size_t count)
+{
+	size_t size = FIXED_SIZE + count * PORTAL_TEXT_SIZE;
+	cleanup_free char *buffer = NULL;
+	struct strb text;
+	struct err err;
+
+	if (!guard->run || !count)
+		return;
+	buffer = xcalloc(size, 1);
+	text = strb_over(buffer, size);
+	strb_add(&text, REMOVE_TABLE "table inet " NVMET_GUARD_TABLE " {\n");
+	add_set(&text, AF_INET, portals, count);
+	add_set(&text, AF_INET6, portals, count);
+	strb_add(&text, chains);
+	guard->up = true;
+	guard->settled = true;
+	if (guard->run(guard, buffer, &err) == 0)
+		return;
+	guard->up = false;
+	log_error("portals not guarded: a host that reconnects in this moment may find its "
+		  "subsystem missing and remove its controller for good, and what is mounted "
+		  "there with it; the kernel needs nf_tables, this process CAP_NET_ADMIN",
+		  KV_ERR(&err));
+}
+
+void nvmet_guard_down(struct nvmet_guard *guard)
+{
+	struct err err;
+
+	if (!guard->up || guard->run(guard, REMOVE_TABLE, &err) == 0) {
+		guard->up = false;
+		return;
+	}
+	log_warning("nftables table not removed; it ends by itself",
+		    KV("table", "inet " NVMET_GUARD_TABLE),
+		    KV_NUM("within_seconds", NVMET_GUARD_SECONDS), KV_ERR(&err));
+}
+
+void nvmet_guard_settle(struct nvmet_guard *guard)
+{
+	struct err err;
+
+	if (!guard->run || guard->settled)
+		return;
+	guard->settled = true;
+	/* Without nftables nobody left a table. */
+	if (guard->run(guard, REMOVE_TABLE, &err) < 0)
+		log_debug("nftables cannot be used", KV_ERR(&err));
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Looking at an export without touching it. */
+#include "nvme/target/nvmet_look.h"
+
+#include <string.h>
+
+/* The address of a port; 0: it has none of ours, or is gone. */
+static int port_address(struct nvmet *nvmet, const char *port, struct portal *ret, struct err *err)
+{
+	char type[ROOT_VALUE_SIZE] = "", addr[ROOT_VALUE_SIZE] = "", service[ROOT_VALUE_SIZE] = "";
+	cleanup_free char *text = NULL;
+	struct err ignored;
+
+	if (root_read(&nvmet->root, type, err, "ports/%s/addr_trtype", port) < 0 ||
+	    root_read(&nvmet->root, addr, err, "ports/%s/addr_traddr", port) < 0 ||
+	    root_read(&nvmet->root, service, err, "ports/%s/addr_trsvcid", port) < 0)
+		return -1;
+	if (strcmp(type, "tcp") != 0)
+		return 0;
+	text = strchr(addr, ':') ? xasprintf("tcp://[%s]:%s", addr, service) :
+				   xasprintf("tcp://%s:%s", addr, service);
+	return portal_parse(text, ret, &ignored) == 0;
+}
+
+/* Marks the configured portals that lead to the subsystem. */
+static int mark_portals(struct nvmet *nvmet, const char *nqn, bool marks[PORTAL_MAX],
+			struct err *err)
+{
+	cleanup_root_names struct root_names ports = { 0 };
+
+	if (root_list(&nvmet->root, &ports, err, "ports") < 0)
+		return -1;
+	for (size_t i = 0; i < ports.count; i++) {
+		struct portal portal;
+		int found;
+
+		if (!root_exists(&nvmet->root, "ports/%s/subsystems/%s", ports.names[i], nqn))
+			continue;
+		found = port_address(nvmet, ports.names[i], &portal, err);
+		if (found < 0)
+			return -1;
+		for (size_t p = 0; found && p < nvmet->portal_count; p++)
+			marks[p] = marks[p] || portal_equal(&portal, &nvmet->portals[p]);
+	}
+	return 0;
+}
+
+static const char *shut_out(struct nvmet *nvmet, const struct volume *volume, const char *nqn)
+{
+	for (size_t i = 0; i < volume->export_count; i++)
+		if (!root_exists(&nvmet->root, "subsystems/%s/allowed_hosts/%s", nqn,
+				 volume->exports[i].host_nqn))
+			return volume->exports[i].host_nqn;
+	return NULL;
+}
+
+int nvmet_look(struct nvmet *nvmet, const struct volume *volume, struct nvmet_look *ret,
+	       struct err *err)
+{
+	struct nvmet_look look = { 0 };
+	bool marks[PORTAL_MAX] = { 0 };
+	char nqn[NQN_SIZE], enable[ROOT_VALUE_SIZE];
+	int found;
+
+	volume_nqn(&volume->uuid, nqn);
+	found = root_read(&nvmet->root, enable, err, "subsystems/%s/namespaces/1/enable", nqn);
+	if (found < 0 || mark_portals(nvmet, nqn, marks, err) < 0)
+		return -1;
+	look.enabled = found && strcmp(enable, "1") == 0;
+	look.shut_out = shut_out(nvmet, volume, nqn);
+	for (size_t p = 0; p < nvmet->portal_count; p++) {
+		if (marks[p])
+			look.portal_count++;
+		else
+			look.missing = nvmet->portals[p];
+	}
+	*ret = look;
+	return 0;
+}

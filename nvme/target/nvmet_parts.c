@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading and writing nvmet's attributes and links in configfs. */
+#include "nvme/target/nvmet_parts.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+void nvmet_subsystem_dir(const char *nqn, char out[NVMET_DIR_SIZE])
+{
+	snprintf(out, NVMET_DIR_SIZE, "subsystems/%s", nqn);
+}
+
+/* 1: the attribute has this value; 0: another, left in value. */
+int nvmet_attr_is(struct nvmet *nvmet, const char *dir, const char *attr, const char *want,
+		  char value[ROOT_VALUE_SIZE], struct err *err)
+{
+	int found = root_read(&nvmet->root, value, err, "%s/%s", dir, attr);
+
+	if (found < 0)
+		return -1;
+	if (found == 0)
+		return err_set(err, ERR_INTERNAL, "%s/%s/%s is missing", nvmet->root.path, dir,
+			       attr);
+	return strcmp(value, want) == 0;
+}
+
+/* Read back, because configfs takes some writes without effect. */
+int nvmet_attr_ensure(struct nvmet *nvmet, const char *dir, const char *attr, const char *want,
+		      struct err *err)
+{
+	char value[ROOT_VALUE_SIZE];
+	int same = nvmet_attr_is(nvmet, dir, attr, want, value, err);
+
+	if (same)
+		return same < 0 ? -1 : 0;
+	if (root_write(&nvmet->root, want, err, "%s/%s", dir, attr) < 0)
+		return -1;
+	same = nvmet_attr_is(nvmet, dir, attr, want, value, err);
+	if (same == 0)
+		return err_set(err, ERR_INTERNAL, "%s/%s/%s is \"%.200s\" after writing \"%.200s\"",
+			       nvmet->root.path, dir, attr, value, want);
+	return same < 0 ? -1 : 0;
+}
+
+/*
+ * The name of the object a link points to; the link's own name is free. 0: the link is gone, which
+ * is how another volume's removal looks.
+ */
+int nvmet_link_target(struct nvmet *nvmet, const char *dir, const char *name, char out[PATH_MAX],
+		      struct err *err)
+{
+	char path[PATH_MAX], target[PATH_MAX];
+	const char *slash;
+	ssize_t len;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	len = readlinkat(nvmet->root.fd, path, target, sizeof(target) - 1);
+	if (len < 0)
+		return errno == ENOENT ?
+			       0 :
+			       err_sys(err, errno, "read link %s/%s", nvmet->root.path, path);
+	target[len] = '\0';
+	slash = strrchr(target, '/');
+	strcpy(out, slash ? slash + 1 : target);
+	return 1;
+}
+
+/* Removes every link in dir that points to target; *ret_removed says whether there was one. */
+int nvmet_links_remove(struct nvmet *nvmet, const char *dir, const char *target, bool *ret_removed,
+		       struct err *err)
+{
+	cleanup_root_names struct root_names names = { 0 };
+	char pointed[PATH_MAX];
+
+	*ret_removed = false;
+	if (root_list(&nvmet->root, &names, err, "%s", dir) < 0)
+		return -1;
+	for (size_t i = 0; i < names.count; i++) {
+		int found = nvmet_link_target(nvmet, dir, names.names[i], pointed, err);
+
+		if (found < 0)
+			return -1;
+		if (!found || strcmp(pointed, target) != 0)
+			continue;
+		if (root_unlink(&nvmet->root, err, "%s/%s", dir, names.names[i]) < 0)
+			return -1;
+		*ret_removed = true;
+	}
+	return 0;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What nvmet's files share: attributes and links in configfs, for the files of this folder only.
+ */
+#ifndef NVME_TARGET_NVMET_PARTS_H
+#define NVME_TARGET_NVMET_PARTS_H
+
+#include "nvme/target/nvmet.h"
+
+#define NVMET_DIR_SIZE (NQN_SIZE + 64)
+
+/* "subsystems/NQN" */
+void nvmet_subsystem_dir(const char *nqn, char out[NVMET_DIR_SIZE]);
+
+/* 1: the attribute has this value; 0: another, left in value. An absent one is an error. */
+int nvmet_attr_is(struct nvmet *nvmet, const char *dir, const char *attr, const char *want,
+		  char value[ROOT_VALUE_SIZE], struct err *err);
+
+/* Writes it if it differs, and reads it back, because configfs takes some writes without effect. */
+int nvmet_attr_ensure(struct nvmet *nvmet, const char *dir, const char *attr, const char *want,
+		      struct err *err);
+
+/*
+ * The name of the object a link points to; the link's own name is free. 0: the link is gone, which
+ * is how another volume's removal looks.
+ */
+int nvmet_link_target(struct nvmet *nvmet, const char *dir, const char *name, char out[PATH_MAX],
+		      struct err *err);
+
+/* Removes every link in dir that points to target; *ret_removed says whether there was one. */
+int nvmet_links_remove(struct nvmet *nvmet, const char *dir, const char *target, bool *ret_removed,
+		       struct err *err);
+
+/* Links the subsystem to the port, under the name we give. Call it with the lock held. */
+int nvmet_port_link(struct nvmet *nvmet, const char *port, const char *nqn, struct err *err);
+
+/*
+ * Removes the subsystem's link at every port, which kills its controllers there, and the ports of
+ * ours that are empty then. any_name: also links with another name than we give.
+ */
+int nvmet_ports_cut(struct nvmet *nvmet, const char *nqn, bool any_name, struct err *err);
+
+/*
+ * The TCP address of a port. 1: it has one; 0: another transport, or one that no portal can have.
+ */
+int nvmet_port_portal(struct nvmet *nvmet, const char *port, struct portal *ret, struct err *err);
+
+/* The hosts that a subsystem allows, by the objects its links point to. */
+int nvmet_hosts_list(struct nvmet *nvmet, const char *dir, struct root_names *ret, struct err *err);
+
+/* Lets the volume's hosts in, and fences every other one. */
+int nvmet_hosts_ensure(struct nvmet *nvmet, const struct volume *volume, const char *nqn,
+		       const char *dir, struct err *err);
+
+/* Removes a host that an export made, if nothing else needs it. */
+int nvmet_host_forget(struct nvmet *nvmet, const struct volume_export *host, struct err *err);
+
+/*
+ * Removes the host's ACL entry and its sessions of the subsystem, which stays for others: see
+ * nvmet_remove_host.
+ */
+int nvmet_fence(struct nvmet *nvmet, const char *nqn, const struct volume_export *host,
+		struct err *err);
+
+#endif

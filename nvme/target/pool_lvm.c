@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The pool kind "lvm": a thin volume a volume in a thin pool of LVM. The records lie with the data,
+ * in a small ext4 on a thin volume of the same pool, mounted for this process alone.
+ *
+ * Sizes of thin volumes are rounded up, so hosts get a device-mapper device of the exact size over
+ * it; and dm-thin acknowledges writes to new blocks before their mapping is durable, so without
+ * writeCache: volatile there is a write-through device on top of that.
+ */
+#include "nvme/target/pool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "nvme/base/file.h"
+#include "nvme/base/proc.h"
+#include "nvme/target/dm.h"
+#include "nvme/target/lvm.h"
+#include "nvme/target/record.h"
+#include "nvme/target/through.h"
+#include "nvme/target/view.h"
+
+#define RUN_PATH "/run/nvmeot"
+#define NAME_PREFIX "nvmeot-"
+#define RECORDS_PREFIX NAME_PREFIX "records-" /* followed by the thin pool's name */
+#define TAG "nvmeot"
+#define FORMATTING_TAG "nvmeot.formatting"
+#define RECORDS_BYTES (256ULL << 20)
+#define RECORDS_INODES "65536" /* each record is one, with a block of 4096 bytes */
+#define MKFS_MS 60000
+#define METADATA_LIMIT_PERCENT 90
+#define SECTOR DM_SECTOR_BYTES
+
+struct lvm_pool {
+	struct pool pool;
+	struct lvm lvm;
+	int lock;
+};
+
+static struct lvm_pool *lvm_pool(struct pool *pool)
+{
+	return (struct lvm_pool *)pool;
+}
+
+static void lv_name(const struct uuid *uuid, char out[LVM_NAME_SIZE])
+{
+	snprintf(out, LVM_NAME_SIZE, NAME_PREFIX "%s", uuid->text);
+}
+
+static uint64_t round_up(const struct lvm *lvm, uint64_t bytes)
+{
+	return (bytes + lvm->extent_bytes - 1) / lvm->extent_bytes * lvm->extent_bytes;
+}
+
+/* --- thin volumes ----------------------------------------------------------------------------- */
+
+struct lv {
+	int fd;
+	dev_t number;
+	uint64_t size_bytes;
+};
+
+static void lv_close(struct lv *lv)
+{
+	cleanup_closep(&lv->fd);
+}
+
+/* 1: opened; 0: it has no device. */
+static int lv_open(const struct lvm *lvm, const char *name, struct lv *ret, struct err *err)
+{
+	cleanup_close int fd = -1;
+	char path[PATH_MAX];
+	uint64_t size = 0;
+	struct stat st;
+
+	lvm_path(lvm, name, path);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 && (errno == ENOENT || errno == ENXIO))
+		return 0;
+	if (fd < 0)
+		return err_sys(err, errno, "open %s", path);
+	if (fstat(fd, &st) < 0 || ioctl(fd, BLKGETSIZE64, &size) < 0)
+		return err_sys(err, errno, "ask for the size of %s", path);
+	*ret = (struct lv) { steal_fd(&fd), st.st_rdev, size };
+	return 1;
+}
+
+/* 1: opened, after making its device if need be; 0: there is no such thin volume. */
+static int lv_find(const struct lvm *lvm, const char *name, struct lv *ret, struct err *err)
+{
+	int found = lv_open(lvm, name, ret, err);
+	bool ours = false;
+
+	if (found != 0)
+		return found;
+	found = lvm_find(lvm, name, TAG, &ours, err);
+	if (found <= 0)
+		return found;
+	if (!ours)
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "thin volume %s/%s has not the tag " TAG ", so it is not ours: "
+			       "rename it, or lvchange --addtag " TAG,
+			       lvm->group, name);
+	if (lvm_activate(lvm, TAG, err) < 0)
+		return -1;
+	found = lv_open(lvm, name, ret, err);
+	if (found == 0)
+		return err_set(err, ERR_INTERNAL, "thin volume %s/%s cannot be activated",
+			       lvm->group, name);
+	return found;
+}
+
+/* A volume's thin volume, which must be large enough. */
+static int lv_get(const struct lvm *lvm, const struct volume *volume, uint64_t size_bytes,
+		  struct lv *ret, struct err *err)
+{
+	char name[LVM_NAME_SIZE];
+	int found;
+
+	lv_name(&volume->uuid, name);
+	found = lv_find(lvm, name, ret, err);
+	if (found < 0)
+		return -1;
+	if (!found)
+		return err_set(err, ERR_DATA_LOSS, "the backing %s/%s of the volume is gone",
+			       lvm->group, name);
+	if (ret->size_bytes < size_bytes)
+		return err_set(err, ERR_DATA_LOSS,
+			       "%s/%s has %" PRIu64 " bytes, its record says %" PRIu64, lvm->group,
+			       name, ret->size_bytes, size_bytes);
+	return 0;
+}
+
+/* What has been allocated for a thin volume. One whose pool has failed has no figure. */
+static int lv_mapped(const struct lvm *lvm, const char *name, uint64_t *ret_bytes, struct err *err)
+{
+	char device[DM_NAME_SIZE], status[DM_STATUS_SIZE];
+	uint64_t sectors;
+	int found;
+
+	lvm_dm_name(lvm, name, "", device);
+	found = dm_status(device, status, err);
+	if (found <= 0)
+		return found;
+	if (sscanf(status, "%" SCNu64, &sectors) != 1)
+		return err_set(err, ERR_INTERNAL, "thin volume %s/%s has the status \"%.100s\"",
+			       lvm->group, name, status);
+	*ret_bytes = sectors * SECTOR;
+	return 1;
+}
+
+/* --- volumes ---------------------------------------------------------------------------------- */
+
+static int pool_lvm_find(struct pool *pool, const struct uuid *uuid, struct pool_backing *ret,
+			 struct err *err)
+{
+	const struct lvm *lvm = &lvm_pool(pool)->lvm;
+	CLEANUP(lv_close) struct lv lv = { .fd = -1 };
+	char name[LVM_NAME_SIZE];
+	uint64_t mapped = 0;
+	int found;
+
+	lv_name(uuid, name);
+	found = lv_find(lvm, name, &lv, err);
+	if (found <= 0)
+		return found;
+	if (lv_mapped(lvm, name, &mapped, err) < 0)
+		return -1;
+	*ret = (struct pool_backing) { .size_bytes = lv.size_bytes, .blank = mapped == 0 };
+	return 1;
+}
+
+/* Only asks lvm2 what is there when it is: most volumes are new. */
+static int pool_lvm_create(struct pool *pool, const struct volume *volume, struct err *err)
+{
+	static const char *const tags[] = { TAG, NULL };
+	const struct lvm *lvm = &lvm_pool(pool)->lvm;
+	struct pool_backing backing = { 0 };
+	char name[LVM_NAME_SIZE];
+	struct err failure;
+	int found;
+
+	lv_name(&volume->uuid, name);
+	if (lvm_create(lvm, name, volume->size_bytes, tags, &failure) == 0)
+		return 0;
+	found = pool_lvm_find(pool, &volume->uuid, &backing, err);
+	if (found < 0)
+		return -1;
+	if (!found) {
+		*err = failure;
+		return -1;
+	}
+	if (!backing.blank)
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "%s/%s holds data and has no record: rename it, or put its record "
+			       "back",
+			       lvm->group, name);
+	if (backing.size_bytes == round_up(lvm, volume->size_bytes))
+		return 0;
+	if (lvm_remove(lvm, name, err) < 0)
+		return -1;
+	return lvm_create(lvm, name, volume->size_bytes, tags, err);
+}
+
+/* The device of the exact size: it is there when the volume is exported for writing. */
+static int resize_attached(const struct uuid *uuid, const struct lv *lv, uint64_t size_bytes,
+			   struct err *err)
+{
+	uint64_t sectors = 0;
+	dev_t below = 0;
+	int found = dm_look(uuid, &below, &sectors, err);
+
+	if (found < 0)
+		return -1;
+	if (!found || below != lv->number)
+		return 0;
+	if (dm_ensure(uuid, below, size_bytes / SECTOR, err) < 0)
+		return -1;
+	return through_resize(uuid, err);
+}
+
+static int pool_lvm_grow(struct pool *pool, const struct volume *volume, struct err *err)
+{
+	const struct lvm *lvm = &lvm_pool(pool)->lvm;
+	CLEANUP(lv_close) struct lv lv = { .fd = -1 };
+	uint64_t wanted = round_up(lvm, volume->size_bytes);
+	char name[LVM_NAME_SIZE];
+
+	lv_name(&volume->uuid, name);
+	if (lv_get(lvm, volume, 0, &lv, err) < 0)
+		return -1;
+	if (lv.size_bytes > wanted)
+		return err_set(err, ERR_INTERNAL,
+			       "%s/%s has %" PRIu64 " bytes, more than the %" PRIu64
+			       " it is to grow to; backings are never cut",
+			       lvm->group, name, lv.size_bytes, wanted);
+	if (lv.size_bytes < wanted && lvm_grow(lvm, name, volume->size_bytes, err) < 0)
+		return -1;
+	return resize_attached(&volume->uuid, &lv, volume->size_bytes, err);
+}
+
+static int pool_lvm_attach(struct pool *pool, const struct volume *volume, bool readonly,
+			   struct err *err)
+{
+	CLEANUP(lv_close) struct lv lv = { .fd = -1 };
+	char path[PATH_MAX];
+
+	if (lv_get(&lvm_pool(pool)->lvm, volume, volume->size_bytes, &lv, err) < 0)
+		return -1;
+	if (readonly)
+		return view_ensure(&volume->uuid, lv.fd, volume->size_bytes, err);
+	if (dm_ensure(&volume->uuid, lv.number, volume->size_bytes / SECTOR, err) < 0)
+		return -1;
+	if (volume->volatile_cache)
+		return 0;
+	dm_path(&volume->uuid, path);
+	return through_ensure(&volume->uuid, path, err);
+}
+
+static int pool_lvm_detach(struct pool *pool, const struct uuid *uuid, struct err *err)
+{
+	(void)pool;
+	if (through_remove(uuid, err) < 0)
+		return -1;
+	return dm_remove(uuid, err);
+}
+
+static int pool_lvm_remove(struct pool *pool, const struct uuid *uuid, struct err *err)
+{
+	char name[LVM_NAME_SIZE];
+
+	lv_name(uuid, name);
+	return lvm_remove(&lvm_pool(pool)->lvm, name, err);
+}
+
+static int pool_lvm_list(struct pool *pool, struct root_names *ret, struct err *err)
+{
+	struct root_names names;
+	size_t kept = 0;
+
+	if (lvm_list(&lvm_pool(pool)->lvm, TAG, NAME_PREFIX, &names, err) < 0)
+		return -1;
+	for (size_t i = 0; i < names.count; i++) {
+		char *name = names.names[i];
+		struct err ignored;
+		struct uuid uuid;
+
+		if (strncmp(name, NAME_PREFIX, strlen(NAME_PREFIX)) == 0 &&
+		    parse_uuid("thin volume", name + strlen(NAME_PREFIX), &uuid, &ignored) == 0)
+			names.names[kept++] = xstrdup(uuid.text);
+		free(name);
+	}
+	names.count = kept;
+	*ret = names;
+	return 0;
+}
+
+static void pool_lvm_device_path(const struct pool *pool, const struct volume *volume,
+				 bool readonly, char out[PATH_MAX])
+{
+	(void)pool;
+	if (readonly)
+		view_path(&volume->uuid, out);
+	else if (volume->volatile_cache)
+		dm_path(&volume->uuid, out);
+	else
+		through_path(&volume->uuid, out);
+}
+
+/* --- room ------------------------------------------------------------------------------------- */
+
+/* The warning that goes with a thin pool's state; each of them closes it. */
+static void judge_state(const char *mode, uint64_t metadata_used, uint64_t metadata_total,
+			struct pool_room *room)
+{
+	if (strcmp(mode, "rw") != 0)
+		snprintf(room->warning, sizeof(room->warning),
+			 "the thin pool is in mode \"%.32s\": see lvmthin(7) about its repair",
+			 mode);
+	else if (metadata_used * 100 >= metadata_total * METADATA_LIMIT_PERCENT)
+		snprintf(room->warning, sizeof(room->warning),
+			 "the thin pool's metadata is %" PRIu64 "%% full: writes fail when it is "
+			 "full; lvextend --poolmetadatasize makes it larger",
+			 metadata_used * 100 / metadata_total);
+	room->closed = room->warning[0];
+}
+
+static int pool_lvm_room(struct pool *pool, struct pool_room *ret, struct err *err)
+{
+	const struct lvm *lvm = &lvm_pool(pool)->lvm;
+	char device[DM_NAME_SIZE], status[DM_STATUS_SIZE], mode[32] = "";
+	uint64_t metadata_used, metadata_total, used, total;
+	struct pool_room room = { 0 };
+	int found;
+
+	lvm_dm_name(lvm, lvm->pool, "-tpool", device);
+	found = dm_status(device, status, err);
+	if (found < 0)
+		return -1;
+	if (!found || sscanf(status, "%*u %" SCNu64 "/%" SCNu64 " %" SCNu64 "/%" SCNu64 " %*s %31s",
+			     &metadata_used, &metadata_total, &used, &total, mode) != 5)
+		return err_set(err, ERR_UNAVAILABLE, "thin pool %s/%s %s%.100s", lvm->group,
+			       lvm->pool, found ? "has the status " : "is not active",
+			       found ? status : "");
+	room.capacity_bytes = total * lvm->chunk_bytes;
+	room.free_bytes = (total - used) * lvm->chunk_bytes;
+	judge_state(mode, metadata_used, metadata_total, &room);
+	*ret = room;
+	return 0;
+}
+
+/*
+ * A volume is allocated by whole chunks, and so may take one more than its size; the records may
+ * come to fill their thin volume.
+ */
+static int pool_lvm_allocation(struct pool *pool, struct pool_allocation *ret, struct err *err)
+{
+	const struct lvm *lvm = &lvm_pool(pool)->lvm;
+	cleanup_root_names struct root_names names = { 0 };
+	struct pool_allocation sum = { .overhead_bytes = RECORDS_BYTES };
+
+	if (record_list(&pool->records, RECORD_LIVE, &names, err) < 0)
+		return -1;
+	for (size_t i = 0; i < names.count; i++) {
+		char name[LVM_NAME_SIZE];
+		struct err ignored;
+		struct uuid uuid;
+		uint64_t mapped;
+
+		if (record_name_uuid(names.names[i], &uuid, &ignored) < 0)
+			continue;
+		lv_name(&uuid, name);
+		if (lv_mapped(lvm, name, &mapped, &ignored) > 0)
+			sum.bytes += mapped;
+		sum.overhead_bytes += lvm->chunk_bytes;
+	}
+	*ret = sum;
+	return 0;
+}
+
+/* --- the records' file system ----------------------------------------------------------------- */
+
+static int make_fs(const char *path, struct err *err)
+{
+	const char *const argv[] = { "mkfs.ext4",
+				     "-q",
+				     "-F",
+				     "-m",
+				     "0",
+				     "-J",
+				     "size=8",
+				     "-N",
+				     RECORDS_INODES,
+				     "-E",
+				     "lazy_itable_init=1,lazy_journal_init=1",
+				     path,
+				     NULL };
+	cleanup_free struct proc_result *result = xcalloc(1, sizeof(*result));
+
+	if (proc_run(argv, deadline_after_ms(MKFS_MS), result, err) < 0)
+		return -1;
+	if (result->exit_code != 0)
+		return err_set(err, ERR_INTERNAL, "mkfs.ext4 %s: %.400s", path, result->err);
+	return 0;
+}
+
+/*
+ * Makes the thin volume of the records with its file system, if there is none. The tag says from
+ * the first moment on that the file system is not whole yet; without it nothing is ever formatted.
+ */
+static int ensure_records(const struct lvm *lvm, const char *name, struct err *err)
+{
+	static const char *const tags[] = { TAG, FORMATTING_TAG, NULL };
+	CLEANUP(lv_close) struct lv lv = { .fd = -1 };
+	char path[PATH_MAX];
+	bool formatting = true;
+	int found = lvm_find(lvm, name, FORMATTING_TAG, &formatting, err);
+
+	if (found < 0 || (found == 0 && lvm_create(lvm, name, RECORDS_BYTES, tags, err) < 0) ||
+	    lv_find(lvm, name, &lv, err) < 0)
+		return -1;
+	if (!formatting)
+		return 0;
+	lvm_path(lvm, name, path);
+	if (make_fs(path, err) < 0)
+		return -1;
+	return lvm_untag(lvm, name, FORMATTING_TAG, err);
+}
+
+/* One that a killed process left mounted is used as it is. */
+static int mount_records(const struct lvm *lvm, const char *name, const char *dir, struct err *err)
+{
+	CLEANUP(lv_close) struct lv lv = { .fd = -1 };
+	char device[PATH_MAX];
+	struct stat st;
+
+	lvm_path(lvm, name, device);
+	if (lv_open(lvm, name, &lv, err) < 0)
+		return -1;
+	if (stat(dir, &st) < 0)
+		return err_sys(err, errno, "stat %s", dir);
+	if (st.st_dev == lv.number)
+		return 0;
+	if (mount(device, dir, "ext4", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+		  "noinit_itable,errors=remount-ro") < 0)
+		return err_sys(err, errno, "mount %s at %s", device, dir);
+	return 0;
+}
+
+static int lock(int fd, const char *path, struct err *err)
+{
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	return err_set(err, ERR_FAILED_PRECONDITION, "%s is locked: another process serves it (%s)",
+		       path, strerrordesc_np(errno));
+}
+
+/* The first lock is for those that see the same /run, the second for those that do not. */
+static int open_records(struct lvm_pool *pool, struct err *err)
+{
+	const struct lvm *lvm = &pool->lvm;
+	char name[LVM_NAME_SIZE], path[PATH_MAX];
+
+	snprintf(path, sizeof(path), RUN_PATH "/%s/pool-%s", lvm->group, lvm->pool);
+	if (file_mkdirs(path, err) < 0)
+		return -1;
+	snprintf(path, sizeof(path), RUN_PATH "/%s/lock-%s", lvm->group, lvm->pool);
+	pool->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (pool->lock < 0)
+		return err_sys(err, errno, "open %s", path);
+	if (lock(pool->lock, path, err) < 0)
+		return -1;
+	snprintf(name, sizeof(name), RECORDS_PREFIX "%.64s", lvm->pool);
+	if (ensure_records(lvm, name, err) < 0)
+		return -1;
+	snprintf(path, sizeof(path), RUN_PATH "/%s/pool-%s", lvm->group, lvm->pool);
+	if (mount_records(lvm, name, path, err) < 0 ||
+	    root_open(&pool->pool.records, path, err) < 0)
+		return -1;
+	return lock(pool->pool.records.fd, path, err);
+}
+
+static void pool_lvm_close(struct pool *base)
+{
+	struct lvm_pool *pool = lvm_pool(base);
+	bool mounted = base->records.fd >= 0;
+
+	root_close(&base->records);
+	/* One that stays is used by the next process. */
+	if (mounted)
+		umount2(base->records.path, UMOUNT_NOFOLLOW);
+	cleanup_closep(&pool->lock);
+	free(pool);
+}
+
+/* The longest device name of this pool, so that none is cut later. */
+static int check_names(const struct lvm *lvm, struct err *err)
+{
+	static const struct uuid any = { "00000000-0000-4000-8000-000000000000" };
+	char name[LVM_NAME_SIZE], device[DM_NAME_SIZE];
+
+	lv_name(&any, name);
+	if (strlen(lvm->pool) > 64 || !lvm_dm_name(lvm, name, "", device) ||
+	    !lvm_dm_name(lvm, lvm->pool, "-tpool", device))
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "the names of volume group %s and thin pool %s are too long",
+			       lvm->group, lvm->pool);
+	return 0;
+}
+
+static int pool_lvm_open(const char *argument, struct pool **ret, struct err *err)
+{
+	struct lvm_pool *pool = xcalloc(1, sizeof(*pool));
+
+	pool->pool.records = ROOT_INIT;
+	pool->lock = -1;
+	if (lvm_open(argument, &pool->lvm, err) < 0 || check_names(&pool->lvm, err) < 0 ||
+	    open_records(pool, err) < 0) {
+		root_close(&pool->pool.records);
+		cleanup_closep(&pool->lock);
+		free(pool);
+		return -1;
+	}
+	*ret = &pool->pool;
+	return 0;
+}
+
+const struct pool_ops pool_lvm_ops = {
+	.kind = "lvm",
+	.open = pool_lvm_open,
+	.close = pool_lvm_close,
+	.create = pool_lvm_create,
+	.grow = pool_lvm_grow,
+	.attach = pool_lvm_attach,
+	.detach = pool_lvm_detach,
+	.find = pool_lvm_find,
+	.remove = pool_lvm_remove,
+	.list = pool_lvm_list,
+	.room = pool_lvm_room,
+	.allocation = pool_lvm_allocation,
+	.device_path = pool_lvm_device_path,
+};

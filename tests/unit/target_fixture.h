@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A target in a temporary directory: two pools, and a plain directory as nvmet's tree, in which no
+ * port can be made, so that an export fails after its record is written unless the test puts up a
+ * subsystem. Steps are made to fail by put_obstacle and by fault.
+ */
+#ifndef TESTS_UNIT_TARGET_FIXTURE_H
+#define TESTS_UNIT_TARGET_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "nvme/base/file.h"
+#include "nvme/base/proc.h"
+#include "nvme/target/target.h"
+#include "nvme/target/target_table.h"
+
+#define HOST_A "nqn.2014-08.org.nvmexpress:uuid:aaaaaaaa-0000-4000-8000-000000000001"
+#define HOST_B "nqn.2014-08.org.nvmexpress:uuid:bbbbbbbb-0000-4000-8000-000000000002"
+#define UUID "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11"
+#define OTHER "6e6f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a12"
+#define SUBSYSTEM "nvmet/subsystems/" VOLUME_NQN_PREFIX UUID
+
+static char dir[64];
+static struct root root = { .fd = -1 }; /* of dir */
+static struct target *target;
+
+static inline int no_attach(struct pool *pool, const struct volume *volume, bool readonly,
+			    struct err *err)
+{
+	if (readonly)
+		return err_set(err, ERR_INTERNAL, "no view in this test");
+	return pool_dir_ops.attach(pool, volume, readonly, err);
+}
+
+static inline int no_detach(struct pool *pool, const struct uuid *uuid, struct err *err)
+{
+	(void)pool, (void)uuid, (void)err;
+	return 0;
+}
+
+/* What a directory offers, without the machine's loop and dm devices. */
+static inline struct pool_ops plain_ops(void)
+{
+	struct pool_ops ops = pool_dir_ops;
+
+	ops.attach = no_attach;
+	ops.detach = no_detach;
+	return ops;
+}
+
+static inline int open_target(struct err *err)
+{
+	static struct pool_ops ops;
+	cleanup_free char *fast = xasprintf("fast=dir:%s/fast", dir);
+	cleanup_free char *slow = xasprintf("slow=dir:%s/slow", dir);
+	cleanup_free char *nvmet = xasprintf("%s/nvmet", dir);
+	const char *pools[] = { fast, slow };
+	struct portal portals[2];
+	struct target_config config = {
+		.id = "box-1",
+		.pools = pools,
+		.pool_count = ARRAY_SIZE(pools),
+		.portals = portals,
+		.portal_count = ARRAY_SIZE(portals),
+		.nvmet_path = nvmet,
+	};
+
+	if (portal_parse("tcp://127.0.0.1:4420", &portals[0], err) < 0 ||
+	    portal_parse("tcp://[::1]:4420", &portals[1], err) < 0)
+		return -1;
+	if (target_new(&config, &target, err) < 0)
+		return -1;
+	ops = plain_ops();
+	for (size_t i = 0; i < target->pool_count; i++)
+		target->pools[i]->ops = &ops;
+	return 0;
+}
+
+static inline void restart(void)
+{
+	struct err err = ERR_INIT;
+
+	target_free(target);
+	target = NULL;
+	if (open_target(&err) < 0 || target_restore(target, &err) < 0)
+		fail_msg("%s", err.msg);
+}
+
+static inline int setup(void **state)
+{
+	static const char *const parts[] = { "fast", "slow", "nvmet/subsystems", "nvmet/hosts",
+					     "nvmet/ports" };
+	struct err err;
+
+	(void)state;
+	strcpy(dir, "/tmp/test_target.XXXXXX");
+	if (!mkdtemp(dir))
+		return -1;
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		cleanup_free char *path = xasprintf("%s/%s", dir, parts[i]);
+
+		if (file_mkdirs(path, &err) < 0)
+			return -1;
+	}
+	if (root_open(&root, dir, &err) < 0 || open_target(&err) < 0)
+		return -1;
+	return target_restore(target, &err);
+}
+
+static inline int teardown(void **state)
+{
+	const char *argv[] = { "rm", "-rf", dir, NULL };
+	static struct proc_result result;
+	struct err err;
+
+	(void)state;
+	target_free(target);
+	target = NULL;
+	root_close(&root);
+	return proc_run(argv, deadline_after_ms(10000), &result, &err) < 0 || result.exit_code;
+}
+
+static inline bool there(const char *path)
+{
+	return root_exists(&root, "%s", path);
+}
+
+/* Writes text to a file below dir, whose directories it makes. */
+static inline void put(const char *path, const char *text)
+{
+	cleanup_free char *full = xasprintf("%s/%s", dir, path);
+	cleanup_free char *parent = xstrdup(full);
+	cleanup_close int fd = -1;
+	struct err err;
+
+	*strrchr(parent, '/') = '\0';
+	assert_int_equal(file_mkdirs(parent, &err), 0);
+	fd = open(full, O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0600);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+}
+
+static inline void take_away(const char *path)
+{
+	struct err err;
+
+	if (root_rmdir(&root, &err, "%s", path) < 0 && root_unlink(&root, &err, "%s", path) < 0)
+		fail_msg("%s", err.msg);
+}
+
+/* In the way of the next writing of UUID's record, in the pool fast. */
+#define OBSTACLE "fast/." UUID ".json.tmp"
+
+static inline void put_obstacle(void)
+{
+	struct err err;
+
+	assert_int_equal(root_mkdir(&root, &err, OBSTACLE), 0);
+}
+
+static inline off_t size_of(const char *path)
+{
+	struct stat st = { .st_size = -1 };
+
+	fstatat(root.fd, path, &st, 0);
+	return st.st_size;
+}
+
+static inline uint64_t provisioned(const char *pool)
+{
+	return target_pool_find(target, pool)->provisioned_bytes;
+}
+
+static inline struct volume request(const char *uuid)
+{
+	struct volume volume = { .size_bytes = 1 << 20, .volatile_cache = true };
+
+	snprintf(volume.uuid.text, sizeof(volume.uuid.text), "%.36s", uuid);
+	volume.name = xstrdup("pvc-1");
+	volume_add_parameter(&volume, "nrIoQueues", "2");
+	return volume;
+}
+
+static inline int create(const char *uuid, const char *pool, struct err *err)
+{
+	cleanup_volume struct volume want = request(uuid), made = { 0 };
+
+	snprintf(want.pool, sizeof(want.pool), "%s", pool);
+	return target_create(target, &want, &made, err);
+}
+
+/* A volume as it is; the caller owns it. */
+static inline struct volume get(const char *uuid)
+{
+	struct volume_list list = { 0 };
+	struct volume volume;
+	struct err err = ERR_INIT;
+
+	if (target_get(target, uuid, "", &list, &err) < 0)
+		fail_msg("%s", err.msg);
+	volume = list.volumes[0];
+	free(list.volumes);
+	return volume;
+}
+
+static inline struct volume_export want(const char *host)
+{
+	struct volume_export e = { .access = VOLUME_SINGLE_NODE };
+
+	snprintf(e.host_nqn, sizeof(e.host_nqn), "%s", host);
+	return e;
+}
+
+static inline int export_to(const char *uuid, const char *host, struct err *err)
+{
+	cleanup_volume struct volume ret = { 0 };
+	struct volume_export e = want(host);
+
+	return target_export(target, uuid, &e, &ret, err);
+}
+
+static inline void assert_code(int r, const struct err *err, enum err_code code)
+{
+	assert_int_equal(r, -1);
+	if (err->code != code)
+		fail_msg("%s instead of %s: %s", err_code_name(err->code), err_code_name(code),
+			 err->msg);
+}
+
+static inline void assert_ok(int r, const struct err *err)
+{
+	if (r < 0)
+		fail_msg("%s: %s", err_code_name(err->code), err->msg);
+}
+
+static inline void assert_says(const char *text, const char *says)
+{
+	if (!strstr(text, says))
+		fail_msg("\"%s\" does not say \"%s\"", text, says);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+#endif

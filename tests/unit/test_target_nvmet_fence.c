@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the fence of one of several hosts does in configfs; what becomes of sessions is for
+ * tests/vm/cases/fence-hosts.sh.
+ */
+#include "tests/unit/nvmet_tree.h"
+
+#include <sys/stat.h>
+
+#define UUID "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11"
+#define NQN VOLUME_NQN_PREFIX UUID
+#define OTHER_NQN VOLUME_NQN_PREFIX "6e6f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a12"
+#define HOST_A "nqn.2014-08.org.nvmexpress:uuid:aaaaaaaa-0000-4000-8000-000000000001"
+#define HOST_B "nqn.2014-08.org.nvmexpress:uuid:bbbbbbbb-0000-4000-8000-000000000002"
+#define ACL "subsystems/" NQN "/allowed_hosts/"
+
+static ino_t link_before, link_seen;
+
+static ino_t inode(const char *path)
+{
+	struct stat st = { 0 };
+
+	fstatat(nvmet.root.fd, path, &st, AT_SYMLINK_NOFOLLOW);
+	return st.st_ino;
+}
+
+static int setup(void **state)
+{
+	if (tree_setup(state) < 0)
+		return -1;
+	tree_mkdir("subsystems/" NQN "/allowed_hosts");
+	tree_mkdir("subsystems/" OTHER_NQN);
+	tree_mkdir("hosts/" HOST_A);
+	tree_mkdir("hosts/" HOST_B);
+	tree_link("hosts/" HOST_A, ACL HOST_A);
+	tree_link("hosts/" HOST_B, ACL HOST_B);
+	tree_link("subsystems/" NQN, "ports/1/subsystems/" NQN);
+	tree_link("subsystems/" OTHER_NQN, "ports/1/subsystems/" OTHER_NQN);
+	nvmet.guard.settled = true;
+	return 0;
+}
+
+static int remove_a(bool made, struct err *err)
+{
+	struct volume_export host = { .host_made = made };
+	struct uuid uuid = { UUID };
+
+	strcpy(host.host_nqn, HOST_A);
+	return nvmet_remove_host(&nvmet, &uuid, &host, err);
+}
+
+static void note_link(void)
+{
+	if (!guard_is_up())
+		link_seen = inode("ports/1/subsystems/" NQN);
+	else
+		assert_int_equal(inode("ports/1/subsystems/" NQN), link_before);
+}
+
+/* The link is another one when the guard is lifted: it was away in between. */
+static void test_relinked_under_the_guard(void **state)
+{
+	struct err err = ERR_INIT;
+	ino_t other = inode("ports/1/subsystems/" OTHER_NQN);
+
+	(void)state;
+	link_before = inode("ports/1/subsystems/" NQN);
+	guard_seen = note_link;
+	/* Keeps the number of its inode from being given out again. */
+	assert_int_equal(linkat(nvmet.root.fd, "ports/1/subsystems/" NQN, nvmet.root.fd, "kept", 0),
+			 0);
+	assert_int_equal(remove_a(true, &err), 0);
+	assert_int_equal(guard_runs, 2);
+	assert_false(guard_is_up());
+	assert_int_not_equal(link_seen, 0);
+	assert_int_not_equal(link_seen, link_before);
+	assert_int_equal(inode("ports/1/subsystems/" OTHER_NQN), other);
+	assert_true(tree_has(ACL HOST_B) && tree_has("hosts/" HOST_B));
+	assert_false(tree_has(ACL HOST_A) || tree_has("hosts/" HOST_A));
+}
+
+/* At a port of somebody's, under a name of somebody's: cut there, too, and put back. */
+static void test_any_port_and_any_name(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	tree_port("9", "198.51.100.7", "4444");
+	tree_link("subsystems/" NQN, "ports/9/subsystems/by-hand");
+	assert_int_equal(remove_a(false, &err), 0);
+	assert_false(tree_has("ports/9/subsystems/by-hand"));
+	assert_true(tree_has("ports/9/subsystems/" NQN));
+	assert_true(tree_has("hosts/" HOST_A));
+}
+
+static void note_portal(void)
+{
+	if (guard_is_up())
+		assert_non_null(strstr(guard_text, "198.51.100.7 . 4444 timeout"));
+}
+
+static void test_guards_every_port_that_leads_there(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	tree_port("9", "198.51.100.7", "4444");
+	tree_link("subsystems/" NQN, "ports/9/subsystems/" NQN);
+	guard_seen = note_portal;
+	assert_int_equal(remove_a(true, &err), 0);
+	assert_int_equal(guard_runs, 2);
+}
+
+/* What an interrupted call left: no ACL entry, no link. */
+static void test_again(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(root_unlink(&nvmet.root, &err, ACL HOST_A), 0);
+	assert_int_equal(root_unlink(&nvmet.root, &err, "ports/1/subsystems/" NQN), 0);
+	assert_int_equal(remove_a(true, &err), 0);
+	assert_true(tree_has("ports/1/subsystems/" NQN) && tree_has("ports/2/subsystems/" NQN));
+	assert_int_equal(remove_a(true, &err), 0);
+}
+
+static void test_no_guard_does_not_stop_the_fence(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	guard_fails = true;
+	assert_int_equal(remove_a(true, &err), 0);
+	assert_false(tree_has(ACL HOST_A));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, tree_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_relinked_under_the_guard),	       TEST(test_any_port_and_any_name),
+		TEST(test_guards_every_port_that_leads_there), TEST(test_again),
+		TEST(test_no_guard_does_not_stop_the_fence),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

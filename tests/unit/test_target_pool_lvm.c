@@ -1,0 +1,530 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a pool of thin volumes decides: the file is compiled into this program, above made-up thin
+ * volumes and devices. With the real ones: tests/vm/cases/lvm.sh.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "nvme/base/proc.h"
+#include "nvme/base/strb.h"
+
+static int fake_open(const char *path, int flags, ...);
+static int fake_fstat(int fd, struct stat *st);
+static int fake_ioctl(int fd, unsigned long request, uint64_t *size);
+static int fake_proc_run(const char *const argv[], struct deadline deadline,
+			 struct proc_result *ret, struct err *err);
+
+#define open fake_open
+#define fstat fake_fstat
+#define ioctl fake_ioctl
+#define proc_run fake_proc_run
+#include "nvme/target/pool_lvm.c"
+#undef open
+#undef fstat
+#undef ioctl
+#undef proc_run
+
+#define UUID "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11"
+#define UUID2 "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a12"
+#define LV "nvmeot-" UUID
+#define MIB (UINT64_C(1) << 20)
+#define NUMBER 1234
+
+/* The one thin volume, and everything that was done, in order. */
+static struct {
+	bool there, active, foreign, formatting;
+	uint64_t size, mapped;
+	const char *pool_status;
+	dev_t below;
+	uint64_t exact;
+	bool lvm_fails;
+	char log[1024];
+} world;
+
+static char dir[64];
+static struct lvm_pool pool;
+static struct volume volume;
+
+static void did(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void did(const char *format, ...)
+{
+	struct strb log = { world.log, strlen(world.log), sizeof(world.log), false };
+	va_list args;
+
+	va_start(args, format);
+	strb_addv(&log, format, args);
+	va_end(args);
+	strb_add(&log, "; ");
+}
+
+static int fake_open(const char *path, int flags, ...)
+{
+	(void)flags;
+	assert_non_null(strstr(path, "/dev/vg/nvmeot-"));
+	errno = ENOENT;
+	return world.there && world.active ? open("/dev/null", O_RDONLY | O_CLOEXEC) : -1;
+}
+
+static int fake_fstat(int fd, struct stat *st)
+{
+	assert_true(fd >= 0);
+	*st = (struct stat) { .st_rdev = NUMBER };
+	return 0;
+}
+
+static int fake_ioctl(int fd, unsigned long request, uint64_t *size)
+{
+	assert_true(fd >= 0);
+	assert_int_equal(request, BLKGETSIZE64);
+	*size = world.size;
+	return 0;
+}
+
+static int fake_proc_run(const char *const argv[], struct deadline deadline,
+			 struct proc_result *ret, struct err *err)
+{
+	(void)deadline, (void)err;
+	did("%s", argv[0]);
+	ret->exit_code = 0;
+	return 0;
+}
+
+int lvm_open(const char *argument, struct lvm *ret, struct err *err)
+{
+	(void)argument, (void)ret;
+	return err_set(err, ERR_FAILED_PRECONDITION, "not opened here");
+}
+
+int lvm_list(const struct lvm *lvm, const char *tag, const char *prefix, struct root_names *ret,
+	     struct err *err)
+{
+	static const char *const names[] = { "nvmeot-records-tp", LV, "nvmeot-x", "nvmeot-" UUID2 };
+
+	(void)lvm, (void)err;
+	assert_string_equal(tag, "nvmeot");
+	assert_string_equal(prefix, "nvmeot-");
+	ret->names = xcalloc(ARRAY_SIZE(names), sizeof(*ret->names));
+	for (ret->count = 0; ret->count < ARRAY_SIZE(names); ret->count++)
+		ret->names[ret->count] = xstrdup(names[ret->count]);
+	return 0;
+}
+
+int lvm_find(const struct lvm *lvm, const char *name, const char *tag, bool *ret_tagged,
+	     struct err *err)
+{
+	(void)lvm, (void)name, (void)err;
+	if (world.there)
+		*ret_tagged = strcmp(tag, FORMATTING_TAG) == 0 ? world.formatting : !world.foreign;
+	return world.there;
+}
+
+int lvm_create(const struct lvm *lvm, const char *name, uint64_t size_bytes,
+	       const char *const tags[], struct err *err)
+{
+	(void)name;
+	assert_string_equal(tags[0], "nvmeot");
+	did("create %" PRIu64 "%s", size_bytes / MIB, tags[1] ?: "");
+	if (world.lvm_fails || world.there)
+		return err_set(err, ERR_INTERNAL, "lvcreate failed");
+	world.there = world.active = true;
+	world.size = round_up(lvm, size_bytes);
+	return 0;
+}
+
+int lvm_activate(const struct lvm *lvm, const char *tag, struct err *err)
+{
+	(void)lvm, (void)tag, (void)err;
+	did("activate");
+	world.active = true;
+	return 0;
+}
+
+int lvm_grow(const struct lvm *lvm, const char *name, uint64_t size_bytes, struct err *err)
+{
+	(void)name;
+	did("grow %" PRIu64, size_bytes / MIB);
+	if (world.lvm_fails)
+		return err_set(err, ERR_INTERNAL, "lvextend failed");
+	world.size = round_up(lvm, size_bytes);
+	return 0;
+}
+
+int lvm_untag(const struct lvm *lvm, const char *name, const char *tag, struct err *err)
+{
+	(void)lvm, (void)name, (void)err;
+	did("untag %s", tag);
+	return 0;
+}
+
+int lvm_remove(const struct lvm *lvm, const char *name, struct err *err)
+{
+	(void)lvm, (void)name, (void)err;
+	did("remove");
+	world.there = world.active = false;
+	return 0;
+}
+
+void lvm_path(const struct lvm *lvm, const char *name, char out[PATH_MAX])
+{
+	snprintf(out, PATH_MAX, "/dev/%s/%s", lvm->group, name);
+}
+
+bool lvm_dm_name(const struct lvm *lvm, const char *name, const char *suffix,
+		 char out[DM_NAME_SIZE])
+{
+	(void)lvm;
+	return snprintf(out, DM_NAME_SIZE, "%s%s", name, suffix) < DM_NAME_SIZE;
+}
+
+void dm_path(const struct uuid *uuid, char out[PATH_MAX])
+{
+	snprintf(out, PATH_MAX, "/dev/mapper/nvmeot-%s", uuid->text);
+}
+
+int dm_ensure(const struct uuid *uuid, dev_t below, uint64_t sectors, struct err *err)
+{
+	(void)uuid, (void)err;
+	did("dm %u %" PRIu64, (unsigned)below, sectors * 512 / MIB);
+	return 0;
+}
+
+int dm_look(const struct uuid *uuid, dev_t *ret_below, uint64_t *ret_sectors, struct err *err)
+{
+	(void)uuid, (void)err;
+	*ret_below = world.below;
+	*ret_sectors = world.exact / 512;
+	return world.below != 0;
+}
+
+int dm_remove(const struct uuid *uuid, struct err *err)
+{
+	(void)uuid, (void)err;
+	did("no dm");
+	return 0;
+}
+
+int dm_status(const char *name, char out[DM_STATUS_SIZE], struct err *err)
+{
+	(void)err;
+	if (strcmp(name, "tp-tpool") == 0)
+		snprintf(out, DM_STATUS_SIZE, "%s", world.pool_status ?: "");
+	else if (world.mapped == UINT64_MAX)
+		snprintf(out, DM_STATUS_SIZE, "Fail");
+	else
+		snprintf(out, DM_STATUS_SIZE, "%" PRIu64 " 5", world.mapped / 512);
+	return strcmp(name, "tp-tpool") == 0 ? world.pool_status != NULL : 1;
+}
+
+void view_path(const struct uuid *uuid, char out[PATH_MAX])
+{
+	dm_path(uuid, out);
+}
+
+int view_ensure(const struct uuid *uuid, int backing, uint64_t size_bytes, struct err *err)
+{
+	(void)uuid, (void)err;
+	assert_true(backing >= 0);
+	did("view %" PRIu64, size_bytes / MIB);
+	return 0;
+}
+
+int view_remove(const struct uuid *uuid, struct err *err)
+{
+	return dm_remove(uuid, err);
+}
+
+void through_path(const struct uuid *uuid, char out[PATH_MAX])
+{
+	snprintf(out, PATH_MAX, "/dev/nvmeot-%s", uuid->text);
+}
+
+int through_ensure(const struct uuid *uuid, const char *path, struct err *err)
+{
+	(void)uuid, (void)err;
+	assert_string_equal(path, "/dev/mapper/nvmeot-" UUID);
+	did("through");
+	return 0;
+}
+
+int through_resize(const struct uuid *uuid, struct err *err)
+{
+	(void)uuid, (void)err;
+	did("resize through");
+	return 0;
+}
+
+int through_remove(const struct uuid *uuid, struct err *err)
+{
+	(void)uuid, (void)err;
+	did("no through");
+	return 0;
+}
+
+/* --- tests ------------------------------------------------------------------------------------ */
+
+static int setup(void **state)
+{
+	struct err err;
+
+	(void)state;
+	memset(&world, 0, sizeof(world));
+	pool = (struct lvm_pool) { .lvm = { "vg", "tp", 4 * MIB, 65536 }, .lock = -1 };
+	volume = (struct volume) { .uuid = { UUID }, .size_bytes = 18 * MIB };
+	strcpy(dir, "/tmp/test_target_pool_lvm.XXXXXX");
+	if (!mkdtemp(dir))
+		return -1;
+	return root_open(&pool.pool.records, dir, &err);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	root_close(&pool.pool.records);
+	return rmdir(dir);
+}
+
+static void assert_did(const char *expected)
+{
+	assert_string_equal(world.log, expected);
+	world.log[0] = '\0';
+}
+
+static void a_volume_is_there(uint64_t size, uint64_t mapped)
+{
+	world.there = world.active = true;
+	world.size = size;
+	world.mapped = mapped;
+}
+
+static void test_find(void **state)
+{
+	struct pool_backing backing = { 0 };
+	struct err err;
+
+	(void)state;
+	assert_int_equal(pool_lvm_find(&pool.pool, &volume.uuid, &backing, &err), 0);
+	a_volume_is_there(20 * MIB, 0);
+	assert_int_equal(pool_lvm_find(&pool.pool, &volume.uuid, &backing, &err), 1);
+	assert_int_equal(backing.size_bytes, 20 * MIB);
+	assert_true(backing.blank);
+	/* One allocated chunk is data. */
+	world.mapped = 65536;
+	assert_int_equal(pool_lvm_find(&pool.pool, &volume.uuid, &backing, &err), 1);
+	assert_false(backing.blank);
+	assert_did("");
+
+	world.active = false;
+	assert_int_equal(pool_lvm_find(&pool.pool, &volume.uuid, &backing, &err), 1);
+	assert_did("activate; ");
+	world.active = false;
+	world.foreign = true;
+	assert_int_equal(pool_lvm_find(&pool.pool, &volume.uuid, &backing, &err), -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+	assert_did("");
+
+	world.active = true;
+	world.mapped = UINT64_MAX;
+	assert_int_equal(pool_lvm_find(&pool.pool, &volume.uuid, &backing, &err), -1);
+	assert_non_null(strstr(err.msg, "\"Fail\""));
+}
+
+static void test_create(void **state)
+{
+	struct err err;
+
+	(void)state;
+	assert_int_equal(pool_lvm_create(&pool.pool, &volume, &err), 0);
+	assert_did("create 18; ");
+	assert_int_equal(pool_lvm_create(&pool.pool, &volume, &err), 0);
+	assert_did("create 18; ");
+	/* A blank one of another size is what an interrupted call has left. */
+	world.size = 8 * MIB;
+	assert_int_equal(pool_lvm_create(&pool.pool, &volume, &err), 0);
+	assert_did("create 18; remove; create 18; ");
+	for (int i = 0; i < 2; i++) {
+		a_volume_is_there(i ? 8 * MIB : 20 * MIB, 65536);
+		assert_int_equal(pool_lvm_create(&pool.pool, &volume, &err), -1);
+		assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+		assert_non_null(strstr(err.msg, "vg/" LV " holds data and has no record"));
+		assert_did("create 18; ");
+	}
+	world.there = false;
+	world.lvm_fails = true;
+	assert_int_equal(pool_lvm_create(&pool.pool, &volume, &err), -1);
+	assert_string_equal(err.msg, "lvcreate failed");
+}
+
+static void test_grow(void **state)
+{
+	struct err err;
+
+	(void)state;
+	assert_int_equal(pool_lvm_grow(&pool.pool, &volume, &err), -1);
+	assert_int_equal(err.code, ERR_DATA_LOSS);
+	a_volume_is_there(20 * MIB, 65536);
+	volume.size_bytes = 19 * MIB;
+	assert_int_equal(pool_lvm_grow(&pool.pool, &volume, &err), 0);
+	assert_did("");
+	volume.size_bytes = 41 * MIB;
+	world.lvm_fails = true;
+	assert_int_equal(pool_lvm_grow(&pool.pool, &volume, &err), -1);
+	world.lvm_fails = false;
+	assert_did("grow 41; ");
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pool_lvm_grow(&pool.pool, &volume, &err), 0);
+	assert_did("grow 41; ");
+	/* What hosts have open grows with it; a view of it does not. */
+	world.below = NUMBER;
+	assert_int_equal(pool_lvm_grow(&pool.pool, &volume, &err), 0);
+	assert_did("dm 1234 41; resize through; ");
+	world.below = NUMBER + 1;
+	assert_int_equal(pool_lvm_grow(&pool.pool, &volume, &err), 0);
+	assert_did("");
+	volume.size_bytes = 40 * MIB;
+	assert_int_equal(pool_lvm_grow(&pool.pool, &volume, &err), -1);
+	assert_int_equal(err.code, ERR_INTERNAL);
+	assert_non_null(strstr(err.msg, "backings are never cut"));
+}
+
+static void test_attach(void **state)
+{
+	char path[PATH_MAX];
+	struct err err;
+
+	(void)state;
+	assert_int_equal(pool_lvm_attach(&pool.pool, &volume, false, &err), -1);
+	assert_int_equal(err.code, ERR_DATA_LOSS);
+	a_volume_is_there(16 * MIB, 0);
+	assert_int_equal(pool_lvm_attach(&pool.pool, &volume, false, &err), -1);
+	assert_int_equal(err.code, ERR_DATA_LOSS);
+	assert_non_null(strstr(err.msg, "has 16777216 bytes, its record says 18874368"));
+	assert_did("");
+
+	world.size = 20 * MIB;
+	assert_int_equal(pool_lvm_attach(&pool.pool, &volume, false, &err), 0);
+	assert_did("dm 1234 18; through; ");
+	pool_lvm_device_path(&pool.pool, &volume, false, path);
+	assert_string_equal(path, "/dev/nvmeot-" UUID);
+	assert_int_equal(pool_lvm_attach(&pool.pool, &volume, true, &err), 0);
+	assert_did("view 18; ");
+	pool_lvm_device_path(&pool.pool, &volume, true, path);
+	assert_string_equal(path, "/dev/mapper/nvmeot-" UUID);
+	volume.volatile_cache = true;
+	assert_int_equal(pool_lvm_attach(&pool.pool, &volume, false, &err), 0);
+	assert_did("dm 1234 18; ");
+	pool_lvm_device_path(&pool.pool, &volume, false, path);
+	assert_string_equal(path, "/dev/mapper/nvmeot-" UUID);
+
+	assert_int_equal(pool_lvm_detach(&pool.pool, &volume.uuid, &err), 0);
+	assert_did("no through; no dm; ");
+}
+
+static void test_list(void **state)
+{
+	cleanup_root_names struct root_names names = { 0 };
+	struct err err;
+
+	(void)state;
+	assert_int_equal(pool_lvm_list(&pool.pool, &names, &err), 0);
+	assert_int_equal(names.count, 2);
+	assert_string_equal(names.names[0], UUID);
+	assert_string_equal(names.names[1], UUID2);
+}
+
+static void test_room(void **state)
+{
+	static const struct {
+		const char *status, *warning;
+	} rows[] = {
+		{ "1 100/1000 10/160 - rw discard_passdown error_if_no_space - 256", "" },
+		{ "1 899/1000 10/160 - rw discard_passdown error_if_no_space - 256", "" },
+		{ "1 900/1000 10/160 - rw x", "the thin pool's metadata is 90% full" },
+		{ "1 100/1000 10/160 - ro x", "is in mode \"ro\"" },
+		{ "1 100/1000 10/160 - out_of_data_space x", "is in mode \"out_of_data_space\"" },
+	};
+	static const char *const failed[] = { NULL, "", "Fail", "Error", "1 2/3" };
+	struct pool_room room;
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		world.pool_status = rows[i].status;
+		assert_int_equal(pool_lvm_room(&pool.pool, &room, &err), 0);
+		assert_int_equal(room.capacity_bytes, 160 * 65536);
+		assert_int_equal(room.free_bytes, 150 * 65536);
+		assert_int_equal(room.closed, rows[i].warning[0] != '\0');
+		assert_non_null(strstr(room.warning, rows[i].warning));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(failed); i++) {
+		world.pool_status = failed[i];
+		assert_int_equal(pool_lvm_room(&pool.pool, &room, &err), -1);
+		assert_int_equal(err.code, ERR_UNAVAILABLE);
+	}
+}
+
+static void test_allocation(void **state)
+{
+	struct pool_allocation allocation;
+	struct err err;
+
+	(void)state;
+	a_volume_is_there(20 * MIB, 3 * 65536);
+	assert_int_equal(pool_lvm_allocation(&pool.pool, &allocation, &err), 0);
+	assert_int_equal(allocation.bytes, 0);
+	assert_int_equal(allocation.overhead_bytes, RECORDS_BYTES);
+	assert_int_equal(file_replace(&pool.pool.records, UUID ".json", "{}", &err), 0);
+	assert_int_equal(pool_lvm_allocation(&pool.pool, &allocation, &err), 0);
+	assert_int_equal(allocation.bytes, 3 * 65536);
+	assert_int_equal(allocation.overhead_bytes, RECORDS_BYTES + 65536);
+	assert_int_equal(file_remove(&pool.pool.records, UUID ".json", &err), 0);
+}
+
+/* What has no tag is never formatted, whatever is on it. */
+static void test_records_are_formatted_once(void **state)
+{
+	struct err err;
+
+	(void)state;
+	assert_int_equal(ensure_records(&pool.lvm, "nvmeot-records-tp", &err), 0);
+	assert_did("create 256nvmeot.formatting; mkfs.ext4; untag nvmeot.formatting; ");
+	assert_int_equal(ensure_records(&pool.lvm, "nvmeot-records-tp", &err), 0);
+	assert_did("");
+	world.formatting = true;
+	assert_int_equal(ensure_records(&pool.lvm, "nvmeot-records-tp", &err), 0);
+	assert_did("mkfs.ext4; untag nvmeot.formatting; ");
+	world.formatting = false;
+	world.active = false;
+	assert_int_equal(ensure_records(&pool.lvm, "nvmeot-records-tp", &err), 0);
+	assert_did("activate; ");
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(test_find),       CASE(test_create),
+		CASE(test_grow),       CASE(test_attach),
+		CASE(test_list),       CASE(test_room),
+		CASE(test_allocation), CASE(test_records_are_formatted_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
