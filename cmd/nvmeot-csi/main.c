@@ -9,7 +9,10 @@
 #include "csi/controller/controller.h"
 #include "csi/identity/identity.h"
 #include "csi/node/node.h"
+#include "csi/request/topology.h"
 #include "nvme/base/log.h"
+
+#define TOPOLOGY_KEY_SIZE 320 /* of a prefix, a slash and a name */
 
 struct settings {
 	const char *role, *endpoint, *driver_name;
@@ -18,6 +21,7 @@ struct settings {
 	bool insecure;
 	const char *host_nqn_file, *state_dir, *max_volumes;
 	struct option_list topology;
+	bool topology_aware;
 	const char *log_format, *log_level;
 };
 
@@ -72,6 +76,9 @@ static void parse_options(struct settings *s, int argc, char **argv)
 		  .arg = "KEY=VALUE",
 		  .list = &s->topology,
 		  .help = "node: a topology segment; repeatable" },
+		{ .name = "topology-aware",
+		  .flag = &s->topology_aware,
+		  .help = "controller: targets have topology, and so have all nodes" },
 		{ .name = "log-format",
 		  .arg = "text|json",
 		  .text = &s->log_format,
@@ -109,11 +116,8 @@ static int add_target(const struct settings *s, const char *item, struct control
 	char name[TARGET_NAME_SIZE];
 	const char *address;
 
-	if (!option_split(item, name, sizeof(name), &address) || !short_name_ok(name))
-		return err_set(err, ERR_INVALID_ARGUMENT,
-			       "--target \"%.100s\" is not NAME=HOST:PORT with a NAME of 1 to 32 "
-			       "characters a-z, 0-9 and -",
-			       item);
+	if (option_target(item, name, &address, err) < 0)
+		return -1;
 	if (agent_new(name, address, s->tls_dir, &agent, err) < 0)
 		return -1;
 	if (controller_add_target(controller, agent, err) < 0) {
@@ -139,15 +143,17 @@ static int open_controller(const struct settings *s, struct plugin *plugin, stru
 static int add_topology(const struct settings *s, struct node *node, struct err *err)
 {
 	for (size_t i = 0; i < s->topology.count; i++) {
-		char *key = xcalloc(1, 320); /* lives as long as the process */
-		const char *value;
+		char *key = xcalloc(1, TOPOLOGY_KEY_SIZE); /* lives as long as the process */
+		const char *item = s->topology.items[i], *value;
 
-		if (node->topology_count == NODE_TOPOLOGY_MAX ||
-		    !option_split(s->topology.items[i], key, 320, &value))
-			return err_set(
-				err, ERR_INVALID_ARGUMENT,
-				"--topology \"%.100s\" is not KEY=VALUE, or one too many (%d)",
-				s->topology.items[i], NODE_TOPOLOGY_MAX);
+		if (!option_split(item, key, TOPOLOGY_KEY_SIZE, &value))
+			return err_set(err, ERR_INVALID_ARGUMENT,
+				       "--topology \"%.100s\" is not KEY=VALUE", item);
+		if (topology_check_segment("--topology", key, value, err) < 0)
+			return -1;
+		if (node->topology_count == NODE_TOPOLOGY_MAX)
+			return err_set(err, ERR_INVALID_ARGUMENT,
+				       "--topology is given more than %d times", NODE_TOPOLOGY_MAX);
 		node->topology[node->topology_count++] =
 			(struct node_segment) { .key = key, .value = value };
 	}
@@ -187,6 +193,7 @@ static int run(const struct settings *s, struct plugin *plugin, struct err *err)
 	    (plugin->is_node && open_node(s, plugin, err) < 0))
 		return -1;
 	plugin->identity.driver_name = s->driver_name;
+	plugin->identity.topology_aware = s->topology_aware || s->topology.count;
 	services[config.service_count++] = identity_service(&plugin->identity);
 	if (plugin->is_controller)
 		services[config.service_count++] = controller_service(&plugin->controller);

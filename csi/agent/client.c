@@ -8,14 +8,20 @@
 
 #include "csi/agent/convert.h"
 #include "csi/rpc/client.h"
-#include "nvme/base/strb.h"
-#include "target.pb-c.h"
 
 #define METHOD(name) "/nvmeot.target.v1.Target/" name
+#define ANSWER(snake) &nvmeot__target__v1__##snake##_response__descriptor
 
 struct agent {
 	char *name;
 	struct rpc_client *client;
+};
+
+struct agent_ask {
+	struct agent *agent;
+	struct uuid uuid; /* a find's */
+	struct rpc_pending *pending;
+	struct err err; /* why it could not begin, when pending is NULL */
 };
 
 /* An unpacked answer, freed at the end of the scope. */
@@ -52,116 +58,201 @@ const char *agent_name(const struct agent *agent)
 	return agent->name;
 }
 
+/* --- asking ----------------------------------------------------------------------------------- */
+
+static struct agent_ask *ask_begin(struct agent *agent, const char *method, const void *request,
+				   struct deadline deadline)
+{
+	struct agent_ask *ask = xcalloc(1, sizeof(*ask));
+
+	ask->agent = agent;
+	rpc_client_begin(agent->client, method, request, deadline, &ask->pending, &ask->err);
+	return ask;
+}
+
+/* Waits for the answer; the question itself stays to be freed. */
+static int ask_wait(struct agent_ask *ask, const ProtobufCMessageDescriptor *response,
+		    ProtobufCMessage **ret, struct err *err)
+{
+	struct rpc_pending *pending = steal_ptr(&ask->pending);
+
+	if (!pending)
+		*err = ask->err;
+	else if (rpc_pending_finish(pending, response, ret, err) == 0)
+		return 0;
+	return err_wrap(err, "target %s", ask->agent->name);
+}
+
+void agent_ask_cancel(struct agent_ask *ask)
+{
+	if (ask->pending)
+		rpc_pending_cancel(ask->pending);
+	free(ask);
+}
+
 static int agent_call(struct agent *agent, const char *method, const void *request,
 		      const ProtobufCMessageDescriptor *response, struct deadline deadline,
 		      ProtobufCMessage **ret, struct err *err)
 {
-	if (rpc_client_call(agent->client, method, request, response, deadline, ret, err) < 0)
-		return err_wrap(err, "target %s", agent->name);
-	return 0;
+	struct agent_ask *ask cleanup_agent_ask = ask_begin(agent, method, request, deadline);
+
+	return ask_wait(ask, response, ret, err);
 }
 
-/* Asks who the agent is, and what it has. */
-static int get_info(struct agent *agent, struct deadline deadline, ProtobufCMessage **ret,
-		    struct err *err)
+struct agent_ask *agent_info_begin(struct agent *agent, struct deadline deadline)
 {
 	Nvmeot__Target__V1__GetInfoRequest request = NVMEOT__TARGET__V1__GET_INFO_REQUEST__INIT;
-	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
-	const char *id;
 
-	if (agent_call(agent, METHOD("GetInfo"), &request,
-		       &nvmeot__target__v1__get_info_response__descriptor, deadline, &answer,
-		       err) < 0)
+	return ask_begin(agent, METHOD("GetInfo"), &request, deadline);
+}
+
+int agent_info_finish(struct agent_ask *pending, struct agent_info *ret, struct err *err)
+{
+	struct agent_ask *ask cleanup_agent_ask = pending;
+	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
+	const Nvmeot__Target__V1__GetInfoResponse *info;
+
+	if (ask_wait(ask, ANSWER(get_info), &answer, err) < 0)
 		return -1;
-	id = ((Nvmeot__Target__V1__GetInfoResponse *)answer)->target_id;
-	if (strcmp(id, agent->name) != 0)
+	info = (const Nvmeot__Target__V1__GetInfoResponse *)answer;
+	if (strcmp(info->target_id, ask->agent->name) != 0)
 		return err_set(
 			err, ERR_FAILED_PRECONDITION,
 			"target %s: the agent at this address calls itself \"%.64s\"; the name "
 			"in --target must be the agent's --name",
-			agent->name, id);
-	*ret = steal_ptr(&answer);
+			ask->agent->name, info->target_id);
+	*ret = (struct agent_info) { .topology = MAP_OF(info, topology), .answer = info };
+	answer = NULL;
 	return 0;
 }
+
+int agent_info(struct agent *agent, struct deadline deadline, struct agent_info *ret,
+	       struct err *err)
+{
+	return agent_info_finish(agent_info_begin(agent, deadline), ret, err);
+}
+
+struct agent_ask *agent_find_begin(struct agent *agent, const struct agent_find_query *query,
+				   struct deadline deadline)
+{
+	Nvmeot__Target__V1__GetVolumeRequest request = NVMEOT__TARGET__V1__GET_VOLUME_REQUEST__INIT;
+	struct agent_ask *ask;
+
+	request.target_id = agent->name;
+	request.uuid = (char *)query->uuid->text;
+	request.pool = (char *)query->pool;
+	request.with_conditions = query->conditions;
+	ask = ask_begin(agent, METHOD("GetVolume"), &request, deadline);
+	ask->uuid = *query->uuid;
+	return ask;
+}
+
+/* The volume of an answer that has nothing else; frees the answer unless the volume takes it. */
+static int take_volume(const struct agent *agent, const Nvmeot__Target__V1__Volume *wire,
+		       const struct uuid *uuid, ProtobufCMessage **answer, struct agent_volume *ret,
+		       struct err *err)
+{
+	if (agent_volume_take(agent->name, wire, uuid, *answer, ret, err) < 0)
+		return -1;
+	*answer = NULL;
+	return 0;
+}
+
+#define TAKE_VOLUME(type, agent, uuid, answer, ret, err)                                           \
+	take_volume(agent, ((const Nvmeot__Target__V1__##type *)(answer))->volume, uuid, &answer,  \
+		    ret, err)
+
+int agent_find_finish(struct agent_ask *pending, struct agent_volume *ret, struct err *err)
+{
+	struct agent_ask *ask cleanup_agent_ask = pending;
+	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
+
+	if (ask_wait(ask, ANSWER(get_volume), &answer, err) < 0)
+		return err->code == ERR_NOT_FOUND ? 0 : -1;
+	if (TAKE_VOLUME(GetVolumeResponse, ask->agent, &ask->uuid, answer, ret, err) < 0)
+		return -1;
+	return 1;
+}
+
+int agent_find(struct agent *agent, const struct agent_find_query *query, struct deadline deadline,
+	       struct agent_volume *ret, struct err *err)
+{
+	return agent_find_finish(agent_find_begin(agent, query, deadline), ret, err);
+}
+
+struct agent_ask *agent_list_begin(struct agent *agent, const struct agent_list_query *query,
+				   struct deadline deadline)
+{
+	Nvmeot__Target__V1__ListVolumesRequest request =
+		NVMEOT__TARGET__V1__LIST_VOLUMES_REQUEST__INIT;
+
+	request.target_id = agent->name;
+	request.start_after = (char *)query->start_after;
+	request.max_entries = query->max > INT32_MAX ? INT32_MAX : (int32_t)query->max;
+	request.with_conditions = query->conditions;
+	return ask_begin(agent, METHOD("ListVolumes"), &request, deadline);
+}
+
+int agent_list_finish(struct agent_ask *pending,
+		      void (*visit)(const struct agent_volume *volume, void *context),
+		      void *context, bool *ret_more, struct err *err)
+{
+	struct agent_ask *ask cleanup_agent_ask = pending;
+	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
+	const Nvmeot__Target__V1__ListVolumesResponse *list;
+
+	if (ask_wait(ask, ANSWER(list_volumes), &answer, err) < 0)
+		return -1;
+	list = (const Nvmeot__Target__V1__ListVolumesResponse *)answer;
+	for (size_t i = 0; i < list->n_volumes; i++) {
+		struct agent_volume volume cleanup_agent_volume = { 0 };
+
+		if (agent_volume_take(ask->agent->name, list->volumes[i], NULL, NULL, &volume,
+				      err) < 0)
+			return -1;
+		visit(&volume, context);
+	}
+	*ret_more = list->more && list->n_volumes;
+	return 0;
+}
+
+/* --- changing --------------------------------------------------------------------------------- */
+
+/* The members that every request about one volume has. */
+#define REQUEST_FOR(request, agent, id)                                                            \
+	do {                                                                                       \
+		(request).target_id = (agent)->name;                                               \
+		(request).uuid = (char *)(id)->uuid.text;                                          \
+		(request).pool = (char *)(id)->pool;                                               \
+	} while (0)
 
 /*
- * Copies an answer's volume out; one that is not the volume asked for, or does not fit our types,
- * is the agent's fault.
+ * Our map as a request's map field. protobuf-c packs entries by their own descriptors, so each map
+ * field needs entries of its type; all of them have the layout of struct map_entry.
  */
-static int take_volume(const struct agent *agent, const Nvmeot__Target__V1__Volume *volume,
-		       const struct uuid *uuid, struct agent_volume *ret, struct err *err)
-{
-	struct agent_volume v = { 0 };
-	struct strb portals = strb_over(v.portals, sizeof(v.portals));
+struct wire_map {
+	struct map_entry *entries;
+	struct map_entry **pointers;
+};
 
-	if (!volume || strcmp(volume->uuid, uuid->text) != 0 || !short_name_ok(volume->pool) ||
-	    volume->size_bytes <= 0 || parse_nqn("nqn", volume->nqn, v.nqn, err) < 0)
-		return err_set(err, ERR_INTERNAL, "target %s: the answer holds no valid volume",
-			       agent->name);
-	strcpy(v.pool, volume->pool);
-	v.size_bytes = (uint64_t)volume->size_bytes;
-	v.volatile_cache = volume->write_cache ==
-			   NVMEOT__TARGET__V1__WRITE_CACHE__WRITE_CACHE_VOLATILE;
-	v.blank = volume->blank;
-	for (size_t i = 0; i < volume->n_portals; i++)
-		strb_addf(&portals, "%s%s", i ? "," : "", volume->portals[i]);
-	if (portals.overflow || !portals.len)
-		return err_set(err, ERR_INTERNAL, "target %s: the answer holds no valid portals",
-			       agent->name);
-	*ret = v;
-	return 0;
+static void wire_map_fini(struct wire_map *wire)
+{
+	free(wire->entries);
+	free(wire->pointers);
 }
 
-int agent_capacity(struct agent *agent, const char *pool, struct deadline deadline,
-		   uint64_t *ret_total_bytes, uint64_t *ret_most_bytes, struct err *err)
+static struct wire_map wire_map(struct map map, const ProtobufCMessageDescriptor *descriptor)
 {
-	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
-	const Nvmeot__Target__V1__GetInfoResponse *info;
-	uint64_t total = 0, most = 0;
-	bool found = false;
+	struct wire_map wire = { .entries = xcalloc(map.count, sizeof(*wire.entries)),
+				 .pointers = xcalloc(map.count, sizeof(*wire.pointers)) };
 
-	if (get_info(agent, deadline, &answer, err) < 0)
-		return -1;
-	info = (const Nvmeot__Target__V1__GetInfoResponse *)answer;
-	for (size_t i = 0; i < info->n_pools; i++) {
-		int64_t available = info->pools[i]->available_bytes;
-
-		if (*pool && strcmp(pool, info->pools[i]->name) != 0)
-			continue;
-		found = true;
-		if (available < 0)
-			continue;
-		total += (uint64_t)available;
-		if ((uint64_t)available > most)
-			most = (uint64_t)available;
-	}
-	if (!found)
-		return err_set(err, ERR_NOT_FOUND, "target %s has no pool \"%s\"", agent->name,
-			       pool);
-	*ret_total_bytes = total;
-	*ret_most_bytes = most;
-	return 0;
-}
-
-int agent_available(struct agent *agent, const char *pool, struct deadline deadline,
-		    uint64_t *ret_bytes, struct err *err)
-{
-	uint64_t total;
-
-	return agent_capacity(agent, pool, deadline, &total, ret_bytes, err);
-}
-
-/* Our map entries and those of the request have one layout but different descriptors. */
-static void copy_parameters(struct map map,
-			    Nvmeot__Target__V1__CreateVolumeRequest__ParametersEntry *entries,
-			    Nvmeot__Target__V1__CreateVolumeRequest__ParametersEntry **pointers)
-{
 	for (size_t i = 0; i < map.count; i++) {
-		nvmeot__target__v1__create_volume_request__parameters_entry__init(&entries[i]);
-		entries[i].key = map.entries[i]->key;
-		entries[i].value = map.entries[i]->value;
-		pointers[i] = &entries[i];
+		wire.entries[i].base = (ProtobufCMessage)PROTOBUF_C_MESSAGE_INIT(descriptor);
+		wire.entries[i].key = map.entries[i]->key;
+		wire.entries[i].value = map.entries[i]->value;
+		wire.pointers[i] = &wire.entries[i];
 	}
+	return wire;
 }
 
 int agent_create(struct agent *agent, const struct agent_volume_spec *spec,
@@ -169,104 +260,71 @@ int agent_create(struct agent *agent, const struct agent_volume_spec *spec,
 {
 	Nvmeot__Target__V1__CreateVolumeRequest request =
 		NVMEOT__TARGET__V1__CREATE_VOLUME_REQUEST__INIT;
-	cleanup_free Nvmeot__Target__V1__CreateVolumeRequest__ParametersEntry *entries =
-		xcalloc(spec->parameters.count, sizeof(*entries));
-	cleanup_free Nvmeot__Target__V1__CreateVolumeRequest__ParametersEntry **pointers =
-		xcalloc(spec->parameters.count, sizeof(*pointers));
+	struct wire_map parameters CLEANUP(wire_map_fini) =
+		wire_map(spec->parameters,
+			 &nvmeot__target__v1__create_volume_request__parameters_entry__descriptor);
+	struct wire_map mutables CLEANUP(wire_map_fini) = wire_map(
+		spec->mutables,
+		&nvmeot__target__v1__create_volume_request__mutable_parameters_entry__descriptor);
 	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
 
-	copy_parameters(spec->parameters, entries, pointers);
 	request.target_id = agent->name;
 	request.uuid = (char *)spec->uuid.text;
 	request.pool = (char *)spec->pool;
 	request.name = (char *)spec->name;
 	request.size_bytes = (int64_t)spec->size_bytes;
 	request.write_cache = convert_cache_to_wire(spec->volatile_cache);
-	request.parameters = pointers;
+	request.parameters = (void *)parameters.pointers;
 	request.n_parameters = spec->parameters.count;
-	if (agent_call(agent, METHOD("CreateVolume"), &request,
-		       &nvmeot__target__v1__create_volume_response__descriptor, deadline, &answer,
-		       err) < 0)
+	request.mutable_parameters = (void *)mutables.pointers;
+	request.n_mutable_parameters = spec->mutables.count;
+	if (agent_call(agent, METHOD("CreateVolume"), &request, ANSWER(create_volume), deadline,
+		       &answer, err) < 0)
 		return -1;
-	return take_volume(agent, ((Nvmeot__Target__V1__CreateVolumeResponse *)answer)->volume,
-			   &spec->uuid, ret, err);
+	return TAKE_VOLUME(CreateVolumeResponse, agent, &spec->uuid, answer, ret, err);
 }
 
-int agent_find(struct agent *agent, const struct uuid *uuid, const char *pool,
-	       struct deadline deadline, struct agent_volume *ret, struct err *err)
-{
-	Nvmeot__Target__V1__GetVolumeRequest request = NVMEOT__TARGET__V1__GET_VOLUME_REQUEST__INIT;
-	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
-
-	request.target_id = agent->name;
-	request.uuid = (char *)uuid->text;
-	request.pool = (char *)pool;
-	if (agent_call(agent, METHOD("GetVolume"), &request,
-		       &nvmeot__target__v1__get_volume_response__descriptor, deadline, &answer,
-		       err) < 0)
-		return err->code == ERR_NOT_FOUND ? 0 : -1;
-	if (take_volume(agent, ((Nvmeot__Target__V1__GetVolumeResponse *)answer)->volume, uuid, ret,
-			err) < 0)
-		return -1;
-	return 1;
-}
-
-static int visit_wire(const struct agent *agent, const Nvmeot__Target__V1__Volume *wire,
-		      void (*visit)(const struct agent_listed *volume, void *context),
-		      void *context, struct err *err)
-{
-	cleanup_free const char **hosts = xcalloc(wire->n_exports, sizeof(*hosts));
-	struct agent_listed listed = { .hosts = hosts, .host_count = wire->n_exports };
-
-	if (parse_uuid("uuid", wire->uuid, &listed.id.uuid, err) < 0 ||
-	    !short_name_ok(wire->pool) || wire->size_bytes <= 0)
-		return err_set(err, ERR_INTERNAL, "target %s: the list holds an invalid volume",
-			       agent->name);
-	strcpy(listed.id.target, agent->name);
-	strcpy(listed.id.pool, wire->pool);
-	listed.size_bytes = (uint64_t)wire->size_bytes;
-	for (size_t i = 0; i < wire->n_exports; i++)
-		hosts[i] = wire->exports[i]->host_nqn;
-	visit(&listed, context);
-	return 0;
-}
-
-int agent_list(struct agent *agent, const char *start_after, size_t max, struct deadline deadline,
-	       void (*visit)(const struct agent_listed *volume, void *context), void *context,
-	       bool *ret_more, struct err *err)
-{
-	Nvmeot__Target__V1__ListVolumesRequest request =
-		NVMEOT__TARGET__V1__LIST_VOLUMES_REQUEST__INIT;
-	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
-	const Nvmeot__Target__V1__ListVolumesResponse *list;
-
-	request.target_id = agent->name;
-	request.start_after = (char *)start_after;
-	request.max_entries = max > INT32_MAX ? INT32_MAX : (int32_t)max;
-	if (agent_call(agent, METHOD("ListVolumes"), &request,
-		       &nvmeot__target__v1__list_volumes_response__descriptor, deadline, &answer,
-		       err) < 0)
-		return -1;
-	list = (const Nvmeot__Target__V1__ListVolumesResponse *)answer;
-	for (size_t i = 0; i < list->n_volumes; i++)
-		if (visit_wire(agent, list->volumes[i], visit, context, err) < 0)
-			return -1;
-	*ret_more = list->more && list->n_volumes;
-	return 0;
-}
-
-int agent_delete(struct agent *agent, const struct uuid *uuid, const char *pool,
-		 struct deadline deadline, struct err *err)
+int agent_delete(struct agent *agent, const struct volume_id *id, struct deadline deadline,
+		 struct err *err)
 {
 	Nvmeot__Target__V1__DeleteVolumeRequest request =
 		NVMEOT__TARGET__V1__DELETE_VOLUME_REQUEST__INIT;
 	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
 
-	request.target_id = agent->name;
-	request.uuid = (char *)uuid->text;
-	request.pool = (char *)pool;
-	return agent_call(agent, METHOD("DeleteVolume"), &request,
-			  &nvmeot__target__v1__delete_volume_response__descriptor, deadline,
+	REQUEST_FOR(request, agent, id);
+	return agent_call(agent, METHOD("DeleteVolume"), &request, ANSWER(delete_volume), deadline,
+			  &answer, err);
+}
+
+int agent_expand(struct agent *agent, const struct volume_id *id, uint64_t size_bytes,
+		 struct deadline deadline, struct agent_volume *ret, struct err *err)
+{
+	Nvmeot__Target__V1__ExpandVolumeRequest request =
+		NVMEOT__TARGET__V1__EXPAND_VOLUME_REQUEST__INIT;
+	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
+
+	REQUEST_FOR(request, agent, id);
+	request.size_bytes = (int64_t)size_bytes;
+	if (agent_call(agent, METHOD("ExpandVolume"), &request, ANSWER(expand_volume), deadline,
+		       &answer, err) < 0)
+		return -1;
+	return TAKE_VOLUME(ExpandVolumeResponse, agent, &id->uuid, answer, ret, err);
+}
+
+int agent_modify(struct agent *agent, const struct volume_id *id, struct map mutables,
+		 struct deadline deadline, struct err *err)
+{
+	Nvmeot__Target__V1__ModifyVolumeRequest request =
+		NVMEOT__TARGET__V1__MODIFY_VOLUME_REQUEST__INIT;
+	struct wire_map wire CLEANUP(wire_map_fini) = wire_map(
+		mutables,
+		&nvmeot__target__v1__modify_volume_request__mutable_parameters_entry__descriptor);
+	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
+
+	REQUEST_FOR(request, agent, id);
+	request.mutable_parameters = (void *)wire.pointers;
+	request.n_mutable_parameters = mutables.count;
+	return agent_call(agent, METHOD("ModifyVolume"), &request, ANSWER(modify_volume), deadline,
 			  &answer, err);
 }
 
@@ -276,19 +334,25 @@ int agent_export(struct agent *agent, const struct volume_id *id,
 {
 	Nvmeot__Target__V1__ExportRequest request = NVMEOT__TARGET__V1__EXPORT_REQUEST__INIT;
 	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
+	struct agent_volume volume cleanup_agent_volume = { 0 };
 
-	request.target_id = agent->name;
-	request.uuid = (char *)id->uuid.text;
-	request.pool = (char *)id->pool;
+	REQUEST_FOR(request, agent, id);
 	request.host_nqn = (char *)export->host_nqn;
 	request.mode = convert_access_to_wire(export->access);
 	request.readonly = export->readonly;
-	if (agent_call(agent, METHOD("Export"), &request,
-		       &nvmeot__target__v1__export_response__descriptor, deadline, &answer,
-		       err) < 0)
+	if (agent_call(agent, METHOD("Export"), &request, ANSWER(export), deadline, &answer, err) <
+		    0 ||
+	    TAKE_VOLUME(ExportResponse, agent, &id->uuid, answer, &volume, err) < 0)
 		return -1;
-	return take_volume(agent, ((Nvmeot__Target__V1__ExportResponse *)answer)->volume, &id->uuid,
-			   ret, err);
+	if (volume.readonly != export->readonly)
+		return err_set(err, ERR_INTERNAL,
+			       "target %s: volume %s was to be exported %s, but is exported %s",
+			       agent->name, id->uuid.text,
+			       export->readonly ? "read-only" : "read-write",
+			       volume.readonly ? "read-only" : "read-write");
+	*ret = volume;
+	volume = (struct agent_volume) { 0 };
+	return 0;
 }
 
 int agent_unexport(struct agent *agent, const struct volume_id *id, const char *host_nqn,
@@ -297,11 +361,8 @@ int agent_unexport(struct agent *agent, const struct volume_id *id, const char *
 	Nvmeot__Target__V1__UnexportRequest request = NVMEOT__TARGET__V1__UNEXPORT_REQUEST__INIT;
 	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
 
-	request.target_id = agent->name;
-	request.uuid = (char *)id->uuid.text;
-	request.pool = (char *)id->pool;
+	REQUEST_FOR(request, agent, id);
 	request.host_nqn = (char *)host_nqn;
-	return agent_call(agent, METHOD("Unexport"), &request,
-			  &nvmeot__target__v1__unexport_response__descriptor, deadline, &answer,
+	return agent_call(agent, METHOD("Unexport"), &request, ANSWER(unexport), deadline, &answer,
 			  err);
 }

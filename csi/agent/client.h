@@ -9,38 +9,10 @@
 #ifndef CSI_AGENT_CLIENT_H
 #define CSI_AGENT_CLIENT_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
-#include "csi/request/ids.h"
-#include "csi/request/map.h"
-#include "nvme/base/cleanup.h"
+#include "csi/agent/answer.h"
 #include "nvme/base/clock.h"
-#include "nvme/base/portal.h"
-#include "nvme/target/volume.h"
 
 struct agent;
-
-/* What the controller needs to know of a volume. */
-struct agent_volume {
-	char pool[VOLUME_POOL_SIZE];
-	uint64_t size_bytes;
-	bool volatile_cache;
-	bool blank;
-	char nqn[NQN_SIZE];
-	char portals[PORTAL_MAX * PORTAL_TEXT_SIZE]; /* comma separated, as the node takes them */
-	bool readonly; /* exported read-only */
-};
-
-/* Volumes to create. An empty pool leaves the choice to the target. */
-struct agent_volume_spec {
-	struct uuid uuid;
-	const char *pool;
-	const char *name;
-	uint64_t size_bytes;
-	bool volatile_cache;
-	struct map parameters;
-};
 
 /* address is HOST:PORT or unix:///path; tls_dir NULL: no TLS. Connects on first use. */
 int agent_new(const char *name, const char *address, const char *tls_dir, struct agent **ret,
@@ -51,43 +23,79 @@ void agent_free(struct agent *agent);
 const char *agent_name(const struct agent *agent);
 
 /*
- * The most bytes available in one pool (of that name, when pool is not empty): what placement goes
- * by. ERR_NOT_FOUND when there is no such pool.
+ * Questions that one thread puts to many agents at once: it begins them all and then finishes them
+ * in any order, and waits for the slowest, not for the sum. Beginning never fails nor waits; what
+ * is wrong comes with the finish, which frees the question, as cancelling does.
  */
-int agent_available(struct agent *agent, const char *pool, struct deadline deadline,
-		    uint64_t *ret_bytes, struct err *err);
+struct agent_ask;
+void agent_ask_cancel(struct agent_ask *ask);
+DEFINE_CLEANUP(struct agent_ask *, agent_ask_cancel)
+#define cleanup_agent_ask CLEANUP(agent_ask_cancelp)
+
+/* The target as a whole. */
+struct agent_ask *agent_info_begin(struct agent *agent, struct deadline deadline);
+int agent_info_finish(struct agent_ask *ask, struct agent_info *ret, struct err *err);
+int agent_info(struct agent *agent, struct deadline deadline, struct agent_info *ret,
+	       struct err *err);
+
+/* One volume, in that pool or, when pool is empty, in any. */
+struct agent_find_query {
+	const struct uuid *uuid;
+	const char *pool;
+	bool conditions; /* look at its health, too: on the disk and in the kernel */
+};
+
+/* 1: found; 0: the target has no such volume there; -1: error. */
+struct agent_ask *agent_find_begin(struct agent *agent, const struct agent_find_query *query,
+				   struct deadline deadline);
+int agent_find_finish(struct agent_ask *ask, struct agent_volume *ret, struct err *err);
+int agent_find(struct agent *agent, const struct agent_find_query *query, struct deadline deadline,
+	       struct agent_volume *ret, struct err *err);
+
+/*
+ * Volumes in the order of their UUIDs, at most max of those after the UUID start_after ("": from
+ * the first); the agent may send fewer.
+ */
+struct agent_list_query {
+	const char *start_after;
+	size_t max;
+	bool conditions; /* as in agent_find_query */
+};
+
+/* The volume is borrowed for the time of the visit. ret_more: there are more after these. */
+struct agent_ask *agent_list_begin(struct agent *agent, const struct agent_list_query *query,
+				   struct deadline deadline);
+int agent_list_finish(struct agent_ask *ask,
+		      void (*visit)(const struct agent_volume *volume, void *context),
+		      void *context, bool *ret_more, struct err *err);
+
+/* A volume to create. An empty pool leaves the choice to the target. */
+struct agent_volume_spec {
+	struct uuid uuid;
+	const char *pool;
+	const char *name;
+	uint64_t size_bytes;
+	bool volatile_cache;
+	struct map parameters;
+	struct map mutables;
+};
 
 int agent_create(struct agent *agent, const struct agent_volume_spec *spec,
 		 struct deadline deadline, struct agent_volume *ret, struct err *err);
 
-/* What GetCapacity needs: the room in all pools (of that name, if not empty), and in the roomiest. */
-int agent_capacity(struct agent *agent, const char *pool, struct deadline deadline,
-		   uint64_t *ret_total_bytes, uint64_t *ret_most_bytes, struct err *err);
-
-/* 1: found; 0: the target has no such volume (in that pool, when pool is not empty); -1: error. */
-int agent_find(struct agent *agent, const struct uuid *uuid, const char *pool,
-	       struct deadline deadline, struct agent_volume *ret, struct err *err);
-
-/* One volume of a list, with the hosts it is exported to; borrowed for the time of the visit. */
-struct agent_listed {
-	struct volume_id id;
-	uint64_t size_bytes;
-	const char *const *hosts;
-	size_t host_count;
-};
-
-/*
- * Visits the volumes after the UUID start_after ("": from the first), in the order of their UUIDs,
- * at most max of them (the agent may send fewer). ret_more: there are more after those.
- */
-int agent_list(struct agent *agent, const char *start_after, size_t max, struct deadline deadline,
-	       void (*visit)(const struct agent_listed *volume, void *context), void *context,
-	       bool *ret_more, struct err *err);
-
 /* Success when nothing of the volume is there; ERR_FAILED_PRECONDITION while it is exported. */
-int agent_delete(struct agent *agent, const struct uuid *uuid, const char *pool,
+int agent_delete(struct agent *agent, const struct volume_id *id, struct deadline deadline,
+		 struct err *err);
+
+/* Grows to at least size_bytes; hosts have been told when it returns. */
+int agent_expand(struct agent *agent, const struct volume_id *id, uint64_t size_bytes,
+		 struct deadline deadline, struct agent_volume *ret, struct err *err);
+
+/* Sets mutable parameters; others stay. */
+int agent_modify(struct agent *agent, const struct volume_id *id, struct map mutables,
 		 struct deadline deadline, struct err *err);
 
+/* An agent that exports it read-only when it should not, or the reverse, is ERR_INTERNAL. */
 int agent_export(struct agent *agent, const struct volume_id *id,
 		 const struct volume_export *export, struct deadline deadline,
 		 struct agent_volume *ret, struct err *err);

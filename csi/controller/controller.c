@@ -2,12 +2,14 @@
 /* The CSI Controller service: its targets and its handlers. */
 #include "csi/controller/controller.h"
 
-#include <inttypes.h>
 #include <string.h>
 
+#include "csi/controller/attach.h"
+#include "csi/controller/capacity.h"
+#include "csi/controller/change.h"
+#include "csi/controller/health.h"
 #include "csi/controller/listing.h"
 #include "csi/controller/volumes.h"
-#include "csi/request/attachment.h"
 #include "nvme/base/cleanup.h"
 
 int controller_add_target(struct controller *controller, struct agent *agent, struct err *err)
@@ -37,35 +39,51 @@ struct agent *controller_target(const struct controller *controller, const char 
 	return NULL;
 }
 
+/* Without an end a call would wait for a silent target for ever. */
+#define CALL_MAX_MS 60000
 /* A target that is there answers a question at once; more than this is never waited for. */
 #define ASK_MAX_MS 5000
 
-struct deadline controller_share(struct deadline deadline, size_t parties)
+struct deadline controller_deadline(const struct rpc_call *call)
+{
+	return deadline_min(call->deadline, deadline_after_ms(CALL_MAX_MS));
+}
+
+struct deadline controller_share(struct deadline deadline)
 {
 	int left_ms = deadline_poll_ms(deadline);
-	uint64_t share_ms = left_ms < 0 ? ASK_MAX_MS : (uint64_t)left_ms / parties;
 
-	return deadline_after_ms(share_ms < ASK_MAX_MS ? share_ms : ASK_MAX_MS);
+	if (left_ms < 0 || left_ms / 2 > ASK_MAX_MS)
+		return deadline_after_ms(ASK_MAX_MS);
+	return deadline_after_ms((uint64_t)left_ms / 2);
 }
 
 int controller_check(void *context, struct deadline deadline, struct err *err)
 {
 	const struct controller *controller = context;
-	uint64_t ignored;
+	struct deadline share = controller_share(deadline);
+	struct agent_ask *asked[CONTROLLER_TARGETS_MAX];
+	bool ready = false;
 
 	if (!controller->target_count)
 		return err_set(err, ERR_FAILED_PRECONDITION, "no --target is configured");
 	for (size_t i = 0; i < controller->target_count; i++)
-		if (agent_available(controller->targets[i], "",
-				    controller_share(deadline, controller->target_count - i),
-				    &ignored, err) == 0)
-			return 0;
+		asked[i] = agent_info_begin(controller->targets[i], share);
+	for (size_t i = 0; i < controller->target_count; i++) {
+		struct agent_info info cleanup_agent_info = { 0 };
+
+		if (ready)
+			agent_ask_cancel(asked[i]);
+		else
+			ready = agent_info_finish(asked[i], &info, err) == 0;
+	}
+	if (ready)
+		return 0;
 	return err_wrap(err, "none of %zu targets answers; the last one", controller->target_count);
 }
 
-/* Finds the target of a volume that must exist. */
-static int locate(const struct controller *controller, const char *volume_id, struct volume_id *id,
-		  struct agent **ret, struct err *err)
+int controller_locate(const struct controller *controller, const char *volume_id,
+		      struct volume_id *id, struct agent **ret, struct err *err)
 {
 	if (!volume_id_parse(volume_id, id))
 		return err_set(err, ERR_NOT_FOUND,
@@ -82,66 +100,24 @@ static int locate(const struct controller *controller, const char *volume_id, st
 }
 
 int controller_require(const struct controller *controller, const char *volume_id,
-		       struct deadline deadline, struct volume_id *id, struct agent **target,
-		       struct agent_volume *ret, struct err *err)
+		       struct deadline deadline, struct agent **target, struct agent_volume *ret,
+		       struct err *err)
 {
+	struct volume_id id;
+	struct agent_find_query query = { .uuid = &id.uuid, .pool = id.pool };
 	int found;
 
-	if (locate(controller, volume_id, id, target, err) < 0)
+	if (controller_locate(controller, volume_id, &id, target, err) < 0)
 		return -1;
-	found = agent_find(*target, &id->uuid, id->pool, deadline, ret, err);
+	found = agent_find(*target, &query, deadline, ret, err);
 	if (found == 0)
 		return err_set(err, ERR_NOT_FOUND, "volume \"%s\" does not exist", volume_id);
 	return found < 0 ? -1 : 0;
 }
 
-/* A string map in a response, built in the call's arena. */
-#define MAP_ADD(call, message, field, type, init, k, v)                                            \
-	do {                                                                                       \
-		type *entry_ = RPC_NEW(call, type, init);                                          \
-		entry_->key = rpc_strdup(call, k);                                                 \
-		entry_->value = v;                                                                 \
-		(message)->field[(message)->n_##field++] = entry_;                                 \
-	} while (0)
-
-static void fill_volume_context(struct rpc_call *call, struct map parameters,
-				Csi__V1__Volume *volume)
-{
-	volume->volume_context =
-		rpc_alloc(call, parameters.count * sizeof(*volume->volume_context));
-	for (size_t i = 0; i < parameters.count; i++)
-		if (parameters_for_node(parameters.entries[i]->key))
-			MAP_ADD(call, volume, volume_context, Csi__V1__Volume__VolumeContextEntry,
-				csi__v1__volume__volume_context_entry__init,
-				parameters.entries[i]->key,
-				rpc_strdup(call, parameters.entries[i]->value));
-}
-
-static int create_volume(struct rpc_call *call, const void *request, void *response,
-			 struct err *err)
-{
-	const struct controller *controller = call->context;
-	Csi__V1__CreateVolumeResponse *answer = response;
-	char text[VOLUME_ID_SIZE];
-	struct agent_volume volume;
-	struct create_spec spec;
-	struct volume_id id;
-
-	if (create_spec_parse(request, &spec, err) < 0 ||
-	    volumes_ensure(controller, &spec, call->deadline, &id, &volume, err) < 0)
-		return -1;
-	volume_id_format(&id, text);
-	answer->volume = RPC_NEW(call, Csi__V1__Volume, csi__v1__volume__init);
-	answer->volume->volume_id = rpc_strdup(call, text);
-	answer->volume->capacity_bytes = (int64_t)volume.size_bytes;
-	fill_volume_context(call, spec.parameter_map, answer->volume);
-	return 0;
-}
-
 static int delete_volume(struct rpc_call *call, const void *request, void *response,
 			 struct err *err)
 {
-	const struct controller *controller = call->context;
 	const Csi__V1__DeleteVolumeRequest *delete = request;
 	struct volume_id id;
 	struct agent *target;
@@ -153,109 +129,13 @@ static int delete_volume(struct rpc_call *call, const void *request, void *respo
 	if (!volume_id_parse(delete->volume_id, &id))
 		return 0;
 	/* An unknown target may still hold the data: that is not "absent". */
-	target = controller_target(controller, id.target);
+	target = controller_target(call->context, id.target);
 	if (!target)
 		return err_set(
 			err, ERR_FAILED_PRECONDITION,
 			"volume \"%s\" is on target \"%s\", which this controller does not have",
 			delete->volume_id, id.target);
-	return agent_delete(target, &id.uuid, id.pool, call->deadline, err);
-}
-
-static void fill_publish_context(struct rpc_call *call, const struct volume_id *id,
-				 const struct agent_volume *volume,
-				 Csi__V1__ControllerPublishVolumeResponse *answer)
-{
-#define PUBLISH_ADD(k, v)                                                                          \
-	MAP_ADD(call, answer, publish_context,                                                     \
-		Csi__V1__ControllerPublishVolumeResponse__PublishContextEntry,                     \
-		csi__v1__controller_publish_volume_response__publish_context_entry__init, k, v)
-
-	answer->publish_context = rpc_alloc(call, 5 * sizeof(*answer->publish_context));
-	PUBLISH_ADD(ATTACHMENT_NQN, rpc_strdup(call, volume->nqn));
-	PUBLISH_ADD(ATTACHMENT_PORTALS, rpc_strdup(call, volume->portals));
-	PUBLISH_ADD(ATTACHMENT_NS_UUID, rpc_strdup(call, id->uuid.text));
-	PUBLISH_ADD(ATTACHMENT_SIZE, rpc_printf(call, "%" PRIu64, volume->size_bytes));
-	PUBLISH_ADD(ATTACHMENT_BLANK, rpc_strdup(call, volume->blank ? "true" : "false"));
-#undef PUBLISH_ADD
-}
-
-static int publish_provisioned(struct rpc_call *call,
-			       const Csi__V1__ControllerPublishVolumeRequest *publish,
-			       const struct access *access,
-			       Csi__V1__ControllerPublishVolumeResponse *answer, struct err *err)
-{
-	const struct controller *controller = call->context;
-	struct volume_export export = { .access = access->export,
-					.readonly = access->reader || publish->readonly };
-	struct deadline deadline = call->deadline;
-	struct agent_volume volume;
-	struct volume_id id;
-	struct agent *target;
-
-	if (controller_require(controller, publish->volume_id, deadline, &id, &target, &volume,
-			       err) < 0)
-		return -1;
-	/* Our node IDs are host NQNs, so what is no NQN is no node. */
-	if (parse_nqn("node_id", publish->node_id, export.host_nqn, err) < 0)
-		return err_recode(err, ERR_NOT_FOUND);
-	if (access->many_nodes && volume.blank && !access->block)
-		return err_set(err, ERR_FAILED_PRECONDITION,
-			       "volume \"%s\" is blank: %s never formats; write it through another "
-			       "access mode first",
-			       publish->volume_id, access->mode_name);
-	if (agent_export(target, &id, &export, deadline, &volume, err) < 0)
-		return -1;
-	fill_publish_context(call, &id, &volume, answer);
-	return 0;
-}
-
-static int controller_publish(struct rpc_call *call, const void *request, void *response,
-			      struct err *err)
-{
-	const Csi__V1__ControllerPublishVolumeRequest *publish = request;
-	struct map volume_context = MAP_OF(publish, volume_context);
-	struct attachment ignored;
-	struct access access;
-
-	if (require_text("volume_id", publish->volume_id, NAME_MAX_BYTES, err) < 0 ||
-	    require_text("node_id", publish->node_id, NODE_ID_MAX_BYTES, err) < 0 ||
-	    access_parse(publish->volume_capability, &access, err) < 0 ||
-	    map_check_size("volume_context", volume_context, err) < 0)
-		return -1;
-	/* The administrator of a foreign target lets hosts in; all we can do is check the words. */
-	if (attachment_is_static(volume_context)) {
-		if (access_check_static(&access, err) < 0)
-			return -1;
-		return attachment_parse(volume_context, (struct map) { 0 }, &ignored, err);
-	}
-	return publish_provisioned(call, publish, &access, response, err);
-}
-
-static int controller_unpublish(struct rpc_call *call, const void *request, void *response,
-				struct err *err)
-{
-	const struct controller *controller = call->context;
-	const Csi__V1__ControllerUnpublishVolumeRequest *unpublish = request;
-	char host_nqn[NQN_SIZE] = "";
-	struct volume_id id;
-	struct agent *target;
-
-	(void)response;
-	if (require_text("volume_id", unpublish->volume_id, NAME_MAX_BYTES, err) < 0)
-		return -1;
-	/* Not ours (static), or not a node of ours: such a pair was never let in by us. */
-	if (!volume_id_parse(unpublish->volume_id, &id))
-		return 0;
-	if (*unpublish->node_id && parse_nqn("node_id", unpublish->node_id, host_nqn, err) < 0)
-		return 0;
-	target = controller_target(controller, id.target);
-	if (!target)
-		return err_set(err, ERR_FAILED_PRECONDITION,
-			       "volume \"%s\" is on target \"%s\", which this controller does not "
-			       "have: whether the node can still reach it is not known",
-			       unpublish->volume_id, id.target);
-	return agent_unexport(target, &id, host_nqn, call->deadline, err);
+	return agent_delete(target, &id, controller_deadline(call), err);
 }
 
 static int validate_capabilities(struct rpc_call *call, const void *request, void *response,
@@ -264,8 +144,7 @@ static int validate_capabilities(struct rpc_call *call, const void *request, voi
 	const Csi__V1__ValidateVolumeCapabilitiesRequest *validate = request;
 	Csi__V1__ValidateVolumeCapabilitiesResponse *answer = response;
 	struct parameters parameters;
-	struct agent_volume volume;
-	struct volume_id id;
+	struct agent_volume volume cleanup_agent_volume = { 0 };
 	struct agent *target;
 	struct access access;
 	Csi__V1__ValidateVolumeCapabilitiesResponse__Confirmed *confirmed;
@@ -273,10 +152,11 @@ static int validate_capabilities(struct rpc_call *call, const void *request, voi
 	if (require_text("volume_id", validate->volume_id, NAME_MAX_BYTES, err) < 0 ||
 	    access_parse_list(validate->volume_capabilities, validate->n_volume_capabilities,
 			      &access, err) < 0 ||
-	    controller_require(call->context, validate->volume_id, call->deadline, &id, &target,
-			       &volume, err) < 0)
+	    controller_require(call->context, validate->volume_id, controller_deadline(call),
+			       &target, &volume, err) < 0)
 		return -1;
-	if (parameters_parse(MAP_OF(validate, parameters), &parameters, err) < 0) {
+	if (parameters_parse(MAP_OF(validate, parameters), &parameters, err) < 0 ||
+	    parameters_check_mutable(MAP_OF(validate, mutable_parameters), err) < 0) {
 		answer->message = rpc_strdup(call, err->msg);
 		return 0;
 	}
@@ -288,20 +168,25 @@ static int validate_capabilities(struct rpc_call *call, const void *request, voi
 	confirmed->volume_context = (void *)validate->volume_context;
 	confirmed->n_parameters = validate->n_parameters;
 	confirmed->parameters = (void *)validate->parameters;
+	confirmed->n_mutable_parameters = validate->n_mutable_parameters;
+	confirmed->mutable_parameters = (void *)validate->mutable_parameters;
 	answer->confirmed = confirmed;
 	return 0;
 }
 
+#define CAPABILITY(name) CSI__V1__CONTROLLER_SERVICE_CAPABILITY__RPC__TYPE__##name
+
+/* Exactly what works. */
 static int get_capabilities(struct rpc_call *call, const void *request, void *response,
 			    struct err *err)
 {
 	static const Csi__V1__ControllerServiceCapability__RPC__Type types[] = {
-		CSI__V1__CONTROLLER_SERVICE_CAPABILITY__RPC__TYPE__CREATE_DELETE_VOLUME,
-		CSI__V1__CONTROLLER_SERVICE_CAPABILITY__RPC__TYPE__PUBLISH_UNPUBLISH_VOLUME,
-		CSI__V1__CONTROLLER_SERVICE_CAPABILITY__RPC__TYPE__LIST_VOLUMES,
-		CSI__V1__CONTROLLER_SERVICE_CAPABILITY__RPC__TYPE__LIST_VOLUMES_PUBLISHED_NODES,
-		CSI__V1__CONTROLLER_SERVICE_CAPABILITY__RPC__TYPE__GET_CAPACITY,
-		CSI__V1__CONTROLLER_SERVICE_CAPABILITY__RPC__TYPE__SINGLE_NODE_MULTI_WRITER,
+		CAPABILITY(CREATE_DELETE_VOLUME), CAPABILITY(PUBLISH_UNPUBLISH_VOLUME),
+		CAPABILITY(PUBLISH_READONLY),	  CAPABILITY(SINGLE_NODE_MULTI_WRITER),
+		CAPABILITY(LIST_VOLUMES),	  CAPABILITY(LIST_VOLUMES_PUBLISHED_NODES),
+		CAPABILITY(GET_VOLUME),		  CAPABILITY(GET_CAPACITY),
+		CAPABILITY(EXPAND_VOLUME),	  CAPABILITY(MODIFY_VOLUME),
+		CAPABILITY(GET_VOLUME_HEALTH),	  CAPABILITY(LIST_VOLUME_HEALTH),
 	};
 	Csi__V1__ControllerGetCapabilitiesResponse *answer = response;
 
@@ -337,60 +222,43 @@ static const char *lock_of_id(struct rpc_call *call, const char *volume_id)
 	return volume_id_parse(volume_id, &id) ? rpc_strdup(call, id.uuid.text) : NULL;
 }
 
-static const char *lock_of_delete(struct rpc_call *call, const void *request)
-{
-	return lock_of_id(call, ((const Csi__V1__DeleteVolumeRequest *)request)->volume_id);
-}
+/* Of every other call that changes a volume. */
+#define LOCK_OF(name, type)                                                                        \
+	static const char *name(struct rpc_call *call, const void *request)                        \
+	{                                                                                          \
+		return lock_of_id(call, ((const Csi__V1__##type *)request)->volume_id);            \
+	}
 
-static const char *lock_of_publish(struct rpc_call *call, const void *request)
-{
-	return lock_of_id(call,
-			  ((const Csi__V1__ControllerPublishVolumeRequest *)request)->volume_id);
-}
+LOCK_OF(lock_of_delete, DeleteVolumeRequest)
+LOCK_OF(lock_of_publish, ControllerPublishVolumeRequest)
+LOCK_OF(lock_of_unpublish, ControllerUnpublishVolumeRequest)
+LOCK_OF(lock_of_expand, ControllerExpandVolumeRequest)
+LOCK_OF(lock_of_modify, ControllerModifyVolumeRequest)
 
-static const char *lock_of_unpublish(struct rpc_call *call, const void *request)
-{
-	return lock_of_id(call,
-			  ((const Csi__V1__ControllerUnpublishVolumeRequest *)request)->volume_id);
-}
+#define ROW(wire, snake, function)                                                                 \
+	.name = wire, .request = &csi__v1__##snake##_request__descriptor,                          \
+	.response = &csi__v1__##snake##_response__descriptor, .handle = function
 
 static const struct rpc_method methods[] = {
-	{ .name = "CreateVolume",
-	  .request = &csi__v1__create_volume_request__descriptor,
-	  .response = &csi__v1__create_volume_response__descriptor,
-	  .handle = create_volume,
-	  .lock_key = lock_of_create },
-	{ .name = "DeleteVolume",
-	  .request = &csi__v1__delete_volume_request__descriptor,
-	  .response = &csi__v1__delete_volume_response__descriptor,
-	  .handle = delete_volume,
-	  .lock_key = lock_of_delete },
-	{ .name = "ControllerPublishVolume",
-	  .request = &csi__v1__controller_publish_volume_request__descriptor,
-	  .response = &csi__v1__controller_publish_volume_response__descriptor,
-	  .handle = controller_publish,
+	{ ROW("CreateVolume", create_volume, volumes_create), .lock_key = lock_of_create },
+	{ ROW("DeleteVolume", delete_volume, delete_volume), .lock_key = lock_of_delete },
+	{ ROW("ControllerPublishVolume", controller_publish_volume, attach_publish),
 	  .lock_key = lock_of_publish },
-	{ .name = "ControllerUnpublishVolume",
-	  .request = &csi__v1__controller_unpublish_volume_request__descriptor,
-	  .response = &csi__v1__controller_unpublish_volume_response__descriptor,
-	  .handle = controller_unpublish,
+	{ ROW("ControllerUnpublishVolume", controller_unpublish_volume, attach_unpublish),
 	  .lock_key = lock_of_unpublish },
-	{ .name = "ValidateVolumeCapabilities",
-	  .request = &csi__v1__validate_volume_capabilities_request__descriptor,
-	  .response = &csi__v1__validate_volume_capabilities_response__descriptor,
-	  .handle = validate_capabilities },
-	{ .name = "ListVolumes",
-	  .request = &csi__v1__list_volumes_request__descriptor,
-	  .response = &csi__v1__list_volumes_response__descriptor,
-	  .handle = listing_list_volumes },
-	{ .name = "GetCapacity",
-	  .request = &csi__v1__get_capacity_request__descriptor,
-	  .response = &csi__v1__get_capacity_response__descriptor,
-	  .handle = listing_get_capacity },
-	{ .name = "ControllerGetCapabilities",
-	  .request = &csi__v1__controller_get_capabilities_request__descriptor,
-	  .response = &csi__v1__controller_get_capabilities_response__descriptor,
-	  .handle = get_capabilities,
+	{ ROW("ControllerExpandVolume", controller_expand_volume, change_expand),
+	  .lock_key = lock_of_expand },
+	{ ROW("ControllerModifyVolume", controller_modify_volume, change_modify),
+	  .lock_key = lock_of_modify },
+	{ ROW("ValidateVolumeCapabilities", validate_volume_capabilities, validate_capabilities) },
+	{ ROW("ListVolumes", list_volumes, listing_list_volumes) },
+	{ ROW("ControllerGetVolume", controller_get_volume, listing_get_volume) },
+	{ ROW("GetCapacity", get_capacity, capacity_get) },
+	{ ROW("ControllerGetVolumeHealth", controller_get_volume_health, health_get),
+	  .quiet = true },
+	{ ROW("ControllerListVolumeHealth", controller_list_volume_health, health_list),
+	  .quiet = true },
+	{ ROW("ControllerGetCapabilities", controller_get_capabilities, get_capabilities),
 	  .quiet = true },
 };
 

@@ -24,14 +24,23 @@ void controller_fini(struct controller *controller);
 /* The target of that name; NULL when it is not configured. */
 struct agent *controller_target(const struct controller *controller, const char *name);
 
+/* Finds the target of a volume that must exist, without asking it: else ERR_NOT_FOUND. */
+int controller_locate(const struct controller *controller, const char *volume_id,
+		      struct volume_id *id, struct agent **target, struct err *err);
+
 /* Finds a volume that must exist, on a target that must be configured: else ERR_NOT_FOUND. */
 int controller_require(const struct controller *controller, const char *volume_id,
-		       struct deadline deadline, struct volume_id *id, struct agent **target,
-		       struct agent_volume *ret, struct err *err);
+		       struct deadline deadline, struct agent **target, struct agent_volume *ret,
+		       struct err *err);
 
-/* The share of the time to a deadline when `parties` want some of it: a silent one must not eat
- * all. */
-struct deadline controller_share(struct deadline deadline, size_t parties);
+/* The deadline of a call: the caller's, but never later than a minute from now. */
+struct deadline controller_deadline(const struct rpc_call *call);
+
+/*
+ * When a question that is put to targets should be answered: half of the time is kept for what
+ * comes after it, and a target that is there answers within seconds.
+ */
+struct deadline controller_share(struct deadline deadline);
 
 /* Readiness, as struct identity_check wants it: at least one target answers. */
 int controller_check(void *controller, struct deadline deadline, struct err *err);

@@ -1,42 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Creating volumes: checks, look-up, placement. */
+/* Creating volumes: checks, look-up, creation. */
 #include "csi/controller/volumes.h"
 
 #include <inttypes.h>
 #include <string.h>
 
+#include "csi/controller/fill.h"
+#include "csi/controller/placement.h"
+#include "csi/request/topology.h"
 #include "csi/volume/fs.h"
 #include "nvme/base/log.h"
-
-static int refuse_unsupported(const Csi__V1__CreateVolumeRequest *request, struct err *err)
-{
-	if (request->volume_content_source)
-		return err_set(
-			err, ERR_INVALID_ARGUMENT,
-			"volume_content_source is given, but neither snapshots nor clones are "
-			"supported");
-	if (request->n_mutable_parameters)
-		return err_set(
-			err, ERR_INVALID_ARGUMENT,
-			"mutable_parameters holds \"%.64s\", but MODIFY_VOLUME is not supported",
-			request->mutable_parameters[0]->key);
-	return 0;
-}
 
 int create_spec_parse(const Csi__V1__CreateVolumeRequest *request, struct create_spec *ret,
 		      struct err *err)
 {
 	struct create_spec spec = { .name = request->name,
-				    .parameter_map = MAP_OF(request, parameters) };
+				    .parameter_map = MAP_OF(request, parameters),
+				    .mutable_map = MAP_OF(request, mutable_parameters),
+				    .topology = request->accessibility_requirements };
 	const struct fs *fs;
 
 	if (require_text("name", request->name, NAME_MAX_BYTES, err) < 0 ||
 	    access_parse_list(request->volume_capabilities, request->n_volume_capabilities,
 			      &spec.access, err) < 0 ||
 	    parameters_parse(spec.parameter_map, &spec.parameters, err) < 0 ||
+	    parameters_check_mutable(spec.mutable_map, err) < 0 ||
 	    range_parse(request->capacity_range, &spec.range, err) < 0 ||
-	    refuse_unsupported(request, err) < 0)
+	    topology_check_requirement(spec.topology, err) < 0)
 		return -1;
+	if (request->volume_content_source)
+		return err_set(
+			err, ERR_INVALID_ARGUMENT,
+			"volume_content_source is given, but neither snapshots nor clones are "
+			"supported");
 	fs = spec.access.block ? NULL : fs_find(spec.parameters.fs_type ?: spec.access.fs_type);
 	if (fs && fs_check_mkfs_options(fs, spec.parameters.mkfs_options, err) < 0)
 		return err_wrap(err, "parameter mkfsOptions");
@@ -48,8 +44,8 @@ int create_spec_parse(const Csi__V1__CreateVolumeRequest *request, struct create
 }
 
 /* The existing volume is the one asked for, or ERR_ALREADY_EXISTS says why not. */
-static int check_compatible(const struct create_spec *spec, const struct agent *target,
-			    const struct agent_volume *volume, struct err *err)
+static int check_compatible(const struct create_spec *spec, const struct agent_volume *volume,
+			    const struct agent_info *info, struct err *err)
 {
 	const struct parameters *p = &spec->parameters;
 
@@ -60,26 +56,24 @@ static int check_compatible(const struct create_spec *spec, const struct agent *
 			       " to %" PRIu64,
 			       spec->name, volume->size_bytes, spec->range.required_bytes,
 			       spec->range.limit_bytes);
-	if ((p->target[0] && strcmp(p->target, agent_name(target)) != 0) ||
-	    (p->pool[0] && strcmp(p->pool, volume->pool) != 0))
+	if ((p->target[0] && strcmp(p->target, volume->id.target) != 0) ||
+	    (p->pool[0] && strcmp(p->pool, volume->id.pool) != 0))
 		return err_set(err, ERR_ALREADY_EXISTS,
 			       "volume \"%s\" exists on target %s in pool %s; asked for is target "
 			       "\"%s\", pool \"%s\"",
-			       spec->name, agent_name(target), volume->pool, p->target, p->pool);
+			       spec->name, volume->id.target, volume->id.pool, p->target, p->pool);
 	if (p->volatile_cache != volume->volatile_cache)
 		return err_set(err, ERR_ALREADY_EXISTS,
 			       "volume \"%s\" exists with writeCache %s; asked for is %s",
 			       spec->name, volume->volatile_cache ? "volatile" : "none",
 			       p->volatile_cache ? "volatile" : "none");
+	if (topology_rank(spec->topology, info->topology) < 0)
+		return err_set(err, ERR_ALREADY_EXISTS,
+			       "volume \"%s\" exists on target %s, which cannot be reached from "
+			       "any of the requisite topologies",
+			       spec->name, volume->id.target);
 	return 0;
 }
-
-/* The best place seen so far, and why a place was not eligible when none is. */
-struct placement {
-	struct agent *best;
-	uint64_t available_bytes;
-	struct err reason;
-};
 
 /* Whether a target only could not be asked, as against one that may have the volume in trouble. */
 static bool is_unreachable(const struct err *err)
@@ -87,91 +81,127 @@ static bool is_unreachable(const struct err *err)
 	return err->code == ERR_UNAVAILABLE || err->code == ERR_DEADLINE_EXCEEDED;
 }
 
-/*
- * Looks at one target. 1: it has the volume; 0: it does not, and the placement knows its room; an
- * unreachable target only leaves its reason. -1: it may have the volume, so nobody else may get it.
- */
-static int consider(struct agent *target, const struct create_spec *spec, struct deadline deadline,
-		    struct placement *placement, struct agent_volume *ret, struct err *err)
+static bool in_use(const struct agent_volume *volume)
 {
-	const struct parameters *p = &spec->parameters;
-	bool eligible = !p->target[0] || strcmp(p->target, agent_name(target)) == 0;
-	uint64_t available;
-	int found;
+	return volume->host_count || !volume->blank;
+}
 
-	found = agent_find(target, &spec->uuid, "", deadline, ret, err);
-	if (found == 1 || (found < 0 && !is_unreachable(err)))
-		return found;
-	if (found == 0 && !eligible)
-		return 0;
-	if (found < 0 || agent_available(target, p->pool, deadline, &available, err) < 0) {
-		log_warning("target passed over", KV("target", agent_name(target)), KV_ERR(err));
-		/* A target that did not answer may have the pool that another one lacks. */
-		if (eligible && (!placement->reason.code || err->code != ERR_NOT_FOUND))
-			placement->reason = *err;
-		return 0;
-	}
-	if (!placement->best || available > placement->available_bytes) {
-		placement->best = target;
-		placement->available_bytes = available;
-	}
+/* The two volumes of one name: the one that may matter to anybody. */
+static int choose_twin(const struct create_spec *spec, struct survey_entry **best,
+		       struct survey_entry *other, struct err *err)
+{
+	if (in_use(&(*best)->volume) && in_use(&other->volume))
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "volume \"%s\" (%s) exists on target %s and on target %s, and both "
+			       "are in use: find out which is the right one and delete the other",
+			       spec->name, spec->uuid.text, agent_name((*best)->target),
+			       agent_name(other->target));
+	log_warning("a volume exists twice", KV("uuid", spec->uuid.text),
+		    KV("target", agent_name((*best)->target)),
+		    KV("other", agent_name(other->target)));
+	if (in_use(&other->volume))
+		*best = other;
 	return 0;
 }
 
-static int no_place(const struct create_spec *spec, const struct placement *placement,
-		    struct err *err)
+/*
+ * 1: a target has the volume; 0: none of those that answer. -1: one may have it, so nobody else may
+ * get it.
+ */
+static int look_up(const struct survey *survey, const struct create_spec *spec,
+		   struct survey_entry **ret, struct err *err)
 {
-	if (placement->reason.code) {
-		*err = placement->reason;
-		if (err->code == ERR_NOT_FOUND)
-			err_recode(err, ERR_INVALID_ARGUMENT);
-		return err_wrap(err, "no target can take volume \"%s\"", spec->name);
+	struct survey_entry *best = NULL;
+
+	for (size_t i = 0; i < survey->count; i++) {
+		struct survey_entry *entry = &survey->entries[i];
+
+		if (entry->found < 0 && !is_unreachable(&entry->find_err)) {
+			*err = entry->find_err;
+			return -1;
+		}
+		if (entry->found != 1)
+			continue;
+		if (!best)
+			best = entry;
+		else if (choose_twin(spec, &best, entry, err) < 0)
+			return -1;
 	}
-	if (spec->parameters.target[0])
-		return err_set(err, ERR_INVALID_ARGUMENT,
-			       "parameter target \"%s\" names no target of this controller",
-			       spec->parameters.target);
-	return err_set(err, ERR_FAILED_PRECONDITION, "this controller has no targets");
+	if (best && !best->known) {
+		*err = best->info_err;
+		return -1;
+	}
+	*ret = best;
+	return best != NULL;
 }
 
-int volumes_ensure(const struct controller *controller, const struct create_spec *spec,
-		   struct deadline deadline, struct volume_id *ret_id, struct agent_volume *ret,
-		   struct err *err)
+/* Tries the places in turn. One that has become full meanwhile has created nothing. */
+static int create(const struct survey *survey, const struct create_spec *spec,
+		  struct deadline deadline, struct survey_entry **ret, struct err *err)
 {
-	struct placement placement = { 0 };
-	struct agent_volume_spec create = {
+	struct agent_volume_spec volume = {
 		.uuid = spec->uuid,
 		.pool = spec->parameters.pool,
 		.name = spec->name,
 		.size_bytes = spec->size_bytes,
 		.volatile_cache = spec->parameters.volatile_cache,
 		.parameters = spec->parameter_map,
+		.mutables = spec->mutable_map,
 	};
-	struct agent *target = NULL;
+	struct placement_wish wish = { .name = spec->name,
+				       .uuid = spec->uuid,
+				       .target = spec->parameters.target,
+				       .pool = spec->parameters.pool,
+				       .size_bytes = spec->size_bytes,
+				       .topology = spec->topology };
+	struct placement placement;
 
-	for (size_t i = 0; i < controller->target_count && !target; i++) {
-		/* One share more than there are targets: the creation wants its own. */
-		size_t parties = controller->target_count - i + 1;
-		int found = consider(controller->targets[i], spec,
-				     controller_share(deadline, parties), &placement, ret, err);
+	if (placement_choose(survey, &wish, &placement, err) < 0)
+		return -1;
+	for (size_t i = 0; i < placement.count; i++) {
+		struct survey_entry *place = placement.places[i];
 
-		if (found < 0)
-			return -1;
-		if (found)
-			target = controller->targets[i];
-	}
-	if (target) {
-		if (check_compatible(spec, target, ret, err) < 0)
-			return -1;
-	} else {
-		target = placement.best;
-		if (!target)
-			return no_place(spec, &placement, err);
-		if (agent_create(target, &create, deadline, ret, err) < 0)
+		if (agent_create(place->target, &volume, deadline, &place->volume, err) == 0) {
+			*ret = place;
+			return 0;
+		}
+		if (err->code != ERR_RESOURCE_EXHAUSTED)
 			return -1;
 	}
-	ret_id->uuid = spec->uuid;
-	strcpy(ret_id->target, agent_name(target));
-	strcpy(ret_id->pool, ret->pool);
+	return -1;
+}
+
+int volumes_ensure(const struct controller *controller, const struct create_spec *spec,
+		   struct deadline deadline, struct agent_volume *ret, struct agent_info *ret_info,
+		   struct err *err)
+{
+	struct survey survey cleanup_survey = { 0 };
+	struct survey_entry *entry;
+	int found;
+
+	survey_take(controller, "", &spec->uuid, deadline, &survey);
+	found = look_up(&survey, spec, &entry, err);
+	if (found < 0 || (!found && create(&survey, spec, deadline, &entry, err) < 0) ||
+	    check_compatible(spec, &entry->volume, &entry->info, err) < 0)
+		return -1;
+	*ret = entry->volume;
+	*ret_info = entry->info;
+	entry->volume = (struct agent_volume) { 0 };
+	entry->info = (struct agent_info) { 0 };
+	return 0;
+}
+
+int volumes_create(struct rpc_call *call, const void *request, void *response, struct err *err)
+{
+	Csi__V1__CreateVolumeResponse *answer = response;
+	struct agent_volume volume cleanup_agent_volume = { 0 };
+	struct agent_info info cleanup_agent_info = { 0 };
+	struct create_spec spec;
+
+	if (create_spec_parse(request, &spec, err) < 0 ||
+	    volumes_ensure(call->context, &spec, controller_deadline(call), &volume, &info, err) <
+		    0)
+		return -1;
+	answer->volume = fill_volume(call, &volume, info.topology);
 	return 0;
 }

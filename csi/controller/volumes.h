@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Creating and deleting: where a volume goes, and whether one that is there already is the one that
- * is asked for.
+ * Creating: what is asked for, and whether a volume that is there already is the one.
+ *
+ * One name should never get two volumes, but a controller keeps no state, and a target that cannot
+ * be reached must not stop creation elsewhere. So there is one hole: a creation was sent to target
+ * A, no answer came, and A cannot be reached when the call is made again: then target B gets a
+ * volume of that name. It is as small as it can be made: an agent does not begin what its caller no
+ * longer waits for, a slow target is waited for before it is passed over, and placement chooses the
+ * same target again as long as it answers. What is left of it is a blank volume on A that no CO
+ * knows of: no call ever answered with its ID. When A is back and the name is asked for again, the
+ * one that is exported or has data is taken; two such are an error.
  */
 #ifndef CSI_CONTROLLER_VOLUMES_H
 #define CSI_CONTROLLER_VOLUMES_H
@@ -11,7 +19,7 @@
 #include "csi/request/parameters.h"
 #include "csi/request/range.h"
 
-/* A CreateVolume request, checked. Strings are borrowed from the request. */
+/* A CreateVolume request, checked. Strings and messages are borrowed from the request. */
 struct create_spec {
 	const char *name;
 	struct uuid uuid;
@@ -20,6 +28,8 @@ struct create_spec {
 	uint64_t size_bytes; /* what to create when there is none yet */
 	struct parameters parameters;
 	struct map parameter_map;
+	struct map mutable_map;
+	const Csi__V1__TopologyRequirement *topology; /* NULL: anywhere */
 };
 
 /* Checks the request; pure. */
@@ -27,11 +37,15 @@ int create_spec_parse(const Csi__V1__CreateVolumeRequest *request, struct create
 		      struct err *err);
 
 /*
- * Finds the volume on a reachable target or creates it on the one with the most room. An
- * unreachable target is passed over; only when nothing else is left does it make the call fail.
+ * Finds the volume on a reachable target, or creates it where placement.h says. An unreachable
+ * target is passed over; only when nothing else is left does it make the call fail. ret_info is of
+ * the target that has it.
  */
 int volumes_ensure(const struct controller *controller, const struct create_spec *spec,
-		   struct deadline deadline, struct volume_id *ret_id, struct agent_volume *ret,
+		   struct deadline deadline, struct agent_volume *ret, struct agent_info *ret_info,
 		   struct err *err);
+
+/* The handler, as struct rpc_method wants it. */
+int volumes_create(struct rpc_call *call, const void *request, void *response, struct err *err);
 
 #endif

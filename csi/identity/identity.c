@@ -8,6 +8,8 @@
 /* Probe answers within this time even when the caller gave more: it must stay cheap. */
 #define PROBE_MAX_MS 5000
 
+#define CAPABILITIES_MAX 3
+
 static int get_plugin_info(struct rpc_call *call, const void *request, void *response,
 			   struct err *err)
 {
@@ -20,21 +22,47 @@ static int get_plugin_info(struct rpc_call *call, const void *request, void *res
 	return 0;
 }
 
-static int get_plugin_capabilities(struct rpc_call *call, const void *request, void *response,
-				   struct err *err)
+static void add_service(struct rpc_call *call, Csi__V1__GetPluginCapabilitiesResponse *answer,
+			Csi__V1__PluginCapability__Service__Type type)
 {
-	Csi__V1__GetPluginCapabilitiesResponse *answer = response;
 	Csi__V1__PluginCapability *capability =
 		RPC_NEW(call, Csi__V1__PluginCapability, csi__v1__plugin_capability__init);
 
-	(void)request, (void)err;
 	capability->type_case = CSI__V1__PLUGIN_CAPABILITY__TYPE_SERVICE;
 	capability->service = RPC_NEW(call, Csi__V1__PluginCapability__Service,
 				      csi__v1__plugin_capability__service__init);
-	capability->service->type = CSI__V1__PLUGIN_CAPABILITY__SERVICE__TYPE__CONTROLLER_SERVICE;
-	answer->capabilities = rpc_alloc(call, sizeof(*answer->capabilities));
-	answer->capabilities[0] = capability;
-	answer->n_capabilities = 1;
+	capability->service->type = type;
+	answer->capabilities[answer->n_capabilities++] = capability;
+}
+
+static void add_expansion(struct rpc_call *call, Csi__V1__GetPluginCapabilitiesResponse *answer)
+{
+	Csi__V1__PluginCapability *capability =
+		RPC_NEW(call, Csi__V1__PluginCapability, csi__v1__plugin_capability__init);
+
+	capability->type_case = CSI__V1__PLUGIN_CAPABILITY__TYPE_VOLUME_EXPANSION;
+	capability->volume_expansion = RPC_NEW(call, Csi__V1__PluginCapability__VolumeExpansion,
+					       csi__v1__plugin_capability__volume_expansion__init);
+	capability->volume_expansion->type =
+		CSI__V1__PLUGIN_CAPABILITY__VOLUME_EXPANSION__TYPE__ONLINE;
+	answer->capabilities[answer->n_capabilities++] = capability;
+}
+
+static int get_plugin_capabilities(struct rpc_call *call, const void *request, void *response,
+				   struct err *err)
+{
+	const struct identity *identity = call->context;
+	Csi__V1__GetPluginCapabilitiesResponse *answer = response;
+
+	(void)request, (void)err;
+	answer->capabilities = rpc_alloc(call, CAPABILITIES_MAX * sizeof(*answer->capabilities));
+	add_service(call, answer, CSI__V1__PLUGIN_CAPABILITY__SERVICE__TYPE__CONTROLLER_SERVICE);
+	/* Where nodes do not say where they are, a CO would then find no node for any volume. */
+	if (identity->topology_aware)
+		add_service(
+			call, answer,
+			CSI__V1__PLUGIN_CAPABILITY__SERVICE__TYPE__VOLUME_ACCESSIBILITY_CONSTRAINTS);
+	add_expansion(call, answer);
 	return 0;
 }
 

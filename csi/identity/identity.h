@@ -21,6 +21,7 @@ struct identity_check {
 /* Must outlive the server that serves it. */
 struct identity {
 	const char *driver_name;
+	bool topology_aware; /* volumes are not reachable from every node; nodes say where they are */
 	struct identity_check checks[IDENTITY_CHECK_MAX]; /* unused ones have no function */
 };
 

@@ -27,21 +27,26 @@ static int parse_namespace(struct map map, const char *what, struct attachment *
 	return 0;
 }
 
+static int parse_flag(const char *key, const char *value, bool *ret, struct err *err)
+{
+	if (strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "publish_context %s \"%.16s\" is not true or false", key, value);
+	*ret = strcmp(value, "true") == 0;
+	return 0;
+}
+
 /* What only our own controller says; a static volume has none of it. */
 static int parse_provisioned(struct map map, struct attachment *a, struct err *err)
 {
 	const char *blank = map_get(map, ATTACHMENT_BLANK);
+	const char *readonly = map_get(map, ATTACHMENT_READONLY);
 
 	if (parse_u64(ATTACHMENT_SIZE, map_get(map, ATTACHMENT_SIZE), 1, INT64_MAX, &a->size_bytes,
-		      err) < 0)
+		      err) < 0 ||
+	    parse_flag(ATTACHMENT_BLANK, blank ?: "", &a->blank, err) < 0)
 		return -1;
-	if (!blank || (strcmp(blank, "true") != 0 && strcmp(blank, "false") != 0))
-		return err_set(err, ERR_INVALID_ARGUMENT,
-			       "publish_context " ATTACHMENT_BLANK
-			       " \"%.16s\" is not true or false",
-			       blank ?: "");
-	a->blank = strcmp(blank, "true") == 0;
-	return 0;
+	return readonly ? parse_flag(ATTACHMENT_READONLY, readonly, &a->readonly, err) : 0;
 }
 
 int attachment_parse(struct map volume_context, struct map publish_context, struct attachment *ret,

@@ -21,6 +21,7 @@
 #define ATTACHMENT_NSID "nsid"
 #define ATTACHMENT_SIZE "sizeBytes"
 #define ATTACHMENT_BLANK "blank"
+#define ATTACHMENT_READONLY "readonly" /* "true", or left out */
 
 struct attachment {
 	char nqn[NQN_SIZE];
@@ -31,6 +32,7 @@ struct attachment {
 	size_t portal_count;
 	uint64_t size_bytes; /* 0: not known (static) */
 	bool blank; /* the target says that nothing was ever written; never true for static volumes */
+	bool readonly; /* the target refuses every write to it; never true for static volumes */
 };
 
 /* True when the volume context describes a statically provisioned volume. */

@@ -13,6 +13,7 @@ struct row {
 	const char *name;
 	int (*set)(struct parameters *p, const char *what, const char *value, struct err *err);
 	bool for_node;
+	bool is_mutable;
 	/* A number goes straight into an int of the connect options. */
 	size_t offset;
 	int64_t min, max;
@@ -73,8 +74,8 @@ static int ignore(struct parameters *p, const char *what, const char *value, str
 }
 
 #define NUMBER(field, low, high)                                                                   \
-	.for_node = true, .offset = offsetof(struct host_connect_options, field), .min = (low),    \
-	.max = (high)
+	.for_node = true, .is_mutable = true,                                                      \
+	.offset = offsetof(struct host_connect_options, field), .min = (low), .max = (high)
 
 static const struct row rows[] = {
 	{ .name = "target", .set = set_target },
@@ -101,16 +102,16 @@ static const struct row *row_find(const char *name)
 	return NULL;
 }
 
-static int refuse_unknown(const char *name, struct err *err)
+/* Tells all the parameters that there are, or those that can be changed. */
+static int refuse(const char *name, bool mutables, const char *why, struct err *err)
 {
 	char known[512];
 	struct strb list = strb_over(known, sizeof(known));
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		if (rows[i].set != ignore)
-			strb_addf(&list, "%s%s", i ? ", " : "", rows[i].name);
-	return err_set(err, ERR_INVALID_ARGUMENT, "parameter \"%.64s\" is unknown; known are: %s",
-		       name, known);
+		if (rows[i].set != ignore && (rows[i].is_mutable || !mutables))
+			strb_addf(&list, "%s%s", list.len ? ", " : "", rows[i].name);
+	return err_set(err, ERR_INVALID_ARGUMENT, "parameter \"%.64s\" %s: %s", name, why, known);
 }
 
 static int row_set(const struct row *row, const char *value, struct parameters *p, struct err *err)
@@ -145,7 +146,7 @@ int parameters_parse(struct map map, struct parameters *ret, struct err *err)
 		const struct row *row = row_find(map.entries[i]->key);
 
 		if (!row)
-			return refuse_unknown(map.entries[i]->key, err);
+			return refuse(map.entries[i]->key, false, "is unknown; known are", err);
 		if (row_set(row, map.entries[i]->value, &p, err) < 0)
 			return -1;
 	}
@@ -153,16 +154,46 @@ int parameters_parse(struct map map, struct parameters *ret, struct err *err)
 	return 0;
 }
 
-int parameters_parse_context(struct map map, struct parameters *ret, struct err *err)
+int parameters_check_mutable(struct map map, struct err *err)
 {
-	struct parameters p = defaults();
+	struct parameters ignored = defaults();
 
+	if (map_check_size("mutable_parameters", map, err) < 0)
+		return -1;
+	for (size_t i = 0; i < map.count; i++) {
+		const char *name = map.entries[i]->key;
+		const struct row *row = row_find(name);
+
+		if (!row || !row->is_mutable)
+			return refuse(name, true,
+				      row ? "cannot be changed after creation; those that can are" :
+					    "is unknown; known mutable ones are",
+				      err);
+		if (row_set(row, map.entries[i]->value, &ignored, err) < 0)
+			return err_wrap(err, "mutable_parameters");
+	}
+	return 0;
+}
+
+static int read_context(const char *what, struct map map, struct parameters *p, struct err *err)
+{
 	for (size_t i = 0; i < map.count; i++) {
 		const struct row *row = row_find(map.entries[i]->key);
 
-		if (row && row->for_node && row_set(row, map.entries[i]->value, &p, err) < 0)
-			return err_wrap(err, "volume_context");
+		if (row && row->for_node && row_set(row, map.entries[i]->value, p, err) < 0)
+			return err_wrap(err, "%s", what);
 	}
+	return 0;
+}
+
+int parameters_parse_context(struct map volume_context, struct map publish_context,
+			     struct parameters *ret, struct err *err)
+{
+	struct parameters p = defaults();
+
+	if (read_context("volume_context", volume_context, &p, err) < 0 ||
+	    read_context("publish_context", publish_context, &p, err) < 0)
+		return -1;
 	*ret = p;
 	return 0;
 }
@@ -172,4 +203,11 @@ bool parameters_for_node(const char *name)
 	const struct row *row = row_find(name);
 
 	return row && row->for_node;
+}
+
+bool parameters_is_mutable(const char *name)
+{
+	const struct row *row = row_find(name);
+
+	return row && row->is_mutable;
 }

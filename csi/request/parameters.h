@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * StorageClass parameters, checked by one table. Those the node needs travel on in the volume
- * context under the same names and are checked there by the same table.
+ * context under the same names and are checked there by the same table. Those that can be changed
+ * later are of the connection: what is valid then goes into the publish context, too.
  */
 #ifndef CSI_REQUEST_PARAMETERS_H
 #define CSI_REQUEST_PARAMETERS_H
@@ -25,10 +26,24 @@ struct parameters {
 /* Reads CreateVolume's parameters; an unknown one is ERR_INVALID_ARGUMENT naming all known. */
 int parameters_parse(struct map map, struct parameters *ret, struct err *err);
 
-/* Reads the node's share out of a volume context; keys that are no parameters are skipped. */
-int parameters_parse_context(struct map map, struct parameters *ret, struct err *err);
+/*
+ * Checks the mutable parameters of CreateVolume and ControllerModifyVolume: ERR_INVALID_ARGUMENT
+ * for one that is unknown, that cannot be changed (the known mutable ones are named), or that has a
+ * bad value.
+ */
+int parameters_check_mutable(struct map map, struct err *err);
+
+/*
+ * Reads the node's share out of the two contexts; keys that are no parameters are skipped. The
+ * publish context holds what is valid now and wins over the volume context, which is as created.
+ */
+int parameters_parse_context(struct map volume_context, struct map publish_context,
+			     struct parameters *ret, struct err *err);
 
 /* Whether a parameter is one that the node needs, to be put into the volume context. */
 bool parameters_for_node(const char *name);
+
+/* Whether a parameter can be changed later; if so it is put into the publish context. */
+bool parameters_is_mutable(const char *name);
 
 #endif

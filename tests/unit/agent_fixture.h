@@ -16,6 +16,7 @@
 #include "target.pb-c.h"
 
 #define FAKE_UUID "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11"
+#define FAKE_HOST "nqn.2014-08.org.example:host"
 #define FAKE_MS 60000
 
 struct fake_agent {
@@ -28,17 +29,27 @@ struct fake_agent {
 	const char *id;
 	const char *pool; /* its only one; NULL: it has none */
 	int64_t available_bytes;
+	int64_t maximum_bytes; /* 0: as much as is available */
+	const char *zone;      /* its topology: the segment "zone"; NULL: it has none */
 	bool has_volume;
-	enum err_code failure; /* of CreateVolume, DeleteVolume, Export and Unexport */
+	enum err_code failure; /* of every call that changes something */
 	Nvmeot__Target__V1__Volume volume;
-	bool no_volume; /* answers leave the volume out */
+	Nvmeot__Target__V1__Volume__ParametersEntry parameters[4], *parameters_of_volume[4];
+	Nvmeot__Target__V1__Volume__MutableParametersEntry mutables[4], *mutables_of_volume[4];
+	Nvmeot__Target__V1__Export export, *exports_of_volume[1];
+	Nvmeot__Target__V1__Condition condition, *conditions_of_volume[1];
+	bool no_volume;	   /* answers leave the volume out */
+	size_t list_count; /* of ListVolumes: volumes with the UUIDs 00000000-…, 00000001-…, … */
+	size_t sick_every; /* every so many of these has the conditions of volume; 0: none */
 
 	/* What it was asked. */
-	int creates, deletes, exports, unexports;
+	int creates, deletes, exports, unexports, expands, modifies, lists;
 	char asked_uuid[UUID_TEXT_SIZE], asked_pool[VOLUME_POOL_SIZE], asked_name[129];
 	char asked_host[NQN_SIZE], asked_parameter[64];
+	char asked_mutable[64];
 	int64_t asked_size;
 	int asked_cache, asked_mode;
+	bool asked_readonly, asked_conditions;
 };
 
 static char *fake_portals[] = { (char *)"tcp://192.0.2.1:4420",
@@ -54,10 +65,21 @@ static inline int fake_get_info(struct rpc_call *call, const void *request, void
 
 	(void)request, (void)err;
 	answer->target_id = (char *)fake->id;
+	if (fake->zone) {
+		Nvmeot__Target__V1__GetInfoResponse__TopologyEntry *segment =
+			RPC_NEW(call, Nvmeot__Target__V1__GetInfoResponse__TopologyEntry,
+				nvmeot__target__v1__get_info_response__topology_entry__init);
+
+		segment->key = (char *)"zone";
+		segment->value = (char *)fake->zone;
+		answer->topology = rpc_alloc(call, sizeof(*answer->topology));
+		answer->topology[answer->n_topology++] = segment;
+	}
 	if (!fake->pool)
 		return 0;
 	pool->name = (char *)fake->pool;
 	pool->available_bytes = fake->available_bytes;
+	pool->maximum_volume_bytes = fake->maximum_bytes ?: fake->available_bytes;
 	answer->pools = rpc_alloc(call, sizeof(*answer->pools));
 	answer->pools[answer->n_pools++] = pool;
 	return 0;
@@ -99,6 +121,9 @@ static inline int fake_create(struct rpc_call *call, const void *request, void *
 	if (create->n_parameters)
 		snprintf(fake->asked_parameter, sizeof(fake->asked_parameter), "%s=%s",
 			 create->parameters[0]->key, create->parameters[0]->value);
+	if (create->n_mutable_parameters)
+		snprintf(fake->asked_mutable, sizeof(fake->asked_mutable), "%s=%s",
+			 create->mutable_parameters[0]->key, create->mutable_parameters[0]->value);
 	fake->asked_size = create->size_bytes;
 	fake->asked_cache = (int)create->write_cache;
 	if (fake_fail(fake, err) < 0)
@@ -115,6 +140,7 @@ static inline int fake_get(struct rpc_call *call, const void *request, void *res
 
 	if (fake_asked(fake, get->target_id, get->uuid, get->pool, err) < 0)
 		return -1;
+	fake->asked_conditions = get->with_conditions;
 	if (!fake->has_volume)
 		return err_set(err, ERR_NOT_FOUND, "no volume %s", get->uuid);
 	((Nvmeot__Target__V1__GetVolumeResponse *)response)->volume = fake_volume(fake);
@@ -145,9 +171,79 @@ static inline int fake_export(struct rpc_call *call, const void *request, void *
 	fake->exports++;
 	snprintf(fake->asked_host, sizeof(fake->asked_host), "%s", export->host_nqn);
 	fake->asked_mode = (int)export->mode;
+	fake->asked_readonly = export->readonly;
 	if (fake_fail(fake, err) < 0)
 		return -1;
 	((Nvmeot__Target__V1__ExportResponse *)response)->volume = fake_volume(fake);
+	return 0;
+}
+
+static inline int fake_expand(struct rpc_call *call, const void *request, void *response,
+			      struct err *err)
+{
+	const Nvmeot__Target__V1__ExpandVolumeRequest *expand = request;
+	struct fake_agent *fake = call->context;
+
+	if (fake_asked(fake, expand->target_id, expand->uuid, expand->pool, err) < 0)
+		return -1;
+	fake->expands++;
+	fake->asked_size = expand->size_bytes;
+	if (fake_fail(fake, err) < 0)
+		return -1;
+	if (expand->size_bytes > fake->volume.size_bytes)
+		fake->volume.size_bytes = expand->size_bytes;
+	((Nvmeot__Target__V1__ExpandVolumeResponse *)response)->volume = fake_volume(fake);
+	return 0;
+}
+
+static inline int fake_modify(struct rpc_call *call, const void *request, void *response,
+			      struct err *err)
+{
+	const Nvmeot__Target__V1__ModifyVolumeRequest *modify = request;
+	struct fake_agent *fake = call->context;
+
+	(void)response;
+	if (fake_asked(fake, modify->target_id, modify->uuid, modify->pool, err) < 0)
+		return -1;
+	fake->modifies++;
+	if (modify->n_mutable_parameters)
+		snprintf(fake->asked_mutable, sizeof(fake->asked_mutable), "%s=%s",
+			 modify->mutable_parameters[0]->key, modify->mutable_parameters[0]->value);
+	return fake_fail(fake, err);
+}
+
+/* One of the volumes of the list: as the fake's volume, but for its UUID and, mostly, conditions. */
+static inline Nvmeot__Target__V1__Volume *
+fake_listed(struct rpc_call *call, const struct fake_agent *fake, size_t i, bool conditions)
+{
+	Nvmeot__Target__V1__Volume *volume =
+		RPC_NEW(call, Nvmeot__Target__V1__Volume, nvmeot__target__v1__volume__init);
+
+	*volume = fake->volume;
+	volume->uuid = rpc_printf(call, "%08zx-0000-4000-8000-000000000000", i);
+	if (!conditions || !fake->sick_every || i % fake->sick_every != 0)
+		volume->n_conditions = 0;
+	return volume;
+}
+
+static inline int fake_list(struct rpc_call *call, const void *request, void *response,
+			    struct err *err)
+{
+	const Nvmeot__Target__V1__ListVolumesRequest *list = request;
+	Nvmeot__Target__V1__ListVolumesResponse *answer = response;
+	struct fake_agent *fake = call->context;
+	size_t i = *list->start_after ? strtoul(list->start_after, NULL, 16) + 1 : 0;
+	size_t max = list->max_entries > 0 ? (size_t)list->max_entries : fake->list_count;
+
+	if (fake_asked(fake, list->target_id, "", "", err) < 0)
+		return -1;
+	fake->lists++;
+	fake->asked_conditions = list->with_conditions;
+	answer->volumes = rpc_alloc(call, (fake->list_count + 1) * sizeof(*answer->volumes));
+	for (; i < fake->list_count && answer->n_volumes < max; i++)
+		answer->volumes[answer->n_volumes++] =
+			fake_listed(call, fake, i, list->with_conditions);
+	answer->more = i < fake->list_count;
 	return 0;
 }
 
@@ -176,6 +272,9 @@ static const struct rpc_method fake_methods[] = {
 	FAKE_METHOD("GetInfo", get_info, fake_get_info),
 	FAKE_METHOD("CreateVolume", create_volume, fake_create),
 	FAKE_METHOD("GetVolume", get_volume, fake_get),
+	FAKE_METHOD("ListVolumes", list_volumes, fake_list),
+	FAKE_METHOD("ExpandVolume", expand_volume, fake_expand),
+	FAKE_METHOD("ModifyVolume", modify_volume, fake_modify),
 	FAKE_METHOD("DeleteVolume", delete_volume, fake_delete),
 	FAKE_METHOD("Export", export, fake_export),
 	FAKE_METHOD("Unexport", unexport, fake_unexport),
@@ -192,6 +291,54 @@ static inline void fake_reset_volume(struct fake_agent *fake)
 	fake->volume.portals = fake_portals;
 	fake->volume.n_portals = ARRAY_SIZE(fake_portals);
 	fake->no_volume = false;
+}
+
+/* The volume is exported to one host from now on, until it is reset. */
+static inline void fake_exported(struct fake_agent *fake, bool readonly)
+{
+	nvmeot__target__v1__export__init(&fake->export);
+	fake->export.host_nqn = (char *)FAKE_HOST;
+	fake->export.readonly = readonly;
+	fake->exports_of_volume[0] = &fake->export;
+	fake->volume.exports = fake->exports_of_volume;
+	fake->volume.n_exports = 1;
+}
+
+/* The volume has one parameter more from now on, as created. */
+static inline void fake_parameter(struct fake_agent *fake, const char *key, const char *value)
+{
+	size_t i = fake->volume.n_parameters++;
+
+	nvmeot__target__v1__volume__parameters_entry__init(&fake->parameters[i]);
+	fake->parameters[i].key = (char *)key;
+	fake->parameters[i].value = (char *)value;
+	fake->parameters_of_volume[i] = &fake->parameters[i];
+	fake->volume.parameters = fake->parameters_of_volume;
+}
+
+/* The same, as modified. */
+static inline void fake_mutable(struct fake_agent *fake, const char *key, const char *value)
+{
+	size_t i = fake->volume.n_mutable_parameters++;
+
+	nvmeot__target__v1__volume__mutable_parameters_entry__init(&fake->mutables[i]);
+	fake->mutables[i].key = (char *)key;
+	fake->mutables[i].value = (char *)value;
+	fake->mutables_of_volume[i] = &fake->mutables[i];
+	fake->volume.mutable_parameters = fake->mutables_of_volume;
+}
+
+/* The volume has one condition from now on. */
+static inline void fake_sick(struct fake_agent *fake, Nvmeot__Target__V1__ConditionStatus status,
+			     const char *reason)
+{
+	nvmeot__target__v1__condition__init(&fake->condition);
+	fake->condition.status = status;
+	fake->condition.reason = (char *)reason;
+	fake->condition.message = (char *)"in the fake's own words";
+	fake->conditions_of_volume[0] = &fake->condition;
+	fake->volume.conditions = fake->conditions_of_volume;
+	fake->volume.n_conditions = 1;
 }
 
 static inline void fake_start(struct fake_agent *fake, const char *id)

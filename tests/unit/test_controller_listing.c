@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lists and capacity over two real targets, each behind a server of its own, with pools in a
- * temporary directory: pages while volumes come and go, tokens, a target that is down.
+ * Lists, single volumes and capacity over two real targets, each behind a server of its own, with
+ * pools in a temporary directory: pages while volumes come and go, tokens, a target that is down.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +14,7 @@
 
 #include "csi.pb-c.h"
 #include "csi/agent/service.h"
+#include "csi/controller/capacity.h"
 #include "csi/controller/controller.h"
 #include "csi/controller/listing.h"
 #include "csi/rpc/server.h"
@@ -278,7 +279,7 @@ static int capacity(Csi__V1__GetCapacityResponse *response, struct rpc_call *cal
 	request.parameters = entries;
 	request.n_parameters = key ? 1 : 0;
 	csi__v1__get_capacity_response__init(response);
-	return listing_get_capacity(call, &request, response, err);
+	return capacity_get(call, &request, response, err);
 }
 
 static void test_capacity(void **state)
@@ -301,6 +302,33 @@ static void test_capacity(void **state)
 	assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
 	rpc_call_fini(&call_one);
 	rpc_call_fini(&call_all);
+}
+
+/* Everything that CreateVolume said of it; and which nodes have it. */
+static void test_get_volume(void **state)
+{
+	Csi__V1__ControllerGetVolumeRequest request = CSI__V1__CONTROLLER_GET_VOLUME_REQUEST__INIT;
+	Csi__V1__ControllerGetVolumeResponse response =
+		CSI__V1__CONTROLLER_GET_VOLUME_RESPONSE__INIT;
+	struct rpc_call call;
+	struct uuid uuid = volume_uuid_of_name("volume-3");
+	cleanup_free char *id = xasprintf("t2/p1/%s", uuid.text);
+	cleanup_free char *absent = xasprintf("t1/p1/%s", uuid.text);
+	struct err err = ERR_INIT;
+
+	(void)state;
+	rpc_call_init(&call, deadline_after_ms(20000), ARENA_BYTES);
+	call.context = &controller;
+	request.volume_id = id;
+	assert_int_equal(listing_get_volume(&call, &request, &response, &err), 0);
+	assert_string_equal(response.volume->volume_id, id);
+	assert_int_equal(response.volume->capacity_bytes, 1 << 20);
+	assert_int_equal(response.volume->n_accessible_topology, 0);
+	assert_int_equal(response.status->n_published_node_ids, 0);
+	request.volume_id = absent;
+	assert_int_equal(listing_get_volume(&call, &request, &response, &err), -1);
+	assert_int_equal(err.code, ERR_NOT_FOUND);
+	rpc_call_fini(&call);
 }
 
 /* A list without the volumes of a target that is down would look as if they were gone. */
@@ -330,6 +358,7 @@ int main(void)
 		cmocka_unit_test(test_pages),
 		cmocka_unit_test(test_coming_and_going),
 		cmocka_unit_test(test_bad_tokens),
+		cmocka_unit_test(test_get_volume),
 		cmocka_unit_test(test_capacity),
 		cmocka_unit_test(test_target_down),
 	};

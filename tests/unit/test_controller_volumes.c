@@ -5,12 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "csi/controller/volumes.h"
-#include "tests/unit/agent_fixture.h"
+#include "tests/unit/controller_fixture.h"
 #include "tests/unit/request_fixture.h"
 
 #define GI (1LL << 30)
@@ -117,7 +114,9 @@ static void test_parse_mutable(void **state)
 	Csi__V1__CreateVolumeRequest__MutableParametersEntry
 		entry = CSI__V1__CREATE_VOLUME_REQUEST__MUTABLE_PARAMETERS_ENTRY__INIT,
 		*entries[] = { &entry };
+	struct create_spec spec;
 	struct good g;
+	struct err err;
 
 	(void)state;
 	make(&g);
@@ -125,7 +124,21 @@ static void test_parse_mutable(void **state)
 	entry.value = (char *)"5";
 	g.request.mutable_parameters = entries;
 	g.request.n_mutable_parameters = 1;
-	refused(&g, ERR_INVALID_ARGUMENT, "mutable_parameters holds \"iops\"");
+	refused(&g, ERR_INVALID_ARGUMENT,
+		"\"iops\" is unknown; known mutable ones are: nrIoQueues");
+	entry.key = (char *)"pool";
+	g.request.mutable_parameters = entries;
+	g.request.n_mutable_parameters = 1;
+	refused(&g, ERR_INVALID_ARGUMENT, "\"pool\" cannot be changed");
+	entry.key = (char *)"queueSize";
+	g.request.mutable_parameters = entries;
+	g.request.n_mutable_parameters = 1;
+	refused(&g, ERR_INVALID_ARGUMENT, "queueSize \"5\"");
+	entry.value = (char *)"64";
+	g.request.mutable_parameters = entries;
+	g.request.n_mutable_parameters = 1;
+	assert_int_equal(parse(&g, &spec, &err), 0);
+	assert_string_equal(map_get(spec.mutable_map, "queueSize"), "64");
 }
 
 /* A file system has a least size; a raw device has none of it. */
@@ -151,33 +164,7 @@ static void test_parse_size(void **state)
 
 /* --- finding and placing --- */
 
-static struct fake_agent a, b;
-static struct controller controller;
 static struct volume_id id;
-static struct agent_volume volume;
-
-static int setup(void **state)
-{
-	struct err err;
-
-	(void)state;
-	fake_start(&a, "a");
-	fake_start(&b, "b");
-	controller = (struct controller) { 0 };
-	id = (struct volume_id) { 0 };
-	if (controller_add_target(&controller, fake_client(&a, "a"), &err) < 0)
-		return -1;
-	return controller_add_target(&controller, fake_client(&b, "b"), &err);
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	controller_fini(&controller);
-	fake_stop(&a);
-	fake_stop(&b);
-	return 0;
-}
 
 static struct create_spec wanted(void)
 {
@@ -189,10 +176,18 @@ static struct create_spec wanted(void)
 	};
 }
 
+/* Sets id when it succeeds. */
 static int ensure(const struct create_spec *spec, struct err *err)
 {
+	struct agent_volume volume cleanup_agent_volume = { 0 };
+	struct agent_info info cleanup_agent_info = { 0 };
+	int rc;
+
 	*err = ERR_INIT;
-	return volumes_ensure(&controller, spec, deadline_after_ms(FAKE_MS), &id, &volume, err);
+	rc = volumes_ensure(&controller, spec, soon(), &volume, &info, err);
+	if (rc == 0)
+		id = volume.id;
+	return rc;
 }
 
 static void ensure_fails(const struct create_spec *spec, enum err_code code, const char *says)
@@ -211,7 +206,7 @@ static void test_most_room_wins(void **state)
 	struct err err;
 
 	(void)state;
-	b.available_bytes = 11 * GI;
+	b.available_bytes = 12 * GI;
 	assert_int_equal(ensure(&spec, &err), 0);
 	assert_string_equal(id.target, "b");
 	assert_string_equal(id.pool, "fast");
@@ -220,7 +215,7 @@ static void test_most_room_wins(void **state)
 	assert_string_equal(b.asked_uuid, FAKE_UUID);
 	assert_string_equal(b.asked_name, "pvc-1");
 	assert_int_equal(b.asked_size, GI);
-	b.available_bytes = 9 * GI;
+	b.available_bytes = 8 * GI;
 	assert_int_equal(ensure(&spec, &err), 0);
 	assert_string_equal(id.target, "a");
 	assert_int_equal(a.creates, 1);
@@ -237,7 +232,6 @@ static void test_found_on_second(void **state)
 	b.available_bytes = 0;
 	assert_int_equal(ensure(&spec, &err), 0);
 	assert_string_equal(id.target, "b");
-	assert_int_equal(volume.size_bytes, GI);
 	assert_int_equal(a.creates + b.creates, 0);
 }
 
@@ -285,31 +279,25 @@ static void test_unreachable_first(void **state)
 /* Something that accepts connections and never says a word must leave time for the others. */
 static void test_silent_first(void **state)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	struct controller silent_first = { 0 };
 	struct create_spec spec = wanted();
-	cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	cleanup_free char *target = NULL;
-	struct agent *silent = NULL, *good = NULL;
-	struct agent_volume made;
+	struct silent silent;
+	struct agent_volume made cleanup_agent_volume = { 0 };
+	struct agent_info info cleanup_agent_info = { 0 };
+	struct agent *agent = NULL;
 	struct err err = ERR_INIT;
 
 	(void)state;
-	snprintf(address.sun_path, sizeof(address.sun_path), "/tmp/nvmeot-silent-%d", getpid());
-	target = xasprintf("unix://%s", address.sun_path);
-	unlink(address.sun_path);
-	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	assert_int_equal(listen(fd, 8), 0);
-	assert_int_equal(agent_new("silent", target, NULL, &silent, &err), 0);
-	assert_int_equal(agent_new("b", b.address, NULL, &good, &err), 0);
-	assert_int_equal(controller_add_target(&silent_first, silent, &err), 0);
-	assert_int_equal(controller_add_target(&silent_first, good, &err), 0);
-	if (volumes_ensure(&silent_first, &spec, deadline_after_ms(3000), &id, &made, &err) < 0)
+	silent_start(&silent);
+	assert_int_equal(agent_new("silent", silent.address, NULL, &agent, &err), 0);
+	assert_int_equal(controller_add_target(&silent_first, agent, &err), 0);
+	assert_int_equal(controller_add_target(&silent_first, fake_client(&b, "b"), &err), 0);
+	if (volumes_ensure(&silent_first, &spec, deadline_after_ms(3000), &made, &info, &err) < 0)
 		fail_msg("%s", err.msg);
-	assert_string_equal(id.target, "b");
+	assert_string_equal(made.id.target, "b");
 	assert_int_equal(controller_check(&silent_first, deadline_after_ms(3000), &err), 0);
 	controller_fini(&silent_first);
-	unlink(address.sun_path);
+	silent_stop(&silent);
 }
 
 static void test_all_unreachable(void **state)
@@ -349,7 +337,7 @@ static void test_chosen_pool(void **state)
 
 	(void)state;
 	strcpy(spec.parameters.pool, "slow");
-	ensure_fails(&spec, ERR_INVALID_ARGUMENT, "has no pool \"slow\"");
+	ensure_fails(&spec, ERR_INVALID_ARGUMENT, "no target has pool \"slow\"");
 	a.pool = "slow";
 	a.volume.pool = (char *)"slow";
 	a.available_bytes = GI;
@@ -383,22 +371,160 @@ static void test_create_fails(void **state)
 	struct err err;
 
 	(void)state;
-	b.available_bytes = 11 * GI;
-	b.failure = ERR_RESOURCE_EXHAUSTED;
+	b.available_bytes = 20 * GI;
+	b.failure = ERR_INTERNAL;
 	assert_int_equal(ensure(&spec, &err), -1);
-	assert_int_equal(err.code, ERR_RESOURCE_EXHAUSTED);
+	assert_int_equal(err.code, ERR_INTERNAL);
 	assert_string_equal(err.msg, "target b: the fake's own words");
 	assert_int_equal(a.creates, 0);
+}
+
+/* A target that has become full between the look and the creation has created nothing. */
+static void test_became_full(void **state)
+{
+	struct create_spec spec = wanted();
+	struct err err;
+
+	(void)state;
+	b.available_bytes = 20 * GI;
+	b.failure = ERR_RESOURCE_EXHAUSTED;
+	assert_int_equal(ensure(&spec, &err), 0);
+	assert_string_equal(id.target, "a");
+	assert_int_equal(b.creates, 1);
+	a.failure = ERR_RESOURCE_EXHAUSTED;
+	assert_int_equal(ensure(&spec, &err), -1);
+	assert_int_equal(err.code, ERR_RESOURCE_EXHAUSTED);
+	assert_string_equal(err.msg, "target a: the fake's own words");
+}
+
+/* The name has two volumes: the one that may matter to anybody is it, two such are an error. */
+static void test_twins(void **state)
+{
+	struct create_spec spec = wanted();
+	struct err err;
+
+	(void)state;
+	a.has_volume = b.has_volume = true;
+	a.volume.blank = b.volume.blank = true;
+	assert_int_equal(ensure(&spec, &err), 0);
+	assert_string_equal(id.target, "a");
+	b.volume.blank = false;
+	assert_int_equal(ensure(&spec, &err), 0);
+	assert_string_equal(id.target, "b");
+	fake_exported(&a, false);
+	ensure_fails(&spec, ERR_FAILED_PRECONDITION,
+		     "exists on target a and on target b, and both are in use");
+	b.volume.blank = true;
+	assert_int_equal(ensure(&spec, &err), 0);
+	assert_string_equal(id.target, "a");
+	assert_int_equal(a.creates + b.creates, 0);
+}
+
+/* A requirement of one zone. */
+struct in_zone {
+	Csi__V1__TopologyRequirement requirement;
+	Csi__V1__Topology topology, *requisite[1];
+	struct fixture_map segments;
+};
+
+static const Csi__V1__TopologyRequirement *in_zone(struct in_zone *z, const char *zone)
+{
+	*z = (struct in_zone) { 0 };
+	csi__v1__topology_requirement__init(&z->requirement);
+	csi__v1__topology__init(&z->topology);
+	fixture_map_set(&z->segments, "zone", zone);
+	FIXTURE_MAP_INTO(&z->topology, segments, &z->segments);
+	z->requisite[0] = &z->topology;
+	z->requirement.requisite = z->requisite;
+	z->requirement.n_requisite = 1;
+	return &z->requirement;
+}
+
+static void test_topology(void **state)
+{
+	struct create_spec spec = wanted();
+	struct in_zone z;
+	struct err err;
+
+	(void)state;
+	a.zone = "za";
+	b.zone = "zb";
+	a.available_bytes = 100 * GI;
+	spec.topology = in_zone(&z, "zb");
+	assert_int_equal(ensure(&spec, &err), 0);
+	assert_string_equal(id.target, "b");
+	b.has_volume = true;
+	assert_int_equal(ensure(&spec, &err), 0);
+	assert_int_equal(b.creates, 1);
+	b.creates = 0;
+	spec.topology = in_zone(&z, "za");
+	ensure_fails(&spec, ERR_ALREADY_EXISTS, "on target b, which cannot be reached from any");
+	b.has_volume = false;
+	spec.topology = in_zone(&z, "zc");
+	ensure_fails(&spec, ERR_RESOURCE_EXHAUSTED, "no target can be reached from any of the");
+	/* What is reachable from everywhere is so from there. */
+	b.zone = NULL;
+	assert_int_equal(ensure(&spec, &err), 0);
+	assert_string_equal(id.target, "b");
+}
+
+static void test_passed_on(void **state)
+{
+	struct create_spec spec = wanted();
+	struct fixture_map parameters = { 0 }, mutables = { 0 };
+	struct err err;
+
+	(void)state;
+	fixture_map_set(&parameters, "ctrlLossTmo", "600");
+	fixture_map_set(&mutables, "queueSize", "64");
+	spec.parameter_map = fixture_map_of(&parameters);
+	spec.mutable_map = fixture_map_of(&mutables);
+	a.available_bytes = 100 * GI;
+	assert_int_equal(ensure(&spec, &err), 0);
+	assert_string_equal(a.asked_parameter, "ctrlLossTmo=600");
+	assert_string_equal(a.asked_mutable, "queueSize=64");
+}
+
+/* The whole call: what the answer shows is the volume as the target has it. */
+static void test_answer(void **state)
+{
+	Csi__V1__CreateVolumeResponse response = CSI__V1__CREATE_VOLUME_RESPONSE__INIT;
+	struct uuid uuid = volume_uuid_of_name("pvc-1");
+	struct rpc_call call;
+	struct good g;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	make(&g);
+	fake_parameter(&b, "queueSize", "64");
+	fake_parameter(&b, "pool", "fast");
+	fake_mutable(&b, "queueSize", "32");
+	b.volume.uuid = uuid.text;
+	b.has_volume = true;
+	b.zone = "zb";
+	assert_int_equal(CALL(&call, volumes_create, &g.request, &response, &err), 0);
+	assert_string_equal(response.volume->volume_id,
+			    rpc_printf(&call, "b/fast/%s", b.volume.uuid));
+	assert_int_equal(response.volume->capacity_bytes, GI);
+	assert_int_equal(response.volume->n_volume_context, 1);
+	assert_string_equal(response.volume->volume_context[0]->key, "queueSize");
+	assert_string_equal(response.volume->volume_context[0]->value, "64");
+	assert_int_equal(response.volume->n_accessible_topology, 1);
+	assert_string_equal(response.volume->accessible_topology[0]->segments[0]->key, "zone");
+	assert_string_equal(response.volume->accessible_topology[0]->segments[0]->value, "zb");
+	rpc_call_fini(&call);
 }
 
 static void test_no_targets(void **state)
 {
 	struct controller none = { 0 };
 	struct create_spec spec = wanted();
+	struct agent_volume volume;
+	struct agent_info info;
 	struct err err = ERR_INIT;
 
 	(void)state;
-	assert_int_equal(volumes_ensure(&none, &spec, deadline_none(), &id, &volume, &err), -1);
+	assert_int_equal(volumes_ensure(&none, &spec, deadline_none(), &volume, &info, &err), -1);
 	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
 	assert_int_equal(controller_check(&none, deadline_none(), &err), -1);
 	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
@@ -443,6 +569,11 @@ int main(void)
 		TEST(test_chosen_pool),
 		TEST(test_wrong_identity),
 		TEST(test_create_fails),
+		TEST(test_became_full),
+		TEST(test_twins),
+		TEST(test_topology),
+		TEST(test_passed_on),
+		TEST(test_answer),
 		TEST(test_no_targets),
 		TEST(test_targets),
 	};

@@ -46,6 +46,13 @@ static void test_provisioned(void **state)
 	fixture_map_set(&m, "blank", "false");
 	assert_int_equal(attachment_parse(none, fixture_map_of(&m), &a, &err), 0);
 	assert_false(a.blank);
+	assert_false(a.readonly);
+	fixture_map_set(&m, "readonly", "false");
+	assert_int_equal(attachment_parse(none, fixture_map_of(&m), &a, &err), 0);
+	assert_false(a.readonly);
+	fixture_map_set(&m, "readonly", "true");
+	assert_int_equal(attachment_parse(none, fixture_map_of(&m), &a, &err), 0);
+	assert_true(a.readonly);
 }
 
 /* Each key in turn missing or malformed: refused, by name, and nothing is handed out. */
@@ -69,6 +76,8 @@ static void test_bad_provisioned(void **state)
 		{ "blank", "", "blank \"\"" },
 		{ "blank", "True", "blank \"True\"" },
 		{ "blank", "1", "blank \"1\"" },
+		{ "readonly", "", "readonly \"\" is not true or false" },
+		{ "readonly", "yes", "readonly \"yes\"" },
 	};
 	struct attachment a = { .nqn = "untouched" };
 

@@ -11,6 +11,8 @@
 #include "csi/request/parameters.h"
 #include "tests/unit/request_fixture.h"
 
+static struct map none;
+
 static int parse(const char *key, const char *value, struct parameters *ret, struct err *err)
 {
 	struct fixture_map m = { 0 };
@@ -188,14 +190,84 @@ static void test_context(void **state)
 	fixture_map_set(&m, "pool", "NOT READ EITHER");
 	fixture_map_set(&m, "mkfsOptions", "-m 1");
 	fixture_map_set(&m, "queueSize", "64");
-	assert_int_equal(parameters_parse_context(fixture_map_of(&m), &p, &err), 0);
+	assert_int_equal(parameters_parse_context(fixture_map_of(&m), none, &p, &err), 0);
 	assert_string_equal(p.pool, "");
 	assert_string_equal(p.mkfs_options, "-m 1");
 	assert_int_equal(p.connect.queue_size, 64);
 	fixture_map_set(&m, "queueSize", "many");
-	assert_int_equal(parameters_parse_context(fixture_map_of(&m), &p, &err), -1);
+	assert_int_equal(parameters_parse_context(fixture_map_of(&m), none, &p, &err), -1);
 	assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
 	assert_non_null(strstr(err.msg, "volume_context: parameter queueSize \"many\""));
+}
+
+/* What the controller says at publish beats what was said at creation, key by key. */
+static void test_publish_context_wins(void **state)
+{
+	struct fixture_map created = { 0 }, published = { 0 };
+	struct parameters p;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	fixture_map_set(&created, "queueSize", "64");
+	fixture_map_set(&created, "ctrlLossTmo", "600");
+	fixture_map_set(&published, "queueSize", "32");
+	fixture_map_set(&published, "nrIoQueues", "2");
+	fixture_map_set(&published, "blank", "true");
+	assert_int_equal(parameters_parse_context(fixture_map_of(&created),
+						  fixture_map_of(&published), &p, &err),
+			 0);
+	assert_int_equal(p.connect.queue_size, 32);
+	assert_int_equal(p.connect.ctrl_loss_tmo_s, 600);
+	assert_int_equal(p.connect.nr_io_queues, 2);
+	fixture_map_set(&published, "nrIoQueues", "0");
+	assert_int_equal(parameters_parse_context(fixture_map_of(&created),
+						  fixture_map_of(&published), &p, &err),
+			 -1);
+	assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
+	assert_non_null(strstr(err.msg, "publish_context: parameter nrIoQueues \"0\""));
+}
+
+static void test_mutable(void **state)
+{
+	static const char *const mutables[] = { "nrIoQueues",	  "queueSize",	   "ctrlLossTmo",
+						"reconnectDelay", "fastIoFailTmo", "keepAliveTmo" };
+	static const struct {
+		const char *key, *value, *says;
+	} refused[] = {
+		{ "pool", "fast",
+		  "\"pool\" cannot be changed after creation; those that can are: "
+		  "nrIoQueues, queueSize, ctrlLossTmo, reconnectDelay, "
+		  "fastIoFailTmo, keepAliveTmo" },
+		{ "mkfsOptions", "-m 1", "\"mkfsOptions\" cannot be changed" },
+		{ "csi.storage.k8s.io/pvc/name", "x", "cannot be changed" },
+		{ "iops", "5", "\"iops\" is unknown; known mutable ones are: nrIoQueues, " },
+		{ "queueSize", "15", "mutable_parameters: parameter queueSize \"15\"" },
+		{ "queueSize", "", "parameter queueSize \"\"" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(mutables); i++) {
+		struct fixture_map m = { 0 };
+		struct err err = ERR_INIT;
+
+		fixture_map_set(&m, mutables[i], "16");
+		assert_int_equal(parameters_check_mutable(fixture_map_of(&m), &err), 0);
+		assert_true(parameters_is_mutable(mutables[i]));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
+		struct fixture_map m = { 0 };
+		struct err err = ERR_INIT;
+
+		fixture_map_set(&m, "nrIoQueues", "2");
+		fixture_map_set(&m, refused[i].key, refused[i].value);
+		assert_int_equal(parameters_check_mutable(fixture_map_of(&m), &err), -1);
+		assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
+		if (!strstr(err.msg, refused[i].says))
+			fail_msg("\"%s\" does not say \"%s\"", err.msg, refused[i].says);
+	}
+	assert_false(parameters_is_mutable("pool"));
+	assert_false(parameters_is_mutable("mkfsOptions"));
+	assert_false(parameters_is_mutable("unknown"));
 }
 
 static void test_for_node(void **state)
@@ -216,7 +288,8 @@ int main(void)
 		cmocka_unit_test(test_bad_words), cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_unknown),	  cmocka_unit_test(test_metadata),
 		cmocka_unit_test(test_oversize),  cmocka_unit_test(test_context),
-		cmocka_unit_test(test_for_node),
+		cmocka_unit_test(test_for_node),  cmocka_unit_test(test_publish_context_wins),
+		cmocka_unit_test(test_mutable),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

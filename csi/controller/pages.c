@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Walking over the volumes of all targets. */
+#include "csi/controller/pages.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* An answer stays far below the 4 MiB that clients of gRPC take. */
+#define PAGE_MAX 1000
+/* Looking at a volume's health costs its target some disk, and many have nothing to show. */
+#define ASK_MAX_CONDITIONS 250
+
+/* What one target was asked. */
+struct asked {
+	struct agent_ask *list;
+	struct agent_ask *info;
+};
+
+struct walk {
+	const struct controller *controller;
+	const struct pages_query *query;
+	struct deadline deadline;
+	size_t max;
+	size_t first;	     /* target of this page */
+	struct asked *asked; /* of each target */
+	size_t asked_count;  /* the targets below it have been asked, or are not of this page */
+	struct map topology; /* of the target that is being walked over */
+	size_t entries;
+	bool any;     /* a volume was visited: */
+	bool skipped; /* the page was full before the agent's answer was at its end */
+	struct volume_id last;
+};
+
+static void walk_fini(struct walk *walk)
+{
+	for (size_t i = 0; i < walk->controller->target_count; i++) {
+		if (walk->asked[i].list)
+			agent_ask_cancel(walk->asked[i].list);
+		if (walk->asked[i].info)
+			agent_ask_cancel(walk->asked[i].info);
+	}
+	free(walk->asked);
+}
+
+/* Where a token says to go on: the index of the target, and the UUID there. */
+static int parse_token(const struct controller *controller, const char *token, size_t *ret_target,
+		       struct uuid *ret_after, struct err *err)
+{
+	struct volume_id id;
+
+	*ret_target = 0;
+	*ret_after = (struct uuid) { 0 };
+	if (!*token)
+		return 0;
+	if (volume_id_parse(token, &id)) {
+		for (size_t i = 0; i < controller->target_count; i++) {
+			if (strcmp(agent_name(controller->targets[i]), id.target) == 0) {
+				*ret_target = i;
+				*ret_after = id.uuid;
+				return 0;
+			}
+		}
+	}
+	return err_set(err, ERR_ABORTED,
+		       "starting_token \"%.128s\" is none of this controller; list from the start",
+		       token);
+}
+
+static struct agent_ask *ask_list(const struct walk *walk, size_t target, const char *after)
+{
+	struct agent_list_query query = { .start_after = after,
+					  .conditions = walk->query->conditions,
+					  .max = walk->query->conditions ?
+							 ASK_MAX_CONDITIONS :
+							 walk->max - walk->entries };
+
+	return agent_list_begin(walk->controller->targets[target], &query,
+				controller_share(walk->deadline));
+}
+
+/*
+ * Asks a target for its first volumes, and as many after it as came before it: few round trips, and
+ * at most about as many answers in vain as there were of use.
+ */
+static void ask_ahead(struct walk *walk, size_t target, const struct uuid *after)
+{
+	size_t end = target + (target - walk->first) + 1;
+
+	for (; walk->asked_count < end && walk->asked_count < walk->controller->target_count;
+	     walk->asked_count++) {
+		size_t i = walk->asked_count;
+
+		walk->asked[i].list = ask_list(walk, i, i == walk->first ? after->text : "");
+		if (walk->query->topology)
+			walk->asked[i].info = agent_info_begin(walk->controller->targets[i],
+							       controller_share(walk->deadline));
+	}
+}
+
+static void visit(const struct agent_volume *volume, void *context)
+{
+	struct walk *walk = context;
+
+	if (walk->entries == walk->max) {
+		walk->skipped = true;
+		return;
+	}
+	walk->entries += walk->query->visit(volume, walk->topology, walk->query->context);
+	walk->last = volume->id;
+	walk->any = true;
+}
+
+/* ret_more: the target has more than the page took. */
+static int walk_target(struct walk *walk, size_t target, bool *ret_more, struct err *err)
+{
+	struct agent_info info cleanup_agent_info = { 0 };
+	bool more = true;
+
+	if (walk->asked[target].info &&
+	    agent_info_finish(steal_ptr(&walk->asked[target].info), &info, err) < 0)
+		return -1;
+	walk->topology = info.topology;
+	for (;;) {
+		if (agent_list_finish(steal_ptr(&walk->asked[target].list), visit, walk, &more,
+				      err) < 0)
+			return -1;
+		if (!more || walk->entries == walk->max)
+			break;
+		walk->asked[target].list = ask_list(walk, target, walk->last.uuid.text);
+	}
+	*ret_more = more || walk->skipped;
+	return 0;
+}
+
+int pages_walk(const struct controller *controller, const struct pages_query *query,
+	       struct deadline deadline, char ret_token[VOLUME_ID_SIZE], struct err *err)
+{
+	struct walk walk CLEANUP(walk_fini) = {
+		.controller = controller,
+		.query = query,
+		.deadline = deadline,
+		.max = query->max_entries > 0 && query->max_entries < PAGE_MAX ?
+			       (size_t)query->max_entries :
+			       PAGE_MAX,
+		.asked = xcalloc(controller->target_count, sizeof(*walk.asked)),
+	};
+	struct uuid after;
+	bool more = false;
+	size_t i;
+
+	if (query->max_entries < 0)
+		return err_set(err, ERR_INVALID_ARGUMENT, "max_entries %d is negative",
+			       query->max_entries);
+	if (parse_token(controller, query->starting_token, &walk.first, &after, err) < 0)
+		return -1;
+	walk.asked_count = walk.first;
+	for (i = walk.first; i < controller->target_count && walk.entries < walk.max; i++) {
+		ask_ahead(&walk, i, &after);
+		if (walk_target(&walk, i, &more, err) < 0)
+			return -1;
+	}
+	/* Whether a later target has volumes is not known yet: its page may turn out empty. */
+	ret_token[0] = '\0';
+	if (walk.any && (more || i < controller->target_count))
+		volume_id_format(&walk.last, ret_token);
+	return 0;
+}

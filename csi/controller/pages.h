@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Pages over the volumes of all targets: the targets in the order of the configuration, the volumes
+ * of each in the order of their UUIDs. A token is the ID of the last volume that the page before
+ * looked at, so volumes that come and go between two pages neither shift nor double the others. A
+ * target that cannot be asked makes a page fail: without its volumes it would look as if they were
+ * gone.
+ */
+#ifndef CSI_CONTROLLER_PAGES_H
+#define CSI_CONTROLLER_PAGES_H
+
+#include "csi/controller/controller.h"
+
+struct pages_query {
+	int32_t max_entries; /* 0: as many as fit well into one answer */
+	const char *starting_token;
+	bool conditions; /* have the health of each volume looked at, too */
+	bool topology;	 /* ask from where each target can be reached, too */
+	/*
+	 * Says whether it made an entry of the volume, which is borrowed for the time of the visit.
+	 * topology is empty if it was not asked for.
+	 */
+	bool (*visit)(const struct agent_volume *volume, struct map topology, void *context);
+	void *context;
+};
+
+/*
+ * Visits volumes until there are max_entries entries or no more volumes. ret_token: where the next
+ * page goes on; "": there is none. ERR_INVALID_ARGUMENT: max_entries; ERR_ABORTED: starting_token.
+ */
+int pages_walk(const struct controller *controller, const struct pages_query *query,
+	       struct deadline deadline, char ret_token[VOLUME_ID_SIZE], struct err *err);
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Plugin capabilities: expansion always, constraints only where nodes say where they are. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "csi.pb-c.h"
+#include "csi/identity/identity.h"
+
+#define SERVICE(name) CSI__V1__PLUGIN_CAPABILITY__SERVICE__TYPE__##name
+
+struct seen {
+	bool controller, constraints, online, other;
+};
+
+static struct seen ask(bool topology_aware)
+{
+	struct identity identity = { .driver_name = "x", .topology_aware = topology_aware };
+	struct rpc_service service = identity_service(&identity);
+	Csi__V1__GetPluginCapabilitiesRequest request =
+		CSI__V1__GET_PLUGIN_CAPABILITIES_REQUEST__INIT;
+	Csi__V1__GetPluginCapabilitiesResponse response =
+		CSI__V1__GET_PLUGIN_CAPABILITIES_RESPONSE__INIT;
+	const struct rpc_service *found;
+	const struct rpc_method *method =
+		rpc_method_find(&service, 1, "/csi.v1.Identity/GetPluginCapabilities", &found);
+	struct seen seen = { 0 };
+	struct rpc_call call;
+	struct err err = ERR_INIT;
+
+	assert_non_null(method);
+	rpc_call_init(&call, deadline_none(), 1 << 20);
+	call.context = &identity;
+	assert_int_equal(method->handle(&call, &request, &response, &err), 0);
+	for (size_t i = 0; i < response.n_capabilities; i++) {
+		const Csi__V1__PluginCapability *c = response.capabilities[i];
+
+		if (c->type_case == CSI__V1__PLUGIN_CAPABILITY__TYPE_VOLUME_EXPANSION)
+			seen.online = c->volume_expansion->type ==
+				      CSI__V1__PLUGIN_CAPABILITY__VOLUME_EXPANSION__TYPE__ONLINE;
+		else if (c->service->type == SERVICE(CONTROLLER_SERVICE))
+			seen.controller = true;
+		else if (c->service->type == SERVICE(VOLUME_ACCESSIBILITY_CONSTRAINTS))
+			seen.constraints = true;
+		else
+			seen.other = true;
+	}
+	rpc_call_fini(&call);
+	return seen;
+}
+
+static void test_capabilities(void **state)
+{
+	struct seen plain = ask(false), aware = ask(true);
+
+	(void)state;
+	assert_true(plain.controller && plain.online && !plain.constraints && !plain.other);
+	assert_true(aware.controller && aware.online && aware.constraints && !aware.other);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_capabilities) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
