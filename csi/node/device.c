@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Connecting, formatting, mounting and releasing a namespace. */
+/* Connecting, formatting and mounting a namespace. */
 #include "csi/node/device.h"
 
 #include <errno.h>
@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "csi/node/paths.h"
+#include "csi/volume/journal.h"
 #include "nvme/base/log.h"
 
 /* mkfs outlives the call that began it, but not for ever. */
@@ -78,11 +79,12 @@ int device_plan(const struct attachment *attachment, const struct access *access
 		return err_set(err, ERR_FAILED_PRECONDITION,
 			       "the volume holds %s, not %s; it is never formatted over",
 			       probe->type, access->fs_type);
-	if (access->reader)
+	if (access->reader || attachment->readonly)
 		return err_set(err, ERR_FAILED_PRECONDITION,
-			       "the volume is empty and %s allows no formatting; write it through "
-			       "another access mode first",
-			       access->mode_name);
+			       "the volume is empty and %s%s allows no formatting; publish it "
+			       "read-write once first",
+			       access->mode_name,
+			       attachment->readonly ? " of a volume exported read-only" : "");
 	if (!attachment->size_bytes)
 		return err_set(err, ERR_FAILED_PRECONDITION,
 			       "the volume is empty; statically provisioned volumes are never "
@@ -97,19 +99,26 @@ int device_plan(const struct attachment *attachment, const struct access *access
 	return 0;
 }
 
-/* Brings a file system onto the pinned device, by finding or by making it. */
-static int prepare(const struct attachment *attachment, const struct access *access,
-		   const struct parameters *parameters, const struct host_namespace *ns, int fd,
-		   const char *path, struct err *err)
+/* Without a replay, what its writer did last would be missing or half there. */
+static int require_replayed(const struct host_namespace *ns, int fd, const char *fs_type,
+			    struct err *err)
 {
-	struct probe_result found;
-	enum device_plan plan;
+	int pending = journal_is_pending(fd, ns->name, fs_type, err);
 
-	if (probe_device(fd, ns->name, ns->size_bytes, &found, err) < 0 ||
-	    device_plan(attachment, access, &found, &plan, err) < 0)
-		return -1;
-	if (plan == DEVICE_MOUNT)
-		return 0;
+	if (pending > 0)
+		return err_set(
+			err, ERR_FAILED_PRECONDITION,
+			"the %s of %s was not unmounted cleanly: its journal has to be replayed "
+			"before it can be read; publish the volume read-write once first",
+			fs_type, ns->nqn);
+	return pending;
+}
+
+/* Makes a file system on the pinned device. */
+static int format(const struct attachment *attachment, const struct access *access,
+		  const struct parameters *parameters, const struct host_namespace *ns,
+		  const char *path, struct err *err)
+{
 	/* An empty device of another size than promised is not the one that is known to be blank. */
 	if (ns->size_bytes != attachment->size_bytes)
 		return err_set(err, ERR_FAILED_PRECONDITION,
@@ -122,19 +131,48 @@ static int prepare(const struct attachment *attachment, const struct access *acc
 		       deadline_after_ms(MKFS_MAX_MS), err);
 }
 
-/* A reader of this raw device may have left it switched to read-only, which a mount cannot be. */
-static int make_writable(const struct host_namespace *ns, int fd, struct err *err)
+/* Brings a file system onto the pinned device, by finding or by making it. */
+static int prepare(const struct node_record *record, const struct attachment *attachment,
+		   const struct access *access, const struct parameters *parameters,
+		   const struct host_namespace *ns, int fd, const char *path, struct err *err)
 {
-	int off = 0;
+	struct probe_result found;
+	enum device_plan plan;
 
-	if (ns->readonly && ioctl(fd, BLKROSET, &off) < 0)
-		return err_sys(err, errno, "make device %s read-write", ns->name);
+	if (probe_device(fd, ns->name, ns->size_bytes, &found, err) < 0 ||
+	    device_plan(attachment, access, &found, &plan, err) < 0)
+		return -1;
+	if (plan == DEVICE_FORMAT)
+		return format(attachment, access, parameters, ns, path, err);
+	return record->readonly ? require_replayed(ns, fd, access->fs_type, err) : 0;
+}
+
+int device_set_readonly(const struct host_namespace *ns, int fd, bool readonly, struct err *err)
+{
+	int wanted = readonly;
+
+	if (ns->readonly != readonly && ioctl(fd, BLKROSET, &wanted) < 0)
+		return err_sys(err, errno, "make device %s %s", ns->name,
+			       readonly ? "read-only" : "read-write");
 	return 0;
 }
 
+int device_check_readonly(bool staged_readonly, const struct node_record *record, struct err *err)
+{
+	if (staged_readonly == record->readonly)
+		return 0;
+	return err_set(
+		err, ERR_FAILED_PRECONDITION,
+		"volume \"%s\" is staged %s on this node, but attached %s now; unpublish and "
+		"unstage it first",
+		record->volume_id, staged_readonly ? "read-only" : "read-write",
+		record->readonly ? "read-only" : "read-write");
+}
+
 /* The private mount that is there already is the right one, or the error says why not. */
-static int verify_private(const struct mount_entry *entry, const struct access *access,
-			  const struct host_namespace *ns, struct err *err)
+static int verify_private(const struct mount_entry *entry, const struct node_record *record,
+			  const struct access *access, const struct host_namespace *ns,
+			  struct err *err)
 {
 	if (entry->major != ns->major || entry->minor != ns->minor)
 		return err_set(err, ERR_FAILED_PRECONDITION,
@@ -146,17 +184,13 @@ static int verify_private(const struct mount_entry *entry, const struct access *
 		return err_set(err, ERR_ALREADY_EXISTS,
 			       "the volume is staged as %s; asked for is %s", entry->fs_type,
 			       access->fs_type);
-	if (entry->sb_readonly && !access->many_nodes && !entry->readonly)
+	if (entry->sb_readonly && !record->readonly && !entry->readonly)
 		return err_set(
 			err, ERR_FAILED_PRECONDITION,
 			"the file system of %s went read-only after an error; delete its pods, "
 			"so that it is unmounted",
 			ns->nqn);
-	if (entry->readonly != access->many_nodes)
-		return err_set(err, ERR_ALREADY_EXISTS,
-			       "the volume is staged %s, which does not go with %s",
-			       entry->readonly ? "read-only" : "read-write", access->mode_name);
-	return 0;
+	return device_check_readonly(entry->readonly, record, err);
 }
 
 static int mount_new(const struct node *node, const struct node_record *record,
@@ -170,16 +204,17 @@ static int mount_new(const struct node *node, const struct node_record *record,
 	struct mount_options options;
 	cleanup_close int fd = -1;
 
-	fs_mount_options(fs_find(access->fs_type), access->many_nodes, access->options, &joined);
+	fs_mount_options(fs_find(access->fs_type), record->readonly, access->options, &joined);
 	if (joined.overflow)
 		return err_set(err, ERR_INVALID_ARGUMENT, "the mount options are too long");
 	if (mount_options_parse(text, &options, err) < 0)
 		return -1;
 	/* "ro" among the flags makes the pods read-only, not the device. */
-	options.readonly = access->many_nodes;
+	options.readonly = record->readonly;
+	/* A reader of the raw device may have left it switched to read-only. */
 	if (device_pin(node, ns, path, &fd, err) < 0 ||
-	    (!access->many_nodes && make_writable(ns, fd, err) < 0) ||
-	    prepare(attachment, access, parameters, ns, fd, path, err) < 0 ||
+	    device_set_readonly(ns, fd, record->readonly, err) < 0 ||
+	    prepare(record, attachment, access, parameters, ns, fd, path, err) < 0 ||
 	    root_mkdir(&node->state, err, "mnt/%s", key.text) < 0)
 		return -1;
 	return mount_device(path, private, access->fs_type, &options, err);
@@ -213,10 +248,10 @@ int device_mount(const struct node *node, const struct node_record *record,
 		return -1;
 	entry = mount_table_find(&table, private);
 	if (entry)
-		return verify_private(entry, access, ns, err);
+		return verify_private(entry, record, access, ns, err);
 	entry = mount_table_find(&table, record->staging_path);
 	if (entry && paths_is_bind_of(entry, ns, false)) {
-		if (verify_private(entry, access, ns, err) < 0)
+		if (verify_private(entry, record, access, ns, err) < 0)
 			return -1;
 		return mount_back(node, record, entry, private, err);
 	}
@@ -238,220 +273,4 @@ const struct mount_entry *device_next_mount(const struct mount_table *table,
 		if (paths_is_of(e, ns))
 			return e;
 	return NULL;
-}
-
-/* What a search over the records looks for. */
-struct search {
-	const struct node_record *not_this;
-	const char *nqn;
-	const char *staging_path;
-};
-
-static bool uses_subsystem(const struct node_record *record, void *context)
-{
-	const struct search *search = context;
-
-	return strcmp(record->volume_id, search->not_this->volume_id) != 0 &&
-	       strcmp(record->nqn, search->nqn) == 0;
-}
-
-static bool is_staged_at(const struct node_record *record, void *context)
-{
-	const struct search *search = context;
-	size_t len = strlen(record->staging_path);
-
-	/* A block volume is staged at a file below the staging path. */
-	return uses_subsystem(record, context) &&
-	       strncmp(record->staging_path, search->staging_path, len) == 0 &&
-	       (search->staging_path[len] == '\0' || search->staging_path[len] == '/');
-}
-
-/* What a release has to do with: the namespace in sysfs, and what the private mount still holds. */
-struct release {
-	const struct node *node;
-	const struct node_record *record;
-	struct mount_table table;
-	bool block; /* whatever says so: the record, or the bind at the staging path */
-	bool found; /* ns is in sysfs */
-	struct host_namespace ns;
-	const struct mount_entry
-		*held; /* the private mount, which may be of a device that is gone */
-	char private[PATH_MAX];
-	char staged[PATH_MAX]; /* the two places where this volume may be bound at its staging path */
-	char staged_file[PATH_MAX];
-};
-
-static void release_fini(struct release *r)
-{
-	mount_table_fini(&r->table);
-}
-
-/*
- * The private mount of the namespace. It is looked for at its place first, then by device: whoever
- * lost the record may know the namespace by another of its names than the one that made the place.
- */
-static void find_private(struct release *r)
-{
-	const struct mount_entry *e = NULL;
-	char prefix[PATH_MAX];
-
-	device_private_path(r->node, r->record, r->private);
-	r->held = mount_table_find(&r->table, r->private);
-	if (r->held || !r->found)
-		return;
-	snprintf(prefix, sizeof(prefix), "%.4000s/mnt/", r->node->state.path);
-	while ((e = mount_table_next(&r->table, e, r->ns.major, r->ns.minor))) {
-		if (strncmp(e->target, prefix, strlen(prefix)) == 0) {
-			r->held = e;
-			snprintf(r->private, sizeof(r->private), "%s", e->target);
-			return;
-		}
-	}
-}
-
-static int release_init(struct release *r, const char *staging_path, struct err *err)
-{
-	int found = device_find(r->node, r->record, &r->ns, err);
-
-	if (found < 0 || mount_table_read(&r->table, err) < 0)
-		return -1;
-	r->found = found;
-	find_private(r);
-	device_stage_path(staging_path, false, r->record, r->staged);
-	device_stage_path(staging_path, true, r->record, r->staged_file);
-	r->block = r->record->block || mount_table_find(&r->table, r->staged_file);
-	return 0;
-}
-
-static bool is_own_mount(const struct release *r, const char *target)
-{
-	return strcmp(target, r->private) == 0 || strcmp(target, r->staged) == 0 ||
-	       strcmp(target, r->staged_file) == 0;
-}
-
-static bool is_of_release(const struct release *r, const struct mount_entry *e)
-{
-	if (r->found && paths_is_of(e, &r->ns))
-		return true;
-	return r->held && e->major == r->held->major && e->minor == r->held->minor;
-}
-
-/* 1: another handle of this namespace keeps it; 0: nobody uses it; -1: error or in use. */
-static int find_users(const struct release *r, struct err *err)
-{
-	const struct mount_entry *first = NULL;
-
-	for (size_t i = 0; i < r->table.count; i++) {
-		const struct mount_entry *user = &r->table.entries[i];
-		struct search search = { .not_this = r->record,
-					 .nqn = r->record->nqn,
-					 .staging_path = user->target };
-		int kept;
-
-		if (!is_of_release(r, user) || is_own_mount(r, user->target))
-			continue;
-		first = first ?: user;
-		kept = node_record_any(&r->node->state, is_staged_at, &search, err);
-		if (kept)
-			return kept;
-	}
-	if (first)
-		return err_set(err, ERR_FAILED_PRECONDITION,
-			       "%s of %s is still in use at %s; unpublish that first",
-			       first->source, r->record->nqn, first->target);
-	return 0;
-}
-
-static int remove_staging(const struct release *r, struct err *err)
-{
-	const struct root *sysfs = &r->node->host->sysfs;
-	const struct host_namespace *ns = r->found ? &r->ns : NULL;
-
-	if (paths_unmount_ours(sysfs, r->staged, ns, err) < 0 ||
-	    paths_unmount_ours(sysfs, r->staged_file, ns, err) < 0)
-		return -1;
-	return paths_remove_file(r->staged_file, err);
-}
-
-static int require_released(const char *path, const char *name, const char *nqn, struct err *err)
-{
-	int released = mount_device_released(path, name, err);
-
-	if (released == 0)
-		return err_set(err, ERR_FAILED_PRECONDITION,
-			       "device %s of %s is unmounted here but still held, by another mount "
-			       "namespace or an open device; it is not disconnected",
-			       name, nqn);
-	return released < 0 ? -1 : 0;
-}
-
-/* What was written to a raw device and not flushed would be lost with its controllers. */
-static int flush_device(const struct node *node, const struct host_namespace *ns, struct err *err)
-{
-	cleanup_close int fd = -1;
-	char path[PATH_MAX];
-
-	if (device_pin(node, ns, path, &fd, err) < 0)
-		return -1;
-	if (fsync(fd) < 0)
-		return err_sys(err, errno, "flush %s of %s", path, ns->nqn);
-	return 0;
-}
-
-static int unmount_private(const struct release *r, struct err *err)
-{
-	const char *name = r->held ? strrchr(r->held->source, '/') : NULL;
-	char path[PATH_MAX];
-	struct err ignored;
-
-	if (mount_unmount_all(r->private, err) < 0)
-		return -1;
-	/* A file that somebody put into the bare directory must not keep the volume connected. */
-	if (root_rmdir(&r->node->state, &ignored, "mnt%s", strrchr(r->private, '/')) < 0)
-		log_warning("private directory stays", KV_ERR(&ignored));
-	if (name && require_released(r->held->source, name + 1, r->record->nqn, err) < 0)
-		return -1;
-	if (!r->found)
-		return 0;
-	snprintf(path, sizeof(path), "%.4000s/%s", r->node->host->dev, r->ns.name);
-	if (require_released(path, r->ns.name, r->record->nqn, err) < 0)
-		return -1;
-	return r->block ? flush_device(r->node, &r->ns, err) : 0;
-}
-
-static int disconnect(const struct release *r, struct deadline deadline, struct err *err)
-{
-	struct search search = { .not_this = r->record, .nqn = r->record->nqn };
-	struct host_namespace ns;
-	int shared = node_record_any(&r->node->state, uses_subsystem, &search, err);
-
-	/* A foreign subsystem may have other namespaces in use on this node. */
-	if (shared)
-		return shared < 0 ? -1 : 0;
-	if (host_disconnect(r->node->host, r->record->nqn, deadline, err) < 0)
-		return -1;
-	shared = device_find(r->node, r->record, &ns, err);
-	if (shared > 0)
-		return err_set(
-			err, ERR_FAILED_PRECONDITION,
-			"%s is disconnected, but its device %s is still there: it is connected "
-			"under another host NQN than %s",
-			r->record->nqn, ns.name, r->node->host->identity.nqn);
-	return shared;
-}
-
-int device_release(const struct node *node, const struct node_record *record,
-		   const char *staging_path, struct deadline deadline, struct err *err)
-{
-	struct release r CLEANUP(release_fini) = { .node = node, .record = record };
-	int kept;
-
-	if (release_init(&r, staging_path, err) < 0)
-		return -1;
-	kept = find_users(&r, err);
-	if (kept < 0 || remove_staging(&r, err) < 0)
-		return -1;
-	if (!kept && (unmount_private(&r, err) < 0 || disconnect(&r, deadline, err) < 0))
-		return -1;
-	return node_record_remove(&node->state, record->volume_id, err);
 }

@@ -39,6 +39,12 @@ int device_connect(const struct node *node, const struct node_record *record,
 		   const struct attachment *attachment, const struct parameters *parameters,
 		   struct deadline deadline, struct host_namespace *ret, struct err *err);
 
+/*
+ * Makes the device open at fd refuse writes on this node, or take them again. It is the device's
+ * switch, for all its users at once: the caller has made sure that none is wronged.
+ */
+int device_set_readonly(const struct host_namespace *ns, int fd, bool readonly, struct err *err);
+
 enum device_plan { DEVICE_MOUNT, DEVICE_FORMAT };
 
 /*
@@ -49,8 +55,16 @@ int device_plan(const struct attachment *attachment, const struct access *access
 		const struct probe_result *probe, enum device_plan *ret, struct err *err);
 
 /*
+ * What is staged serves the record: both have the same read-only state. ERR_FAILED_PRECONDITION
+ * otherwise: a mount from another life of the volume is not used again. Pure.
+ */
+int device_check_readonly(bool staged_readonly, const struct node_record *record, struct err *err);
+
+/*
  * Probes, formats if the plan says so, and mounts at the private path; verifies what is there. A
  * private mount that went missing while the staging path still has the volume is put back.
+ * A record that is read-only never lets the device be written to: it is switched to read-only and
+ * mounted without replay, and ERR_FAILED_PRECONDITION when its journal would have to be replayed.
  */
 int device_mount(const struct node *node, const struct node_record *record,
 		 const struct attachment *attachment, const struct access *access,

@@ -2,11 +2,8 @@
 /* Publish and unpublish. */
 #include "csi/node/publish.h"
 
-#include <errno.h>
-#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "csi/node/paths.h"
 #include "csi/node/stage.h"
@@ -42,6 +39,13 @@ int publish_spec_parse(const Csi__V1__NodePublishVolumeRequest *request, struct 
 	    resolve("target_path", request->target_path, ret->target_path, err) < 0)
 		return -1;
 	ret->readonly = request->readonly || ret->access.reader || ret->access.ro_flag;
+	if (ret->attachment.readonly && !ret->readonly)
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "volume \"%s\" is attached to this node read-only, so it cannot be "
+			       "published read-write; publish it read-only (readOnly of the pod's "
+			       "volume) or attach it read-write (csi.readOnly: false of its "
+			       "PersistentVolume)",
+			       ret->volume_id);
 	return 0;
 }
 
@@ -69,6 +73,8 @@ static int check_staged(const struct node *node, const struct publish_spec *spec
 	entry = mount_table_find(table, path);
 	if (!entry || !paths_is_bind_of(entry, ns, false))
 		return not_staged(spec, err);
+	if (device_check_readonly(entry->readonly, record, err) < 0)
+		return -1;
 	if (entry->sb_readonly && !spec->readonly)
 		return err_set(
 			err, ERR_FAILED_PRECONDITION,
@@ -123,20 +129,13 @@ static const struct mount_entry *other_publish(const struct node *node,
 static int set_device_readonly(const struct publish_spec *spec, const struct host_namespace *ns,
 			       int fd, const struct mount_entry *other, struct err *err)
 {
-	int wanted = spec->readonly;
-
-	if (ns->readonly == spec->readonly)
-		return 0;
-	if (other)
+	if (ns->readonly != spec->readonly && other)
 		return err_set(
 			err, ERR_FAILED_PRECONDITION,
 			"raw block volume \"%s\" is published %s at %s; a device is read-only "
 			"for all its users or for none",
 			spec->volume_id, ns->readonly ? "read-only" : "read-write", other->target);
-	if (ioctl(fd, BLKROSET, &wanted) < 0)
-		return err_sys(err, errno, "make device %s %s", ns->name,
-			       wanted ? "read-only" : "read-write");
-	return 0;
+	return device_set_readonly(ns, fd, spec->readonly, err);
 }
 
 static int bind_block(const struct node *node, const struct publish_spec *spec,
@@ -202,7 +201,7 @@ static int publish_locked(const struct node *node, const struct publish_spec *sp
 int publish_volume(struct node *node, const struct publish_spec *spec, struct err *err)
 {
 	struct node_record record = node_record_make(spec->volume_id, &spec->attachment,
-						     spec->access.block, spec->staging_path);
+						     &spec->access, spec->staging_path);
 	int rc;
 
 	if (node_enter(node, record.nqn, err) < 0)

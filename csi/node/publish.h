@@ -5,7 +5,10 @@
 
 #include "csi/node/device.h"
 
-/* A NodePublishVolume request, checked. */
+/*
+ * A NodePublishVolume request, checked. ERR_FAILED_PRECONDITION when it asks for writing to a
+ * volume that is attached read-only.
+ */
 struct publish_spec {
 	const char *volume_id;
 	char staging_path[PATH_MAX]; /* canonical */

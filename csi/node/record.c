@@ -18,12 +18,13 @@ static void json_freep(json_object **json)
 }
 
 struct node_record node_record_make(const char *volume_id, const struct attachment *attachment,
-				    bool block, const char *staging_path)
+				    const struct access *access, const char *staging_path)
 {
 	struct node_record record = { .has_uuid = attachment->has_uuid,
 				      .uuid = attachment->uuid,
 				      .nsid = attachment->nsid,
-				      .block = block };
+				      .block = access->block,
+				      .readonly = attachment->readonly || access->many_nodes };
 
 	strcpy(record.volume_id, volume_id);
 	strcpy(record.nqn, attachment->nqn);
@@ -96,6 +97,17 @@ static int64_t get_number(json_object *json, const char *key)
 	return json_object_get_int64(value);
 }
 
+/* False when it is no boolean; an absent one leaves ret as it is and is fine if it may be. */
+static bool get_bool(json_object *json, const char *key, bool may_be_absent, bool *ret)
+{
+	json_object *value;
+
+	if (!json_object_object_get_ex(json, key, &value))
+		return may_be_absent;
+	*ret = json_object_get_boolean(value);
+	return json_object_is_type(value, json_type_boolean);
+}
+
 static bool copy_text(char *ret, size_t size, const char *text)
 {
 	if (!text || strlen(text) >= size)
@@ -108,7 +120,6 @@ static bool decode(json_object *json, struct node_record *ret)
 {
 	struct node_record record = { 0 };
 	const char *uuid = get_text(json, "nsUuid");
-	json_object *block;
 	struct err ignored;
 
 	if (get_number(json, "version") != RECORD_VERSION ||
@@ -116,10 +127,9 @@ static bool decode(json_object *json, struct node_record *ret)
 	    !copy_text(record.staging_path, sizeof(record.staging_path),
 		       get_text(json, "stagingPath")) ||
 	    parse_nqn("nqn", get_text(json, "nqn"), record.nqn, &ignored) < 0 ||
-	    !json_object_object_get_ex(json, "block", &block) ||
-	    !json_object_is_type(block, json_type_boolean))
+	    !get_bool(json, "block", false, &record.block) ||
+	    !get_bool(json, "readonly", true, &record.readonly)) /* younger than version 1 */
 		return false;
-	record.block = json_object_get_boolean(block);
 	record.has_uuid = uuid != NULL;
 	if (uuid) {
 		if (parse_uuid("nsUuid", uuid, &record.uuid, &ignored) < 0)
@@ -190,6 +200,7 @@ int node_record_save(const struct root *state, const struct node_record *record,
 	else
 		json_object_object_add(json, "nsid", json_object_new_int64(record->nsid));
 	json_object_object_add(json, "block", json_object_new_boolean(record->block));
+	json_object_object_add(json, "readonly", json_object_new_boolean(record->readonly));
 	json_object_object_add(json, "stagingPath", json_object_new_string(record->staging_path));
 	return file_replace(&dir, name.text,
 			    json_object_to_json_string_ext(json, JSON_C_TO_STRING_PRETTY), err);

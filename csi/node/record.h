@@ -10,6 +10,7 @@
 
 #include <limits.h>
 
+#include "csi/request/access.h"
 #include "csi/request/attachment.h"
 #include "csi/request/ids.h"
 #include "nvme/base/root.h"
@@ -21,16 +22,20 @@ struct node_record {
 	struct uuid uuid;
 	uint32_t nsid;
 	bool block;
+	bool readonly; /* nothing on this node may write to the device */
 	char staging_path[PATH_MAX];
 };
 
-/* The record of a stage; pure. staging_path is canonical. */
+/*
+ * The record of a stage; pure. staging_path is canonical. readonly: the target exports the volume
+ * read-only, or the mode has readers on many nodes.
+ */
 struct node_record node_record_make(const char *volume_id, const struct attachment *attachment,
-				    bool block, const char *staging_path);
+				    const struct access *access, const char *staging_path);
 
 /*
  * The record that a volume ID of ours stands for when none was written: everything but the staging
- * path follows from the ID. False for other IDs.
+ * path and readonly follows from the ID. False for other IDs.
  */
 bool node_record_derive(const char *volume_id, struct node_record *ret);
 

@@ -24,7 +24,7 @@ int stage_spec_parse(const Csi__V1__NodeStageVolumeRequest *request, struct stag
 	    map_check_size("volume_context", volume_context, err) < 0 ||
 	    map_check_size("publish_context", publish_context, err) < 0 ||
 	    attachment_parse(volume_context, publish_context, &ret->attachment, err) < 0 ||
-	    parameters_parse_context(volume_context, &ret->parameters, err) < 0)
+	    parameters_parse_context(volume_context, publish_context, &ret->parameters, err) < 0)
 		return -1;
 	return attachment_is_static(volume_context) ? access_check_static(&ret->access, err) : 0;
 }
@@ -33,7 +33,8 @@ static bool same_stage(const struct node_record *a, const struct node_record *b)
 {
 	return strcmp(a->nqn, b->nqn) == 0 && a->has_uuid == b->has_uuid &&
 	       strcmp(a->uuid.text, b->uuid.text) == 0 && a->nsid == b->nsid &&
-	       a->block == b->block && strcmp(a->staging_path, b->staging_path) == 0;
+	       a->block == b->block && a->readonly == b->readonly &&
+	       strcmp(a->staging_path, b->staging_path) == 0;
 }
 
 /* Runs a release under the gate of its subsystem, which differs from the one held. */
@@ -70,7 +71,9 @@ static int settle_other_stage(struct node *node, const struct node_record *recor
 	if (mount_table_read(&table, err) < 0)
 		return -1;
 	device_stage_path(other.staging_path, other.block, &other, bind);
-	if (mount_table_find(&table, bind))
+	if (mount_table_find(&table, bind)) {
+		if (device_check_readonly(other.readonly, record, err) < 0)
+			return -1;
 		return err_set(
 			err,
 			strcmp(other.staging_path, record->staging_path) == 0 ?
@@ -80,47 +83,56 @@ static int settle_other_stage(struct node *node, const struct node_record *recor
 			"first",
 			record->volume_id, other.staging_path,
 			other.block ? "raw block" : "file system", other.nqn);
+	}
 	return release_other(node, &other, record, deadline, err);
 }
 
 /* 1: the bind at path is the wanted one; 0: nothing is there; -1: something else is. */
 static int verify_bind(const struct mount_table *table, const char *path,
-		       const struct host_namespace *ns, const struct access *access,
+		       const struct host_namespace *ns, const struct node_record *record,
 		       struct err *err)
 {
 	const struct mount_entry *entry = mount_table_find(table, path);
 
 	if (!entry)
 		return 0;
-	if (!paths_is_bind_of(entry, ns, access->block))
+	if (!paths_is_bind_of(entry, ns, record->block))
 		return err_set(err, ERR_FAILED_PRECONDITION,
 			       "%s is a mount of %s (%s), not of device %s of %s", path,
 			       entry->source, entry->fs_type, ns->name, ns->nqn);
-	if (!access->block && entry->readonly != access->many_nodes)
-		return err_set(err, ERR_ALREADY_EXISTS,
-			       "the volume is staged at %s %s, which does not go with %s", path,
-			       entry->readonly ? "read-only" : "read-write", access->mode_name);
+	if (!record->block && device_check_readonly(entry->readonly, record, err) < 0)
+		return -1;
 	return 1;
 }
 
-static int bind_file_system(const struct node *node, const struct stage_spec *spec,
-			    const struct node_record *record, const char *path, struct err *err)
+static int bind_file_system(const struct node *node, const struct node_record *record,
+			    const char *path, struct err *err)
 {
-	struct mount_options options = { .readonly = spec->access.many_nodes };
+	struct mount_options options = { .readonly = record->readonly };
 	char private[PATH_MAX];
 
 	device_private_path(node, record, private);
 	return mount_bind(private, path, &options, err);
 }
 
-static int bind_device(const struct node *node, const struct host_namespace *ns, const char *path,
-		       struct err *err)
+/* Only a read-only volume decides about the device here: otherwise the first publish does. */
+static int bind_device(const struct node *node, const struct node_record *record,
+		       const struct host_namespace *ns, const struct mount_table *table,
+		       const char *path, struct err *err)
 {
+	const struct mount_entry *user = device_next_mount(table, NULL, ns);
 	struct mount_options options = { 0 };
 	cleanup_close int fd = -1;
 	char device[PATH_MAX];
 
-	if (device_pin(node, ns, device, &fd, err) < 0 || paths_create_file(path, err) < 0)
+	if (record->readonly && user && !ns->readonly)
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "device %s of %s is in use at %s and not read-only, as volume "
+			       "\"%s\" must be",
+			       ns->name, ns->nqn, user->target, record->volume_id);
+	if (device_pin(node, ns, device, &fd, err) < 0 ||
+	    (record->readonly && device_set_readonly(ns, fd, true, err) < 0) ||
+	    paths_create_file(path, err) < 0)
 		return -1;
 	return mount_bind(device, path, &options, err);
 }
@@ -150,18 +162,18 @@ static int stage_connected(const struct node *node, const struct stage_spec *spe
 	char path[PATH_MAX];
 	int there;
 
-	device_stage_path(spec->staging_path, spec->access.block, record, path);
-	if (!spec->access.block && device_mount(node, record, &spec->attachment, &spec->access,
-						&spec->parameters, ns, err) < 0)
+	device_stage_path(spec->staging_path, record->block, record, path);
+	if (!record->block && device_mount(node, record, &spec->attachment, &spec->access,
+					   &spec->parameters, ns, err) < 0)
 		return -1;
 	if (mount_table_read(&table, err) < 0 ||
-	    (spec->access.block && refuse_mounted(&table, ns, err) < 0))
+	    (record->block && refuse_mounted(&table, ns, err) < 0))
 		return -1;
-	there = verify_bind(&table, path, ns, &spec->access, err);
+	there = verify_bind(&table, path, ns, record, err);
 	if (there)
 		return there < 0 ? -1 : 0;
-	return spec->access.block ? bind_device(node, ns, path, err) :
-				    bind_file_system(node, spec, record, path, err);
+	return record->block ? bind_device(node, record, ns, &table, path, err) :
+			       bind_file_system(node, record, path, err);
 }
 
 /* After a failed stage the CO may never call unstage: nothing may stay that nobody uses. */
@@ -197,7 +209,7 @@ int stage_volume(struct node *node, const struct stage_spec *spec, struct deadli
 		 struct err *err)
 {
 	struct node_record record = node_record_make(spec->volume_id, &spec->attachment,
-						     spec->access.block, spec->staging_path);
+						     &spec->access, spec->staging_path);
 	int rc;
 
 	if (node_enter(node, record.nqn, err) < 0)

@@ -86,15 +86,35 @@ static void test_plan(void **state)
 	}
 }
 
+/* Whatever the mode, what the target lets nobody write is only ever mounted. */
+static void test_plan_exported_readonly(void **state)
+{
+	struct attachment attachment = { .size_bytes = 4096, .blank = true, .readonly = true };
+	struct access access = { .mode_name = "THE_MODE", .fs_type = "ext4" };
+	struct probe_result probe = { .type = "ext4", .fs_type = "ext4" };
+	struct err err = ERR_INIT;
+	enum device_plan plan;
+
+	(void)state;
+	assert_int_equal(device_plan(&attachment, &access, &probe, &plan, &err), 0);
+	assert_int_equal(plan, DEVICE_MOUNT);
+	probe = (struct probe_result) { .empty = true };
+	assert_int_equal(device_plan(&attachment, &access, &probe, &plan, &err), -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+	assert_non_null(strstr(err.msg, "THE_MODE of a volume exported read-only allows no "
+					"formatting; publish it read-write once"));
+}
+
 /* Of all combinations, exactly one formats. */
 static void test_one_way_to_format(void **state)
 {
 	int formats = 0;
 
 	(void)state;
-	for (unsigned bits = 0; bits < 32; bits++) {
+	for (unsigned bits = 0; bits < 64; bits++) {
 		struct attachment attachment = { .size_bytes = bits & 1 ? 4096 : 0,
-						 .blank = bits & 2 };
+						 .blank = bits & 2,
+						 .readonly = bits & 32 };
 		struct access access = { .mode_name = "MODE",
 					 .reader = bits & 4,
 					 .fs_type = "ext4" };
@@ -106,7 +126,7 @@ static void test_one_way_to_format(void **state)
 		strcpy(probe.fs_type, !probe.empty && bits & 16 ? "xfs" : "");
 		if (device_plan(&attachment, &access, &probe, &plan, &err) == 0) {
 			assert_int_equal(plan, DEVICE_FORMAT);
-			assert_int_equal(bits & 15, 1 | 2 | 8);
+			assert_int_equal(bits & 47, 1 | 2 | 8);
 			formats++;
 		}
 	}
@@ -145,6 +165,25 @@ static void test_next_mount(void **state)
 	assert_null(device_next_mount(&(struct mount_table) { 0 }, NULL, &ns));
 }
 
+/* A mount from another life of the volume is not used again, whichever way it differs. */
+static void test_check_readonly(void **state)
+{
+	struct node_record record = { .volume_id = "the volume", .readonly = true };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(device_check_readonly(true, &record, &err), 0);
+	assert_int_equal(device_check_readonly(false, &record, &err), -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+	assert_non_null(strstr(err.msg, "\"the volume\" is staged read-write on this node, but "
+					"attached read-only now"));
+	record.readonly = false;
+	err = ERR_INIT;
+	assert_int_equal(device_check_readonly(false, &record, &err), 0);
+	assert_int_equal(device_check_readonly(true, &record, &err), -1);
+	assert_non_null(strstr(err.msg, "staged read-only on this node"));
+}
+
 static void test_paths(void **state)
 {
 	struct host host = { .dev = "/dev" };
@@ -166,8 +205,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plan),
+		cmocka_unit_test(test_plan_exported_readonly),
 		cmocka_unit_test(test_one_way_to_format),
 		cmocka_unit_test(test_next_mount),
+		cmocka_unit_test(test_check_readonly),
 		cmocka_unit_test(test_paths),
 	};
 

@@ -10,38 +10,27 @@
 #include <string.h>
 
 #include "csi/node/publish.h"
-#include "tests/unit/request_fixture.h"
-
-#define UUID "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11"
-#define ID "box/fast/" UUID
+#include "tests/unit/node_fixture.h"
 
 /* A request in which everything is right: do not move it. */
 struct good {
-	struct fixture_capability capability;
-	struct fixture_map publish, volume;
+	struct node_fixture in;
 	Csi__V1__NodePublishVolumeRequest request;
 };
 
 static void make(struct good *g)
 {
-	*g = (struct good) { 0 };
-	fixture_map_set(&g->publish, "nqn", "nqn.2026-11.io.nvmeot:" UUID);
-	fixture_map_set(&g->publish, "portals", "tcp://192.0.2.1:4420");
-	fixture_map_set(&g->publish, "nsUuid", UUID);
-	fixture_map_set(&g->publish, "sizeBytes", "4096");
-	fixture_map_set(&g->publish, "blank", "false");
+	node_fixture_init(&g->in, "");
 	csi__v1__node_publish_volume_request__init(&g->request);
 	g->request.volume_id = (char *)ID;
 	g->request.staging_target_path = (char *)"/tmp/no-such-staging";
 	g->request.target_path = (char *)"/tmp//no-such-target/";
-	g->request.volume_capability =
-		fixture_mount(&g->capability, MODE(SINGLE_NODE_WRITER), "", NULL, 0);
+	g->request.volume_capability = &g->in.capability.capability;
 }
 
 static int parse(struct good *g, struct publish_spec *spec, struct err *err)
 {
-	FIXTURE_MAP_INTO(&g->request, publish_context, &g->publish);
-	FIXTURE_MAP_INTO(&g->request, volume_context, &g->volume);
+	NODE_FIXTURE_INTO(&g->request, &g->in);
 	*err = ERR_INIT;
 	return publish_spec_parse(&g->request, spec, err);
 }
@@ -51,10 +40,7 @@ static void refused(struct good *g, const char *says)
 	static struct publish_spec spec;
 	struct err err;
 
-	assert_int_equal(parse(g, &spec, &err), -1);
-	assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
-	if (!strstr(err.msg, says))
-		fail_msg("\"%s\" does not say \"%s\"", err.msg, says);
+	node_fixture_refused(parse(g, &spec, &err), &err, ERR_INVALID_ARGUMENT, says);
 	make(g);
 }
 
@@ -98,11 +84,11 @@ static void test_required_fields(void **state)
 	refused(&g, "staging_target_path \"/nonexistent/dir/x\"");
 	g.request.volume_capability = NULL;
 	refused(&g, "volume_capability is required");
-	g.capability.mode.mode = (Csi__V1__VolumeCapability__AccessMode__Mode)99;
+	g.in.capability.mode.mode = (Csi__V1__VolumeCapability__AccessMode__Mode)99;
 	refused(&g, "access_mode 99");
-	fixture_map_set(&g.publish, "nqn", NULL);
+	fixture_map_set(&g.in.publish, "nqn", NULL);
 	refused(&g, "publish_context needs nqn");
-	fixture_map_set(&g.publish, "portals", "x");
+	fixture_map_set(&g.in.publish, "portals", "x");
 	refused(&g, "portal \"x\"");
 }
 
@@ -115,9 +101,9 @@ static void test_oversize_contexts(void **state)
 	memset(value, 'v', 4096);
 	value[4096] = '\0';
 	make(&g);
-	fixture_map_set(&g.publish, "x", value);
+	fixture_map_set(&g.in.publish, "x", value);
 	refused(&g, "publish_context takes");
-	fixture_map_set(&g.volume, "x", value);
+	fixture_map_set(&g.in.volume, "x", value);
 	refused(&g, "volume_context takes");
 }
 
@@ -135,21 +121,47 @@ static void test_readonly(void **state)
 	assert_int_equal(parse(&g, &spec, &err), 0);
 	assert_true(spec.readonly);
 	make(&g);
-	fixture_mount(&g.capability, MODE(SINGLE_NODE_WRITER), "", ro, 1);
+	fixture_mount(&g.in.capability, MODE(SINGLE_NODE_WRITER), "", ro, 1);
 	assert_int_equal(parse(&g, &spec, &err), 0);
 	assert_true(spec.readonly);
 	make(&g);
-	fixture_mount(&g.capability, MODE(SINGLE_NODE_READER_ONLY), "", NULL, 0);
+	fixture_mount(&g.in.capability, MODE(SINGLE_NODE_READER_ONLY), "", NULL, 0);
 	assert_int_equal(parse(&g, &spec, &err), 0);
 	assert_true(spec.readonly);
 	make(&g);
-	fixture_block(&g.capability, MODE(MULTI_NODE_READER_ONLY));
+	fixture_block(&g.in.capability, MODE(MULTI_NODE_READER_ONLY));
 	assert_int_equal(parse(&g, &spec, &err), 0);
 	assert_true(spec.readonly);
 	make(&g);
-	fixture_block(&g.capability, MODE(MULTI_NODE_MULTI_WRITER));
+	fixture_block(&g.in.capability, MODE(MULTI_NODE_MULTI_WRITER));
 	assert_int_equal(parse(&g, &spec, &err), 0);
 	assert_false(spec.readonly);
+}
+
+/* The target refuses writes: a pod that wants to write is told so, not given a mount that fails. */
+static void test_attached_readonly(void **state)
+{
+	static struct publish_spec spec;
+	struct good g;
+	struct err err;
+
+	(void)state;
+	make(&g);
+	fixture_map_set(&g.in.publish, "readonly", "true");
+	node_fixture_refused(parse(&g, &spec, &err), &err, ERR_FAILED_PRECONDITION,
+			     "attached to this node read-only");
+	assert_non_null(strstr(err.msg, ID));
+	fixture_block(&g.in.capability, MODE(SINGLE_NODE_WRITER));
+	node_fixture_refused(parse(&g, &spec, &err), &err, ERR_FAILED_PRECONDITION, "csi.readOnly");
+	g.request.readonly = true;
+	assert_int_equal(parse(&g, &spec, &err), 0);
+	assert_true(spec.readonly);
+	g.request.readonly = false;
+	fixture_mount(&g.in.capability, MODE(SINGLE_NODE_READER_ONLY), "", NULL, 0);
+	assert_int_equal(parse(&g, &spec, &err), 0);
+	assert_true(spec.readonly);
+	fixture_map_set(&g.in.publish, "readonly", "perhaps");
+	refused(&g, "readonly \"perhaps\"");
 }
 
 int main(void)
@@ -159,6 +171,7 @@ int main(void)
 		cmocka_unit_test(test_required_fields),
 		cmocka_unit_test(test_oversize_contexts),
 		cmocka_unit_test(test_readonly),
+		cmocka_unit_test(test_attached_readonly),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,14 +49,15 @@ static struct node_record ours(void)
 {
 	struct attachment a = { .nqn = NQN, .has_uuid = true, .uuid = { UUID } };
 
-	return node_record_make(ID, &a, false, "/staging/a \"b\"");
+	return node_record_make(ID, &a, &(struct access) { 0 }, "/staging/a \"b\"");
 }
 
 static struct node_record foreign(void)
 {
 	struct attachment a = { .nqn = FOREIGN_NQN, .nsid = 4294967294U };
+	struct access access = { .block = true, .many_nodes = true };
 
-	return node_record_make("some/handle of theirs", &a, true, "/staging/f");
+	return node_record_make("some/handle of theirs", &a, &access, "/staging/f");
 }
 
 static void assert_same(const struct node_record *a, const struct node_record *b)
@@ -67,6 +68,7 @@ static void assert_same(const struct node_record *a, const struct node_record *b
 	assert_string_equal(a->uuid.text, b->uuid.text);
 	assert_int_equal(a->nsid, b->nsid);
 	assert_int_equal(a->block, b->block);
+	assert_int_equal(a->readonly, b->readonly);
 	assert_string_equal(a->staging_path, b->staging_path);
 }
 
@@ -87,6 +89,19 @@ static void test_there_and_back(void **state)
 		assert_int_equal(node_record_remove(&root, id, &err), 0);
 		assert_int_equal(node_record_remove(&root, id, &err), 0);
 		assert_int_equal(node_record_load(&root, id, &back, &err), 0);
+	}
+}
+
+/* Whoever says that nothing may write: the target, or the mode. Readers of one node need not. */
+static void test_readonly(void **state)
+{
+	(void)state;
+	for (unsigned bits = 0; bits < 8; bits++) {
+		struct attachment a = { .readonly = bits & 1 };
+		struct access access = { .many_nodes = bits & 2, .reader = bits & 4 };
+		struct node_record record = node_record_make(ID, &a, &access, "/s");
+
+		assert_int_equal(record.readonly, (bits & 3) != 0);
 	}
 }
 
@@ -172,6 +187,7 @@ static void test_malformed(void **state)
 		RECORD("1", Q(ID), Q(NQN), "\"nsid\":4294967295", "false", Q("/s")),
 		RECORD("1", Q(ID), Q(NQN), "\"nsid\":\"1\"", "false", Q("/s")),
 		RECORD("1", Q(ID), Q(NQN), NS_UUID, "0", Q("/s")),
+		RECORD("1", Q(ID), Q(NQN), NS_UUID, "false,\"readonly\":0", Q("/s")),
 		RECORD("1", Q(ID), Q(NQN), NS_UUID, "false", "null"),
 	};
 	cleanup_free char *file = file_of(ID);
@@ -189,6 +205,23 @@ static void test_malformed(void **state)
 		assert_non_null(strstr(err.msg, strrchr(file, '/')));
 	}
 	assert_int_equal(node_record_remove(&root, ID, &(struct err) { 0 }), 0);
+}
+
+static void test_written_before_readonly(void **state)
+{
+	cleanup_free char *file = file_of(ID);
+	struct node_record back;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(file_replace(&root, "record",
+				      RECORD("1", Q(ID), Q(NQN), NS_UUID, "true", Q("/s")), &err),
+			 0);
+	assert_int_equal(renameat(root.fd, "record", root.fd, file), 0);
+	assert_int_equal(node_record_load(&root, ID, &back, &err), 1);
+	assert_true(back.block);
+	assert_false(back.readonly);
+	assert_int_equal(node_record_remove(&root, ID, &err), 0);
 }
 
 static void test_too_long_values(void **state)
@@ -268,10 +301,12 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_there_and_back),
+		TEST(test_readonly),
 		TEST(test_largest),
 		TEST(test_derive),
 		TEST(test_key),
 		TEST(test_malformed),
+		TEST(test_written_before_readonly),
 		TEST(test_too_long_values),
 		TEST(test_any),
 	};

@@ -10,37 +10,26 @@
 #include <string.h>
 
 #include "csi/node/stage.h"
-#include "tests/unit/request_fixture.h"
-
-#define UUID "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11"
-#define ID "box/fast/" UUID
+#include "tests/unit/node_fixture.h"
 
 /* A request in which everything is right: do not move it. */
 struct good {
-	struct fixture_capability capability;
-	struct fixture_map publish, volume;
+	struct node_fixture in;
 	Csi__V1__NodeStageVolumeRequest request;
 };
 
 static void make(struct good *g)
 {
-	*g = (struct good) { 0 };
-	fixture_map_set(&g->publish, "nqn", "nqn.2026-11.io.nvmeot:" UUID);
-	fixture_map_set(&g->publish, "portals", "tcp://192.0.2.1:4420");
-	fixture_map_set(&g->publish, "nsUuid", UUID);
-	fixture_map_set(&g->publish, "sizeBytes", "4096");
-	fixture_map_set(&g->publish, "blank", "false");
+	node_fixture_init(&g->in, "xfs");
 	csi__v1__node_stage_volume_request__init(&g->request);
 	g->request.volume_id = (char *)ID;
 	g->request.staging_target_path = (char *)"/staging";
-	g->request.volume_capability =
-		fixture_mount(&g->capability, MODE(SINGLE_NODE_WRITER), "xfs", NULL, 0);
+	g->request.volume_capability = &g->in.capability.capability;
 }
 
 static int parse(struct good *g, struct stage_spec *spec, struct err *err)
 {
-	FIXTURE_MAP_INTO(&g->request, publish_context, &g->publish);
-	FIXTURE_MAP_INTO(&g->request, volume_context, &g->volume);
+	NODE_FIXTURE_INTO(&g->request, &g->in);
 	*err = ERR_INIT;
 	return stage_spec_parse(&g->request, spec, err);
 }
@@ -50,10 +39,7 @@ static void refused(struct good *g, const char *says)
 	static struct stage_spec spec;
 	struct err err;
 
-	assert_int_equal(parse(g, &spec, &err), -1);
-	assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
-	if (!strstr(err.msg, says))
-		fail_msg("\"%s\" does not say \"%s\"", err.msg, says);
+	node_fixture_refused(parse(g, &spec, &err), &err, ERR_INVALID_ARGUMENT, says);
 	make(g);
 }
 
@@ -65,7 +51,7 @@ static void test_good(void **state)
 
 	(void)state;
 	make(&g);
-	fixture_map_set(&g.volume, "queueSize", "64");
+	fixture_map_set(&g.in.volume, "queueSize", "64");
 	assert_int_equal(parse(&g, &spec, &err), 0);
 	assert_string_equal(spec.volume_id, ID);
 	assert_string_equal(spec.access.fs_type, "xfs");
@@ -97,7 +83,7 @@ static void test_required_fields(void **state)
 	refused(&g, "staging_target_path \"/staging/../etc\"");
 	g.request.volume_capability = NULL;
 	refused(&g, "volume_capability is required");
-	g.capability.capability.access_mode = NULL;
+	g.in.capability.capability.access_mode = NULL;
 	refused(&g, "access_mode");
 }
 
@@ -112,19 +98,38 @@ static void test_contexts(void **state)
 	value[4096] = '\0';
 	make(&g);
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-		fixture_map_set(&g.publish, keys[i], NULL);
+		fixture_map_set(&g.in.publish, keys[i], NULL);
 		refused(&g, keys[i]);
-		fixture_map_set(&g.publish, keys[i], "?");
+		fixture_map_set(&g.in.publish, keys[i], "?");
 		refused(&g, "?");
 	}
-	g.publish.count = 0;
+	g.in.publish.count = 0;
 	refused(&g, "publish_context needs");
-	fixture_map_set(&g.publish, "x", value);
+	fixture_map_set(&g.in.publish, "x", value);
 	refused(&g, "publish_context takes");
-	fixture_map_set(&g.volume, "x", value);
+	fixture_map_set(&g.in.volume, "x", value);
 	refused(&g, "volume_context takes");
-	fixture_map_set(&g.volume, "queueSize", "1");
+	fixture_map_set(&g.in.volume, "queueSize", "1");
 	refused(&g, "volume_context: parameter queueSize");
+}
+
+/* The volume context is as the volume was created; what was changed since is in the other one. */
+static void test_publish_context_wins(void **state)
+{
+	static struct stage_spec spec;
+	struct good g;
+	struct err err;
+
+	(void)state;
+	make(&g);
+	fixture_map_set(&g.in.volume, "queueSize", "64");
+	fixture_map_set(&g.in.volume, "ctrlLossTmo", "60");
+	fixture_map_set(&g.in.publish, "queueSize", "128");
+	assert_int_equal(parse(&g, &spec, &err), 0);
+	assert_int_equal(spec.parameters.connect.queue_size, 128);
+	assert_int_equal(spec.parameters.connect.ctrl_loss_tmo_s, 60);
+	fixture_map_set(&g.in.publish, "queueSize", "1");
+	refused(&g, "queueSize");
 }
 
 static void test_static(void **state)
@@ -135,25 +140,24 @@ static void test_static(void **state)
 
 	(void)state;
 	make(&g);
-	g.publish.count = 0;
+	g.in.publish.count = 0;
 	g.request.volume_id = (char *)"any handle, as the administrator likes";
-	fixture_map_set(&g.volume, "nqn", "nqn.2014-08.org.example:array");
-	fixture_map_set(&g.volume, "portals", "tcp://192.0.2.9:4420");
-	fixture_map_set(&g.volume, "nsid", "1");
-	fixture_map_set(&g.volume, "ctrlLossTmo", "60");
+	fixture_map_set(&g.in.volume, "nqn", "nqn.2014-08.org.example:array");
+	fixture_map_set(&g.in.volume, "portals", "tcp://192.0.2.9:4420");
+	fixture_map_set(&g.in.volume, "nsid", "1");
+	fixture_map_set(&g.in.volume, "ctrlLossTmo", "60");
 	assert_int_equal(parse(&g, &spec, &err), 0);
 	assert_int_equal(spec.attachment.nsid, 1);
 	assert_int_equal(spec.parameters.connect.ctrl_loss_tmo_s, 60);
-	fixture_map_set(&g.volume, "nsid", "0");
+	fixture_map_set(&g.in.volume, "nsid", "0");
 	refused(&g, "nsid \"0\"");
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),
-		cmocka_unit_test(test_required_fields),
-		cmocka_unit_test(test_contexts),
+		cmocka_unit_test(test_good),	 cmocka_unit_test(test_required_fields),
+		cmocka_unit_test(test_contexts), cmocka_unit_test(test_publish_context_wins),
 		cmocka_unit_test(test_static),
 	};
 

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Letting go of a namespace: its users, its mounts, its superblock, its controllers. */
+#include "csi/node/device.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "csi/node/paths.h"
+#include "nvme/base/log.h"
+
+/* What a search over the records looks for. */
+struct search {
+	const struct node_record *not_this;
+	const char *nqn;
+	const char *staging_path;
+};
+
+static bool uses_subsystem(const struct node_record *record, void *context)
+{
+	const struct search *search = context;
+
+	return strcmp(record->volume_id, search->not_this->volume_id) != 0 &&
+	       strcmp(record->nqn, search->nqn) == 0;
+}
+
+static bool is_staged_at(const struct node_record *record, void *context)
+{
+	const struct search *search = context;
+	size_t len = strlen(record->staging_path);
+
+	/* A block volume is staged at a file below the staging path. */
+	return uses_subsystem(record, context) &&
+	       strncmp(record->staging_path, search->staging_path, len) == 0 &&
+	       (search->staging_path[len] == '\0' || search->staging_path[len] == '/');
+}
+
+/* What a release has to do with: the namespace in sysfs, and what the private mount still holds. */
+struct release {
+	const struct node *node;
+	const struct node_record *record;
+	struct mount_table table;
+	bool block; /* whatever says so: the record, or the bind at the staging path */
+	bool found; /* ns is in sysfs */
+	struct host_namespace ns;
+	const struct mount_entry
+		*held; /* the private mount, which may be of a device that is gone */
+	char private[PATH_MAX];
+	char staged[PATH_MAX]; /* the two places where this volume may be bound at its staging path */
+	char staged_file[PATH_MAX];
+};
+
+static void release_fini(struct release *r)
+{
+	mount_table_fini(&r->table);
+}
+
+/*
+ * The private mount of the namespace. It is looked for at its place first, then by device: whoever
+ * lost the record may know the namespace by another of its names than the one that made the place.
+ */
+static void find_private(struct release *r)
+{
+	const struct mount_entry *e = NULL;
+	char prefix[PATH_MAX];
+
+	device_private_path(r->node, r->record, r->private);
+	r->held = mount_table_find(&r->table, r->private);
+	if (r->held || !r->found)
+		return;
+	snprintf(prefix, sizeof(prefix), "%.4000s/mnt/", r->node->state.path);
+	while ((e = mount_table_next(&r->table, e, r->ns.major, r->ns.minor))) {
+		if (strncmp(e->target, prefix, strlen(prefix)) == 0) {
+			r->held = e;
+			snprintf(r->private, sizeof(r->private), "%s", e->target);
+			return;
+		}
+	}
+}
+
+static int release_init(struct release *r, const char *staging_path, struct err *err)
+{
+	int found = device_find(r->node, r->record, &r->ns, err);
+
+	if (found < 0 || mount_table_read(&r->table, err) < 0)
+		return -1;
+	r->found = found;
+	find_private(r);
+	device_stage_path(staging_path, false, r->record, r->staged);
+	device_stage_path(staging_path, true, r->record, r->staged_file);
+	r->block = r->record->block || mount_table_find(&r->table, r->staged_file);
+	return 0;
+}
+
+static bool is_own_mount(const struct release *r, const char *target)
+{
+	return strcmp(target, r->private) == 0 || strcmp(target, r->staged) == 0 ||
+	       strcmp(target, r->staged_file) == 0;
+}
+
+static bool is_of_release(const struct release *r, const struct mount_entry *e)
+{
+	if (r->found && paths_is_of(e, &r->ns))
+		return true;
+	return r->held && e->major == r->held->major && e->minor == r->held->minor;
+}
+
+/* 1: another handle of this namespace keeps it; 0: nobody uses it; -1: error or in use. */
+static int find_users(const struct release *r, struct err *err)
+{
+	const struct mount_entry *first = NULL;
+
+	for (size_t i = 0; i < r->table.count; i++) {
+		const struct mount_entry *user = &r->table.entries[i];
+		struct search search = { .not_this = r->record,
+					 .nqn = r->record->nqn,
+					 .staging_path = user->target };
+		int kept;
+
+		if (!is_of_release(r, user) || is_own_mount(r, user->target))
+			continue;
+		first = first ?: user;
+		kept = node_record_any(&r->node->state, is_staged_at, &search, err);
+		if (kept)
+			return kept;
+	}
+	if (first)
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "%s of %s is still in use at %s; unpublish that first",
+			       first->source, r->record->nqn, first->target);
+	return 0;
+}
+
+static int remove_staging(const struct release *r, struct err *err)
+{
+	const struct root *sysfs = &r->node->host->sysfs;
+	const struct host_namespace *ns = r->found ? &r->ns : NULL;
+
+	if (paths_unmount_ours(sysfs, r->staged, ns, err) < 0 ||
+	    paths_unmount_ours(sysfs, r->staged_file, ns, err) < 0)
+		return -1;
+	return paths_remove_file(r->staged_file, err);
+}
+
+static int require_released(const char *path, const char *name, const char *nqn, struct err *err)
+{
+	int released = mount_device_released(path, name, err);
+
+	if (released == 0)
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "device %s of %s is unmounted here but still held, by another mount "
+			       "namespace or an open device; it is not disconnected",
+			       name, nqn);
+	return released < 0 ? -1 : 0;
+}
+
+/* What was written to a raw device and not flushed would be lost with its controllers. */
+static int flush_device(const struct node *node, const struct host_namespace *ns, struct err *err)
+{
+	cleanup_close int fd = -1;
+	char path[PATH_MAX];
+
+	if (device_pin(node, ns, path, &fd, err) < 0)
+		return -1;
+	if (fsync(fd) < 0)
+		return err_sys(err, errno, "flush %s of %s", path, ns->nqn);
+	return 0;
+}
+
+static int unmount_private(const struct release *r, struct err *err)
+{
+	const char *name = r->held ? strrchr(r->held->source, '/') : NULL;
+	char path[PATH_MAX];
+	struct err ignored;
+
+	if (mount_unmount_all(r->private, err) < 0)
+		return -1;
+	/* A file that somebody put into the bare directory must not keep the volume connected. */
+	if (root_rmdir(&r->node->state, &ignored, "mnt%s", strrchr(r->private, '/')) < 0)
+		log_warning("private directory stays", KV_ERR(&ignored));
+	if (name && require_released(r->held->source, name + 1, r->record->nqn, err) < 0)
+		return -1;
+	if (!r->found)
+		return 0;
+	snprintf(path, sizeof(path), "%.4000s/%s", r->node->host->dev, r->ns.name);
+	if (require_released(path, r->ns.name, r->record->nqn, err) < 0)
+		return -1;
+	return r->block && !r->record->readonly ? flush_device(r->node, &r->ns, err) : 0;
+}
+
+static int disconnect(const struct release *r, struct deadline deadline, struct err *err)
+{
+	struct search search = { .not_this = r->record, .nqn = r->record->nqn };
+	struct host_namespace ns;
+	int shared = node_record_any(&r->node->state, uses_subsystem, &search, err);
+
+	/* A foreign subsystem may have other namespaces in use on this node. */
+	if (shared)
+		return shared < 0 ? -1 : 0;
+	if (host_disconnect(r->node->host, r->record->nqn, deadline, err) < 0)
+		return -1;
+	shared = device_find(r->node, r->record, &ns, err);
+	if (shared > 0)
+		return err_set(
+			err, ERR_FAILED_PRECONDITION,
+			"%s is disconnected, but its device %s is still there: it is connected "
+			"under another host NQN than %s",
+			r->record->nqn, ns.name, r->node->host->identity.nqn);
+	return shared;
+}
+
+int device_release(const struct node *node, const struct node_record *record,
+		   const char *staging_path, struct deadline deadline, struct err *err)
+{
+	struct release r CLEANUP(release_fini) = { .node = node, .record = record };
+	int kept;
+
+	if (release_init(&r, staging_path, err) < 0)
+		return -1;
+	kept = find_users(&r, err);
+	if (kept < 0 || remove_staging(&r, err) < 0)
+		return -1;
+	if (!kept && (unmount_private(&r, err) < 0 || disconnect(&r, deadline, err) < 0))
+		return -1;
+	return node_record_remove(&node->state, record->volume_id, err);
+}
