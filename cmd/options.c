@@ -10,7 +10,7 @@
 
 #include "nvme/base/cleanup.h"
 
-#define KEY_BASE 0x1000 /* above every character, so that no flag has a short form */
+#define KEY_BASE 0x1000 /* above every character: a flag without a short form */
 
 const char *argp_program_version = NVMEOT_VERSION;
 
@@ -71,10 +71,25 @@ static void apply_env(const struct option_spec *spec)
 	}
 }
 
+static int key_of(const struct option_spec *spec, int index)
+{
+	return spec->letter ?: KEY_BASE + index;
+}
+
+/* The flag's index; -1 when the key is of argp's own. */
+static int spec_find(const struct option_program *program, int key)
+{
+	for (int i = 0; program->specs[i].name; i++)
+		if (key_of(&program->specs[i], i) == key)
+			return i;
+	return -1;
+}
+
 static error_t parse_one(int key, char *arg, struct argp_state *argp)
 {
 	struct parse_state *state = argp->input;
 	const struct option_spec *spec;
+	int index;
 
 	if (key == ARGP_KEY_ARGS) {
 		state->first = argp->next;
@@ -85,19 +100,20 @@ static error_t parse_one(int key, char *arg, struct argp_state *argp)
 		return state->program->args_doc ?
 			       ARGP_ERR_UNKNOWN :
 			       (argp_error(argp, "unexpected argument \"%s\"", arg), 0);
-	if (key < KEY_BASE || key >= KEY_BASE + (int)ARRAY_SIZE(state->from_argv))
+	index = spec_find(state->program, key);
+	if (index < 0)
 		return ARGP_ERR_UNKNOWN;
-	spec = &state->program->specs[key - KEY_BASE];
+	spec = &state->program->specs[index];
 	if (spec->text) {
 		*spec->text = arg;
 	} else if (spec->flag) {
 		*spec->flag = true;
 	} else {
-		if (!state->from_argv[key - KEY_BASE])
+		if (!state->from_argv[index])
 			spec->list->count = 0;
 		list_add(spec->list, arg, spec->name);
 	}
-	state->from_argv[key - KEY_BASE] = true;
+	state->from_argv[index] = true;
 	return 0;
 }
 
@@ -114,11 +130,12 @@ void options_parse(const struct option_program *program, int argc, char **argv, 
 		const struct option_spec *spec = &program->specs[i];
 
 		apply_env(spec);
-		table[i] = (struct argp_option) {
-			.name = spec->name, .key = KEY_BASE + i, .arg = spec->arg, .doc = spec->help
-		};
+		table[i] = (struct argp_option) { .name = spec->name,
+						  .key = key_of(spec, i),
+						  .arg = spec->arg,
+						  .doc = spec->help };
 	}
-	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &state);
+	argp_parse(&argp, argc, argv, 0, NULL, &state);
 	if (ret_first)
 		*ret_first = state.first;
 }
@@ -133,4 +150,20 @@ bool option_split(const char *item, char *name, size_t name_size, const char **r
 	name[equals - item] = '\0';
 	*ret_value = equals + 1;
 	return true;
+}
+
+int option_target(const char *item, char ret_name[TARGET_NAME_SIZE], const char **ret_address,
+		  struct err *err)
+{
+	char name[TARGET_NAME_SIZE];
+	const char *address;
+
+	if (!option_split(item, name, sizeof(name), &address) || !short_name_ok(name))
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "--target \"%.100s\" is not NAME=HOST:PORT with a NAME of 1 to 32 "
+			       "characters a-z, 0-9 and -",
+			       item);
+	strcpy(ret_name, name);
+	*ret_address = address;
+	return 0;
 }

@@ -1,164 +1,120 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nvmeotctl: the operator's tool. `rpc` calls any method of a CSI socket or a target agent. */
+/* nvmeotctl: the operator's tool. Lists what target agents have, and makes raw calls. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/nvmeotctl/raw.h"
+#include "cmd/nvmeotctl/show.h"
 #include "cmd/options.h"
-#include "csi.pb-c.h"
-#include "csi/rpc/client.h"
-#include "csi/rpc/json.h"
 #include "csi/rpc/status.h"
 #include "nvme/base/parse.h"
 #include "nvme/base/strb.h"
-#include "target.pb-c.h"
 
 struct settings {
-	const char *endpoint, *tls_dir, *timeout;
+	struct option_list targets;
+	const char *endpoint, *tls_dir, *timeout, *output;
 };
 
-static const ProtobufCServiceDescriptor *const services[] = {
-	&csi__v1__identity__descriptor,
-	&csi__v1__controller__descriptor,
-	&csi__v1__node__descriptor,
-	&csi__v1__group_controller__descriptor,
-	&nvmeot__target__v1__target__descriptor,
-};
-
-static const ProtobufCServiceDescriptor *service_find(const char *name)
+static void parse_options(struct settings *s, int argc, char **argv, int *ret_first)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(services); i++)
-		if (strcmp(services[i]->name, name) == 0)
-			return services[i];
-	return NULL;
+	const struct option_spec specs[] = {
+		{ .name = "target",
+		  .arg = "NAME=HOST:PORT",
+		  .list = &s->targets,
+		  .help = "a target agent to ask; repeatable" },
+		{ .name = "output",
+		  .letter = 'o',
+		  .arg = "table|json",
+		  .text = &s->output,
+		  .help = "of the lists (default: table)" },
+		{ .name = "endpoint",
+		  .arg = "ADDRESS",
+		  .text = &s->endpoint,
+		  .help = "rpc: unix:///PATH of a CSI socket, or HOST:PORT of a target agent" },
+		{ .name = "tls-dir",
+		  .arg = "DIR",
+		  .text = &s->tls_dir,
+		  .help = "ca.crt, tls.crt and tls.key; without it no TLS" },
+		{ .name = "timeout",
+		  .arg = "DURATION",
+		  .text = &s->timeout,
+		  .help = "how long to wait for an answer (default: 30s; of rpc: 2m)" },
+		{ 0 },
+	};
+	const struct option_program program = {
+		.doc = "Shows what target agents have, or calls any method of a CSI plugin or an "
+		       "agent. Lists come from every --target at once; one that fails is named on "
+		       "stderr, the others are shown. The exit status is the gRPC code (of the "
+		       "first failure)."
+		       "\v"
+		       "volumes: all volumes, how they are exported, and what is wrong with them\n"
+		       "targets: the agents and the room in their pools\n"
+		       "exports: which hosts may reach which volumes\n"
+		       "orphans: what lies in pools and in the kernel and belongs to no volume\n"
+		       "rpc: one call at --endpoint, JSON in and out; with - calls from stdin, a "
+		       "line each\n\n"
+		       "Every flag has an environment variable: --tls-dir is NVMEOT_TLS_DIR.",
+		.args_doc = "volumes\ntargets\nexports\norphans\n"
+			    "rpc SERVICE METHOD [JSON]\nrpc -",
+		.specs = specs,
+	};
+
+	options_parse(&program, argc, argv, ret_first);
 }
 
-static const ProtobufCMethodDescriptor *method_find(const char *service_name,
-						    const char *method_name, struct err *err)
+static int run_raw(const struct settings *s, int argc, char **argv, struct err *err)
 {
-	const ProtobufCServiceDescriptor *service = service_find(service_name);
-	const ProtobufCMethodDescriptor *method;
-	char known[512];
-	struct strb list = strb_over(known, sizeof(known));
+	struct raw_config config = { .endpoint = s->endpoint, .tls_dir = s->tls_dir };
 
-	if (!service) {
-		for (size_t i = 0; i < ARRAY_SIZE(services); i++)
-			strb_addf(&list, "%s%s", i ? ", " : "", services[i]->name);
-		err_set(err, ERR_INVALID_ARGUMENT, "service \"%.64s\" is none of %s", service_name,
-			known);
-		return NULL;
-	}
-	method = protobuf_c_service_descriptor_get_method_by_name(service, method_name);
-	if (!method)
-		err_set(err, ERR_INVALID_ARGUMENT, "service %s has no method \"%.64s\"",
-			service_name, method_name);
-	return method;
-}
-
-static void message_free(ProtobufCMessage **message)
-{
-	if (*message)
-		protobuf_c_message_free_unpacked(*message, NULL);
-}
-
-/* One call; *ret is the answer as JSON, owned. */
-static int call(struct rpc_client *client, const char *service_name, const char *method_name,
-		const char *json, uint64_t timeout_ms, char **ret, struct err *err)
-{
-	const ProtobufCMethodDescriptor *method = method_find(service_name, method_name, err);
-	cleanup_free char *path = xasprintf("/%s/%s", service_name, method_name);
-	ProtobufCMessage *request CLEANUP(message_free) = NULL;
-	ProtobufCMessage *response CLEANUP(message_free) = NULL;
-
-	if (!method || rpc_json_to_message(method->input, json, NULL, &request, err) < 0 ||
-	    rpc_client_call(client, path, request, method->output, deadline_after_ms(timeout_ms),
-			    &response, err) < 0)
+	if (parse_duration_ms("--timeout", s->timeout ?: "2m", &config.timeout_ms, err) < 0)
 		return -1;
-	*ret = rpc_json_from_message(response, true);
-	return 0;
+	return raw_run(&config, argc, argv, err);
 }
 
-/* Calls from stdin, "SERVICE METHOD [JSON]" a line; answers with "CODE JSON-or-message" a line. */
-static void call_lines(struct rpc_client *client, uint64_t timeout_ms)
+static int run_view(const struct settings *s, const struct view *view, int argc, char **argv,
+		    struct err *err)
 {
-	cleanup_free char *line = NULL;
-	size_t size = 0;
+	struct show_config config = { .targets = &s->targets,
+				      .tls_dir = s->tls_dir,
+				      .json = strcmp(s->output, "json") == 0 };
 
-	while (getline(&line, &size, stdin) > 0) {
-		cleanup_free char *answer = NULL;
-		struct err err = ERR_INIT;
-		char *json = line, *service, *method;
-
-		line[strcspn(line, "\n")] = '\0';
-		service = strsep(&json, " ");
-		method = strsep(&json, " ");
-		if (call(client, service, method ?: "", json ?: "{}", timeout_ms, &answer, &err) <
-		    0)
-			printf("%s %s\n", err_code_name(err.code), err.msg);
-		else
-			printf("OK %s\n", answer);
-		fflush(stdout);
-	}
+	if (argc)
+		return err_set(err, ERR_INVALID_ARGUMENT, "%s takes no argument, so no \"%.64s\"",
+			       view->command, argv[0]);
+	if (!config.json && strcmp(s->output, "table") != 0)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "--output \"%.64s\" is neither table nor json", s->output);
+	if (parse_duration_ms("--timeout", s->timeout ?: "30s", &config.timeout_ms, err) < 0)
+		return -1;
+	return show_run(view, &config, stdout, stderr, err);
 }
 
 static int run(const struct settings *s, int argc, char **argv, struct err *err)
 {
-	struct rpc_client *client cleanup_rpc_client = NULL;
-	bool lines = argc == 2 && strcmp(argv[1], "-") == 0;
-	cleanup_free char *answer = NULL;
-	uint64_t timeout_ms;
+	const char *command = argc ? argv[0] : "";
+	char known[256];
+	struct strb list = strb_over(known, sizeof(known));
 
-	if (argc < 1 || strcmp(argv[0], "rpc") != 0 || (!lines && (argc < 3 || argc > 4)))
-		return err_set(err, ERR_INVALID_ARGUMENT,
-			       "usage: nvmeotctl [FLAGS] rpc SERVICE METHOD [JSON], or rpc -");
-	if (!s->endpoint)
-		return err_set(err, ERR_INVALID_ARGUMENT,
-			       "--endpoint is required: unix:///PATH or HOST:PORT");
-	if (parse_duration_ms("--timeout", s->timeout, &timeout_ms, err) < 0 ||
-	    rpc_client_new(s->endpoint, s->tls_dir, &client, err) < 0)
-		return -1;
-	if (lines) {
-		call_lines(client, timeout_ms);
-		return 0;
+	if (strcmp(command, "rpc") == 0)
+		return run_raw(s, argc - 1, argv + 1, err);
+	for (const struct view *view = view_all; view->command; view++) {
+		if (strcmp(command, view->command) == 0)
+			return run_view(s, view, argc - 1, argv + 1, err);
+		strb_addf(&list, "%s, ", view->command);
 	}
-	if (call(client, argv[1], argv[2], argc == 4 ? argv[3] : "{}", timeout_ms, &answer, err) <
-	    0)
-		return -1;
-	puts(answer);
-	return 0;
+	return err_set(err, ERR_INVALID_ARGUMENT,
+		       "command \"%.64s\" is none of %srpc; see nvmeotctl --help", command, known);
 }
 
 int main(int argc, char **argv)
 {
-	struct settings s = { .timeout = "2m" };
-	const struct option_spec specs[] = {
-		{ .name = "endpoint",
-		  .arg = "ADDRESS",
-		  .text = &s.endpoint,
-		  .help = "unix:///PATH of a CSI socket, or HOST:PORT of a target agent" },
-		{ .name = "tls-dir",
-		  .arg = "DIR",
-		  .text = &s.tls_dir,
-		  .help = "ca.crt, tls.crt and tls.key; without it no TLS" },
-		{ .name = "timeout",
-		  .arg = "DURATION",
-		  .text = &s.timeout,
-		  .help = "how long to wait for the answer (default: 2m)" },
-		{ 0 },
-	};
-	const struct option_program program = {
-		.doc = "Calls a method of a CSI plugin or a target agent and prints the answer as "
-		       "JSON. "
-		       "The exit status is the gRPC code. With `-` it reads calls from stdin, a "
-		       "line each.",
-		.args_doc = "rpc SERVICE METHOD [JSON]\nrpc -",
-		.specs = specs,
-	};
+	struct settings settings = { .output = "table" };
 	struct err err = ERR_INIT;
 	int first;
 
-	options_parse(&program, argc, argv, &first);
-	if (run(&s, argc - first, argv + first, &err) == 0)
+	parse_options(&settings, argc, argv, &first);
+	if (run(&settings, argc - first, argv + first, &err) == 0)
 		return EXIT_SUCCESS;
 	fprintf(stderr, "%s: %s\n", err_code_name(err.code), err.msg);
 	return rpc_status_of(err.code);

@@ -22,7 +22,7 @@ static bool flag;
 static const struct option_spec specs[] = {
 	{ .name = "state-dir", .arg = "DIR", .help = "where", .text = &text },
 	{ .name = "target", .arg = "NAME=ADDRESS", .help = "which", .list = &list },
-	{ .name = "insecure", .help = "no TLS", .flag = &flag },
+	{ .name = "insecure", .letter = 'i', .help = "no TLS", .flag = &flag },
 	{ 0 },
 };
 
@@ -180,16 +180,20 @@ static void test_too_many(void **state)
 	assert_non_null(strstr(said, "--target is given more than 256 times"));
 }
 
-/* What follows the first word that is no flag is the command's own. */
+/* Flags go before and after other words; what follows "--" is no flag, nor is a lone dash. */
 static void test_positional(void **state)
 {
-	char **argv = ARGS((char *)"--insecure", (char *)"get", (char *)"--state-dir=/x");
+	char **argv = ARGS((char *)"get", (char *)"--state-dir=/x", (char *)"-", (char *)"-i",
+			   (char *)"--", (char *)"--no-flag");
+	int first = parse_with("COMMAND", argv);
 
 	(void)state;
-	assert_int_equal(parse_with("COMMAND", argv), 2);
-	assert_string_equal(argv[2], "get");
 	assert_true(flag);
-	assert_string_equal(text, "/default");
+	assert_string_equal(text, "/x");
+	assert_string_equal(argv[first], "get");
+	assert_string_equal(argv[first + 1], "-");
+	assert_string_equal(argv[first + 2], "--no-flag");
+	assert_null(argv[first + 3]);
 	assert_int_equal(parse_with("COMMAND", ARGS()), 1);
 }
 
@@ -212,6 +216,26 @@ static void test_split(void **state)
 	assert_string_equal(name, "1234567");
 }
 
+static void test_target(void **state)
+{
+	static const char *const wrong[] = { "t1", "=127.0.0.1:1", "T1=127.0.0.1:1", "a b=x", "" };
+	char name[TARGET_NAME_SIZE] = "keep";
+	const char *address = "keep";
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		assert_int_equal(option_target(wrong[i], name, &address, &err), -1);
+		assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
+		assert_non_null(strstr(err.msg, wrong[i]));
+	}
+	assert_string_equal(name, "keep");
+	assert_string_equal(address, "keep");
+	assert_int_equal(option_target("t1=[::1]:9500", name, &address, &err), 0);
+	assert_string_equal(name, "t1");
+	assert_string_equal(address, "[::1]:9500");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, setup)
@@ -225,6 +249,7 @@ int main(void)
 		TEST(test_too_many),
 		TEST(test_positional),
 		TEST(test_split),
+		TEST(test_target),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
