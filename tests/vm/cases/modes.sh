@@ -68,7 +68,10 @@ retire "$volume"
 
 cap=$(capability SINGLE_NODE_READER_ONLY)
 create reader-only >/dev/null
+check "reader mode: a blank volume is not attached" refuses FAILED_PRECONDITION blank attach "$volume"
+cap=$(capability SINGLE_NODE_WRITER)
 attach "$volume"
+cap=$(capability SINGLE_NODE_READER_ONLY)
 check "reader mode: a blank volume is not formatted" refuses FAILED_PRECONDITION empty stage "$volume"
 check "reader mode: the refused stage leaves no connection" [ "$(controllers)" = 0 ]
 check "reader mode: and no record" [ -z "$(ls "$state_dir/volumes")" ]
@@ -83,6 +86,7 @@ attach "$volume"
 stage "$volume" >/dev/null
 publish "$volume" reader >/dev/null
 check "reader mode: the pod is read-only without asking" is_readonly "$(pod reader)"
+check "reader mode: so is the device" [ "$(blockdev --getro "/dev/$(device_of "$volume")")" = 1 ]
 unpublish "$volume" reader >/dev/null
 unstage "$volume" >/dev/null
 detach "$volume" >/dev/null

@@ -9,6 +9,8 @@ run_dir=/run/nvmeot
 kubelet_dir=/var/lib/kubelet
 state_dir=/var/lib/nvmeot
 pool_dir=/mnt/pool
+portal=${portal:-tcp://127.0.0.1:4420}
+pool=p1=dir:$pool_dir
 controller_socket=unix://$run_dir/controller.sock
 node_socket=unix://$run_dir/node.sock
 agent_address=127.0.0.1:9500
@@ -48,20 +50,20 @@ start() {
 start_agent() {
 	mkdir -p "$pool_dir"
 	start agent nvmeot-target --name=t1 --listen="$agent_address" --insecure \
-		--portal=tcp://127.0.0.1:4420 --pool=p1=dir:"$pool_dir" --log-level="${log_level:-info}"
-	wait_for 20 answers "$agent_address" nvmeot.target.v1.Target GetInfo || no_start agent
+		--portal="$portal" --pool="$pool" --log-level="${log_level:-info}"
+	wait_for 60 answers "$agent_address" nvmeot.target.v1.Target GetInfo || no_start agent
 }
 
 start_controller() {
 	start controller nvmeot-csi --role=controller --endpoint="$controller_socket" --insecure \
 		--target=t1="$agent_address" --log-level="${log_level:-info}"
-	wait_for 20 answers "$controller_socket" csi.v1.Identity Probe || no_start controller
+	wait_for 60 answers "$controller_socket" csi.v1.Identity Probe || no_start controller
 }
 
 start_node() {
 	start node nvmeot-csi --role=node --endpoint="$node_socket" --state-dir="$state_dir" \
 		--log-level="${log_level:-info}"
-	wait_for 20 answers "$node_socket" csi.v1.Identity Probe || no_start node
+	wait_for 60 answers "$node_socket" csi.v1.Identity Probe || no_start node
 }
 
 answers() {
@@ -94,6 +96,47 @@ start_driver() {
 	host_nqn=$(node NodeGetInfo | jq -r .node_id)
 }
 
+# The pool of a target whose disk outlives it: made if the disk is empty. Both kinds go at the end.
+take_dir_pool() {
+	modprobe xfs
+	[ -n "$(blkid /dev/vda)" ] || mkfs.xfs -q -m reflink=1 /dev/vda
+	mkdir -p "$pool_dir"
+	mount /dev/vda "$pool_dir" || return
+	defer umount "$pool_dir"
+}
+
+take_lvm_pool() {
+	local config='activation { udev_sync=0 udev_rules=0 }'
+	export LVM_SUPPRESS_FD_WARNINGS=1
+	modprobe -a dm_mod dm_thin_pool target_core_mod target_core_file tcm_loop sd_mod
+	if [ -z "$(blkid /dev/vda)" ]; then
+		vgcreate -qq --config "$config" vg /dev/vda
+		lvcreate -qq --config "$config" --type thin-pool -l 90%FREE -n thin vg
+	fi
+	vgchange -qq --config "$config" -ay vg || return
+	defer vgchange -qq --config "$config" -an vg
+	pool=p1=lvm:vg/thin
+}
+
+# The driver over several guests: one is the target, and has the controller too, since an agent
+# without TLS listens on loopback alone.
+start_storage() { # [dir|lvm]
+	"take_${1:-dir}_pool" || return
+	defer stop_driver
+	open_client "$agent_address"
+	open_client "$controller_socket"
+	start_agent
+	start_controller
+}
+
+# The others are nodes.
+start_worker() {
+	defer stop_driver
+	open_client "$node_socket"
+	start_node
+	host_nqn=$(node NodeGetInfo | jq -r .node_id)
+}
+
 stop_driver() {
 	local name result=0
 	kill "${clients[@]}"
@@ -101,7 +144,7 @@ stop_driver() {
 		stop "$name"
 		[ "$stopped" = 0 ] || { echo "not ok - $name ends with status $stopped"; result=1; }
 	done
-	if [ "$vm_failed" = 1 ] || [ $result = 1 ]; then
+	if [ "$vm_failed" = 1 ] || [ "${vm_explain:-0}" = 1 ] || [ $result = 1 ]; then
 		tail -n 40 "$run_dir"/*.log | sed 's/^/# /'
 	fi
 	find /sys/kernel/config/nvmet/ports -mindepth 1 -maxdepth 1 -exec rmdir {} +
@@ -136,71 +179,6 @@ rpc() {
 }
 
 controller() {
-	start controller nvmeot-csi --role=controller --endpoint="$controller_socket" --insecure \
-		--target=t1="$agent_address" --log-level="${log_level:-info}"
-	wait_for 20 answers "$controller_socket" csi.v1.Identity Probe || no_start controller
-}
-
-start_node() {
-	start node nvmeot-csi --role=node --endpoint="$node_socket" --state-dir="$state_dir" \
-		--log-level="${log_level:-info}"
-	wait_for 20 answers "$node_socket" csi.v1.Identity Probe || no_start node
-}
-
-answers() {
-	rpc "$@" >/dev/null 2>&1
-}
-
-no_start() {
-	sed 's/^/# /' "$run_dir/$1.log" >&3
-	fail "$1 does not start"
-}
-
-# stop NAME [SIGNAL]: and wait; sets $stopped to the exit status, which is 0 for TERM.
-stop() {
-	stopped=0
-	kill "-${2:-TERM}" "${pids[$1]}"
-	wait "${pids[$1]}" 2>/dev/null || stopped=$?
-	unset "pids[$1]"
-}
-
-# The machine's pieces: a pool, the agent, the controller and the node; all gone at the end.
-start_driver() {
-	make_pool "$pool_dir" "${pool_size:-64G}"
-	defer stop_driver
-	open_client "$agent_address"
-	open_client "$controller_socket"
-	open_client "$node_socket"
-	start_agent
-	start_controller
-	start_node
-	host_nqn=$(node NodeGetInfo | jq -r .node_id)
-}
-
-stop_driver() {
-	local name result=0
-	kill "${clients[@]}"
-	for name in "${!pids[@]}"; do
-		stop "$name"
-		[ "$stopped" = 0 ] || { echo "not ok - $name ends with status $stopped"; result=1; }
-	done
-	if [ "$vm_failed" = 1 ] || [ $result = 1 ]; then
-		tail -n 40 "$run_dir"/*.log | sed 's/^/# /'
-	fi
-	find /sys/kernel/config/nvmet/ports -mindepth 1 -maxdepth 1 -exec rmdir {} +
-	return $result
-}
-
-# --- calls ------------------------------------------------------------------------------------
-
-# rpc ENDPOINT SERVICE METHOD [JSON]: prints the answer; the status is the gRPC code
-rpc() {
-	local endpoint=$1
-	shift
-	"$NVMEOT_BUILD/bin/nvmeotctl" --endpoint="$endpoint" --timeout="${timeout:-60s}" rpc "$@"
-}
-
-controller() {
 	rpc "$controller_socket" csi.v1.Controller "$@"
 }
 
@@ -221,16 +199,22 @@ refuses() {
 create() {
 	local answer
 	answer=$(controller CreateVolume "{\"name\":\"$1\",\"volume_capabilities\":[$cap],
-		\"capacity_range\":{\"required_bytes\":${2:-1073741824}},\"parameters\":${3:-{\}}}")
+		\"capacity_range\":{\"required_bytes\":${2:-1073741824}},\"parameters\":${3:-{\}}}") || return
 	volume=$(jq -r .volume.volume_id <<<"$answer")
 	volume_contexts[$volume]=$(jq -c '.volume.volume_context // {}' <<<"$answer")
 }
 
-# attach VOLUME: publishes it to this node
+# attach_to NODE_ID VOLUME [true: read-only]: prints the answer
+attach_to() {
+	controller ControllerPublishVolume "{\"volume_id\":\"$2\",\"node_id\":\"$1\",
+		\"volume_capability\":$cap,\"readonly\":${3:-false},
+		\"volume_context\":${volume_contexts[$2]}}"
+}
+
+# attach VOLUME [true: read-only]: publishes it to this node
 attach() {
 	local answer
-	answer=$(controller ControllerPublishVolume "{\"volume_id\":\"$1\",\"node_id\":\"$host_nqn\",
-		\"volume_capability\":$cap,\"volume_context\":${volume_contexts[$1]}}")
+	answer=$(attach_to "$host_nqn" "$@") || return
 	publish_contexts[$1]=$(jq -c .publish_context <<<"$answer")
 }
 

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Sourced by every case: named checks, cleanup in reverse order, a pool to export from.
+# Sourced by every case: named checks, cleanup in reverse order, a pool to export from. Cases of
+# several guests run on the host, and have it from guests.sh.
 # A plain command that fails ends the case (set -e); a failed check does not, but the case fails.
 # shellcheck shell=bash
 set -eEuo pipefail
 # The case's own output, for what must be seen even from within a redirected command.
 exec 3>&1
 
+vm_check_output=${vm_check_output:-/run/vm-check}
 vm_checks=0
 vm_failed=0
 vm_line=0
@@ -26,19 +28,19 @@ fail() {
 # check TEXT COMMAND...: one named check. COMMAND runs in a subshell (variables it sets are lost)
 # with set -e, which bash switches off in conditions: so never write `if check` or `check ... ||`.
 check() {
-	local text=$1 status
+	local text=$1 status errexit=${-//[^e]/}
 	shift
 	vm_checks=$((vm_checks + 1))
 	set +e
-	(set -e; "$@") >/run/vm-check 2>&1
+	(set -e; "$@") >"$vm_check_output" 2>&1
 	status=$?
-	set -e
+	[[ -z $errexit ]] || set -e
 	if ((status == 0)); then
 		echo "ok - $text"
 		return
 	fi
 	echo "not ok - $text (status $status)"
-	sed 's/^/# /' /run/vm-check
+	sed 's/^/# /' "$vm_check_output"
 	vm_failed=1
 }
 

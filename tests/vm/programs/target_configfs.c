@@ -466,6 +466,7 @@ static void test_orphans(void **state)
 	cleanup_free char *image = xasprintf("%s/" UUID ".img", pool_path);
 	cleanup_free char *record = xasprintf("%s/" UUID ".json", pool_path);
 	cleanup_free char *aside = xasprintf("%s/aside", pool_path);
+	struct target_orphans orphans = { 0 };
 	struct err err = ERR_INIT;
 
 	(void)state;
@@ -477,12 +478,186 @@ static void test_orphans(void **state)
 	assert_false(root_exists(&tree, "subsystems/" NQN));
 	assert_true(root_exists(&tree, "subsystems/" VOLUME_NQN_PREFIX "theirs"));
 	assert_int_equal(access(image, F_OK), 0);
+	must(target_orphans(target, &orphans, &err), &err);
+	assert_int_equal(orphans.count, 2);
+	assert_string_equal(orphans.items[0].kind, "backing");
+	assert_string_equal(orphans.items[0].path, image);
+	assert_string_equal(orphans.items[1].kind, "export");
+	target_orphans_fini(&orphans);
 	must(root_rmdir(&tree, &err, "subsystems/" VOLUME_NQN_PREFIX "theirs"), &err);
 
 	stop();
 	assert_int_equal(rename(aside, record), 0);
 	must(start(&err), &err);
 	assert_true(complete() && allowed(HOST_A));
+}
+
+/* --- growing, reading only, looking ----------------------------------------------------------- */
+
+/* As with a controller's state, there is no event in this program's reach. */
+static bool device_becomes(int fd, uint64_t bytes, uint64_t ms)
+{
+	struct deadline deadline = deadline_after_ms(ms);
+
+	while (lseek(fd, 0, SEEK_END) != (off_t)bytes) {
+		if (deadline_passed(deadline))
+			return false;
+		usleep(5000);
+	}
+	return true;
+}
+
+static void do_expand(uint64_t bytes)
+{
+	cleanup_volume struct volume grown = { 0 };
+	struct err err = ERR_INIT;
+
+	must(target_expand(target, UUID, "", bytes, &grown, &err), &err);
+	assert_int_equal(grown.size_bytes, bytes);
+}
+
+static void test_expand_is_seen_by_the_host(void **state)
+{
+	struct err err = ERR_INIT;
+	int instance, fd;
+
+	(void)state;
+	must(do_export(HOST_A, VOLUME_SINGLE_NODE, &err), &err);
+	instance = connect_host(HOST_A, HOSTID_A, 1);
+	assert_true(instance >= 0);
+	fd = open_device();
+	write_block(fd, 'a', 0);
+	do_expand(2 * SIZE_BYTES);
+	assert_true(device_becomes(fd, 2 * SIZE_BYTES, 10000));
+	write_block(fd, 'z', 2 * SIZE_BYTES - BLOCK);
+	assert_int_equal(backing_byte(0), 'a');
+	assert_int_equal(backing_byte(2 * SIZE_BYTES - BLOCK), 'z');
+	assert_true(is_live(instance));
+	/* Less is no shrinking. */
+	do_expand(2 * SIZE_BYTES);
+	assert_int_equal(lseek(fd, 0, SEEK_END), (off_t)(2 * SIZE_BYTES));
+	close(fd);
+	disconnect(instance);
+
+	/* Without a host. */
+	must(target_unexport(target, UUID, "", &err), &err);
+	do_expand(3 * SIZE_BYTES);
+	must(do_export(HOST_A, VOLUME_SINGLE_NODE, &err), &err);
+	instance = connect_host(HOST_A, HOSTID_A, 1);
+	assert_true(instance >= 0);
+	fd = open_device();
+	assert_true(device_becomes(fd, 3 * SIZE_BYTES, 10000));
+	close(fd);
+	disconnect(instance);
+}
+
+static bool can_write(int fd, char byte, off_t at)
+{
+	void *block = aligned_alloc(BLOCK, BLOCK);
+	bool done;
+
+	memset(block, byte, BLOCK);
+	done = pwrite(fd, block, BLOCK, at) == BLOCK;
+	free(block);
+	return done;
+}
+
+/* Many readers, none of them can write, no writer beside them; a writer again after them. */
+static void test_readers(void **state)
+{
+	struct err err = ERR_INIT;
+	int a, b, fd;
+
+	(void)state;
+	must(do_export(HOST_A, VOLUME_SINGLE_NODE, &err), &err);
+	a = connect_host(HOST_A, HOSTID_A, 1);
+	assert_true(a >= 0);
+	fd = open_device();
+	write_block(fd, 'w', 0);
+	close(fd);
+	disconnect(a);
+	assert_int_equal(do_export(HOST_B, VOLUME_MULTI_READER, &err), -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+	must(target_unexport(target, UUID, HOST_A, &err), &err);
+
+	must(do_export(HOST_A, VOLUME_MULTI_READER, &err), &err);
+	must(do_export(HOST_B, VOLUME_MULTI_READER, &err), &err);
+	assert_int_equal(do_export(HOST_B, VOLUME_MULTI_WRITER, &err), -1);
+	assert_true(complete());
+	a = connect_host(HOST_A, HOSTID_A, 1);
+	b = connect_host(HOST_B, HOSTID_B, 1);
+	assert_true(a >= 0 && b >= 0);
+	fd = open_device();
+	assert_false(can_write(fd, 'r', 0));
+	assert_int_equal(backing_byte(0), 'w');
+	/* The same after the machine has started again. */
+	stop();
+	must(forget_configfs(&err), &err);
+	must(start(&err), &err);
+	assert_true(becomes(a, true, 20000) && becomes(b, true, 20000));
+	assert_false(can_write(fd, 'r', 0));
+	assert_int_equal(backing_byte(0), 'w');
+	close(fd);
+	disconnect(a);
+	disconnect(b);
+
+	must(target_unexport(target, UUID, HOST_B, &err), &err);
+	must(target_unexport(target, UUID, HOST_A, &err), &err);
+	must(do_export(HOST_B, VOLUME_SINGLE_NODE, &err), &err);
+	b = connect_host(HOST_B, HOSTID_B, 1);
+	assert_true(b >= 0);
+	fd = open_device();
+	write_block(fd, 'n', 0);
+	assert_int_equal(backing_byte(0), 'n');
+	close(fd);
+	disconnect(b);
+}
+
+/* Each condition that configfs shows, by its reason; "": all is well. */
+static void assert_condition(const char *reason)
+{
+	struct uuid uuid = { UUID };
+	struct volume_conditions found;
+
+	target_conditions(target, &uuid, &found);
+	if (reason[0] ? found.count != 1 || strcmp(found.items[0].reason, reason) != 0 :
+			found.count != 0)
+		fail_msg("%zu conditions, %s instead of %s", found.count,
+			 found.count ? found.items[0].message : "none", reason);
+}
+
+static void test_conditions(void **state)
+{
+	struct root_names ports = { 0 };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_condition("");
+	must(do_export(HOST_A, VOLUME_SINGLE_NODE, &err), &err);
+	assert_condition("");
+	must(root_write(&tree, "0", &err, "subsystems/" NQN "/namespaces/1/enable"), &err);
+	assert_condition("ExportMissing");
+	must(root_write(&tree, "1", &err, "subsystems/" NQN "/namespaces/1/enable"), &err);
+	assert_condition("");
+	must(root_unlink(&tree, &err, "subsystems/" NQN "/allowed_hosts/" HOST_A), &err);
+	assert_condition("ExportMissing");
+	must(do_export(HOST_A, VOLUME_SINGLE_NODE, &err), &err);
+	must(root_list(&tree, &ports, &err, "ports"), &err);
+	must(root_unlink(&tree, &err, "ports/%s/subsystems/" NQN, ports.names[0]), &err);
+	root_names_fini(&ports);
+	assert_condition("ExportMissing");
+	must(do_export(HOST_A, VOLUME_SINGLE_NODE, &err), &err);
+	assert_condition("");
+
+	stop();
+	extra_portal = "tcp://192.0.2.1:4420";
+	must(start(&err), &err);
+	assert_condition("PortalMissing");
+	must(target_unexport(target, UUID, "", &err), &err);
+	assert_condition("");
+	stop();
+	extra_portal = NULL;
+	must(start(&err), &err);
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -502,6 +677,9 @@ int main(int argc, char **argv)
 		CASE(test_links_of_any_name_are_cut),
 		CASE(test_portal_that_cannot_be_served),
 		CASE(test_orphans),
+		CASE(test_expand_is_seen_by_the_host),
+		CASE(test_readers),
+		CASE(test_conditions),
 	};
 
 	if (parse_arguments(argc, argv) < 0)

@@ -2,16 +2,24 @@
 /*
  * The target killed at every step: an operation runs in a child that is killed just before its
  * n-th changing system call, for every n until it comes through. After each kill configfs must not
- * admit a host that no record names, nor lead to a half-made export; a new process must restore
- * itself, and the same call must then succeed.
+ * admit a host that no record names, nor lead to a half-made export, nor a reader to what can be
+ * written; a new process must restore itself, and the same call must then succeed: with one volume
+ * of the right size, exactly its hosts, the pool's promises as large as the volume, and nothing
+ * left over.
  *
- *	target_crash POOL-DIRECTORY
+ *	target_crash KIND ARGUMENT	of the pool: dir /path, lvm vg/thinpool
  */
+#include "nvme/target/target_table.h" /* before the fixture has a variable of that name */
 #include "tests/vm/programs/target_fixture.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <linux/dm-ioctl.h>
+#include <linux/fs.h>
+#include <linux/loop.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -23,12 +31,25 @@
 struct operation {
 	const char *name;
 	int (*act)(struct err *err);
-	int (*undo)(struct err *err); /* back to where it began */
-	size_t hosts;		      /* that have the volume after it */
-	bool volume;		      /* there is one after it */
+	int (*undo)(struct err *err);	/* back to where it began, or on to where it may begin */
+	int (*before)(struct err *err); /* once; NULL: nothing */
+	bool restarts;			/* begins with a new process */
+	size_t hosts;			/* that have the volume after it */
+	bool readonly;			/* … and read only */
+	bool gone;			/* there is no volume after it */
 };
 
+static uint64_t size_bytes = SIZE_BYTES; /* that the volume has after the operation */
+static int value;			 /* of its mutable parameter; 0: it has none */
+
 /* --- operations ------------------------------------------------------------------------------- */
+
+static int create_volume(struct err *err)
+{
+	size_bytes = SIZE_BYTES;
+	value = 0;
+	return do_create(err);
+}
 
 static int export_a(struct err *err)
 {
@@ -38,6 +59,11 @@ static int export_a(struct err *err)
 static int export_b(struct err *err)
 {
 	return do_export(HOST_B, VOLUME_MULTI_WRITER, err);
+}
+
+static int export_reader(struct err *err)
+{
+	return do_export(HOST_A, VOLUME_MULTI_READER, err);
 }
 
 static int unexport_a(struct err *err)
@@ -50,15 +76,48 @@ static int unexport_b(struct err *err)
 	return target_unexport(target, UUID, HOST_B, err);
 }
 
+static int expand(struct err *err)
+{
+	cleanup_volume struct volume grown = { 0 };
+
+	return target_expand(target, UUID, "p", size_bytes, &grown, err);
+}
+
+/* It does not shrink: the next time it grows to more. */
+static int expand_on(struct err *err)
+{
+	(void)err;
+	size_bytes += 4ULL << 20;
+	return 0;
+}
+
+static int modify(struct err *err)
+{
+	char text[16];
+	struct volume_parameter set = { .key = (char *)"queueSize", .value = text };
+	cleanup_volume struct volume modified = { 0 };
+
+	snprintf(text, sizeof(text), "%d", value);
+	return target_modify(target, UUID, "p", &set, 1, &modified, err);
+}
+
+static int modify_on(struct err *err)
+{
+	(void)err;
+	value++;
+	return 0;
+}
+
 static int delete_volume(struct err *err)
 {
 	return target_delete(target, UUID, "", err);
 }
 
-/* The process that is killed restores itself from records to an empty configfs. */
+/* Restores itself from records to an empty configfs. */
 static int restart(struct err *err)
 {
-	stop();
+	if (target)
+		stop();
 	if (forget_configfs(err) < 0)
 		return -1;
 	return start(err);
@@ -71,34 +130,56 @@ static int nothing(struct err *err)
 }
 
 static const struct operation operations[] = {
-	{ "create", do_create, delete_volume, 0, true },
-	{ "export to A", export_a, unexport_a, 1, true },
-	{ "export to B", export_b, unexport_b, 2, true },
-	{ "restore two hosts", restart, nothing, 2, true },
-	{ "unexport A of two", unexport_a, export_a, 1, true },
-	{ "unexport B, the last", unexport_b, export_b, 0, true },
-	{ "delete", delete_volume, do_create, 0, false },
+	{ "create", create_volume, delete_volume, .hosts = 0 },
+	{ "export to A", export_a, unexport_a, .hosts = 1 },
+	{ "export to B", export_b, unexport_b, .hosts = 2 },
+	{ "expand", expand, expand_on, .before = expand_on, .hosts = 2 },
+	{ "modify", modify, modify_on, .before = modify_on, .hosts = 2 },
+	{ "restore two hosts", restart, nothing, .restarts = true, .hosts = 2 },
+	{ "unexport A of two", unexport_a, export_a, .hosts = 1 },
+	{ "unexport B, the last", unexport_b, export_b, .hosts = 0 },
+	{ "export read-only", export_reader, unexport_a, .hosts = 1, .readonly = true },
+	{ "restore a reader", restart, nothing, .restarts = true, .hosts = 1, .readonly = true },
+	{ "unexport the reader", unexport_a, export_reader, .hosts = 0 },
+	{ "delete", delete_volume, create_volume, .gone = true },
 };
 
 /* --- killing ---------------------------------------------------------------------------------- */
 
-static bool changes_something(uint64_t number)
+static bool is_among(uint64_t number, const unsigned long numbers[], size_t count)
 {
-	static const long numbers[] = { SYS_write,     SYS_mkdirat,  SYS_unlinkat,
-					SYS_symlinkat, SYS_renameat, SYS_renameat2,
-					SYS_ftruncate, SYS_ioctl,    SYS_fsync };
-
-	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
-		if (number == (uint64_t)numbers[i])
+	for (size_t i = 0; i < count; i++)
+		if (number == numbers[i])
 			return true;
 	return false;
+}
+
+static bool changes_something(uint64_t number, const uint64_t args[])
+{
+	static const unsigned long changing[] = {
+		SYS_write,    SYS_pwrite64,  SYS_ftruncate, SYS_fallocate, SYS_ioctl,
+		SYS_fsync,    SYS_fdatasync, SYS_mkdir,	    SYS_mkdirat,   SYS_rmdir,
+		SYS_unlink,   SYS_unlinkat,  SYS_symlink,   SYS_symlinkat, SYS_rename,
+		SYS_renameat, SYS_renameat2, SYS_mknod,	    SYS_mknodat,   SYS_mount,
+		SYS_umount2,  SYS_clone,     SYS_clone3,    SYS_vfork,	   SYS_sendto,
+		SYS_sendmsg,
+	};
+	static const unsigned long asking[] = { FS_IOC_GETFLAGS,   BLKGETSIZE64,      BLKSSZGET,
+						LOOP_GET_STATUS64, LOOP_CTL_GET_FREE, DM_VERSION,
+						DM_DEV_STATUS,	   DM_TABLE_STATUS };
+
+	if (number == SYS_ioctl && is_among(args[1], asking, ARRAY_SIZE(asking)))
+		return false;
+	if (number == SYS_write && args[0] == STDERR_FILENO)
+		return false;
+	return is_among(number, changing, ARRAY_SIZE(changing));
 }
 
 static void child_run(const struct operation *operation)
 {
 	struct err err = ERR_INIT;
 
-	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0 || start(&err) < 0)
+	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
 		_exit(2);
 	raise(SIGSTOP);
 	if (operation->act(&err) < 0) {
@@ -113,14 +194,15 @@ static bool is_changing_entry(pid_t child)
 	struct __ptrace_syscall_info info;
 
 	return ptrace(PTRACE_GET_SYSCALL_INFO, child, (void *)sizeof(info), &info) > 0 &&
-	       info.op == PTRACE_SYSCALL_INFO_ENTRY && changes_something(info.entry.nr);
+	       info.op == PTRACE_SYSCALL_INFO_ENTRY &&
+	       changes_something(info.entry.nr, (const uint64_t *)info.entry.args);
 }
 
 /* Runs the operation up to its n-th changing call. False when it has no such call and succeeds. */
 static bool run_killed(const struct operation *operation, int n)
 {
 	pid_t child = fork();
-	int status;
+	int status, signal = 0;
 
 	assert_true(child >= 0);
 	if (child == 0)
@@ -131,12 +213,14 @@ static bool run_killed(const struct operation *operation, int n)
 				(void *)(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)),
 			 0);
 	for (;;) {
-		assert_int_equal(ptrace(PTRACE_SYSCALL, child, NULL, NULL), 0);
+		assert_int_equal(ptrace(PTRACE_SYSCALL, child, NULL, (void *)(long)signal), 0);
 		assert_int_equal(waitpid(child, &status, 0), child);
 		if (WIFEXITED(status)) {
 			assert_int_equal(WEXITSTATUS(status), 0);
 			return false;
 		}
+		/* What it gets of its own children goes on to it. */
+		signal = WSTOPSIG(status) & 0x80 ? 0 : WSTOPSIG(status);
 		if (is_changing_entry(child) && n-- == 0)
 			break;
 	}
@@ -149,77 +233,184 @@ static bool run_killed(const struct operation *operation, int n)
 
 /* --- judging ---------------------------------------------------------------------------------- */
 
+/* The entries of a directory of sysfs that have this file. */
+static size_t count_devices(const char *prefix, const char *file)
+{
+	DIR *blocks = opendir("/sys/block");
+	const struct dirent *entry;
+	size_t count = 0;
+
+	assert_non_null(blocks);
+	while ((entry = readdir(blocks))) {
+		cleanup_free char *path = xasprintf("/sys/block/%s/%s", entry->d_name, file);
+
+		count += strncmp(entry->d_name, prefix, strlen(prefix)) == 0 &&
+			 access(path, F_OK) == 0;
+	}
+	closedir(blocks);
+	return count;
+}
+
+/* Loop devices and dm devices in use. */
+static size_t devices(void)
+{
+	return count_devices("loop", "loop/backing_file") + count_devices("dm-", "dm/name");
+}
+
+static size_t devices_at_first; /* before there is a volume */
+
 /* Of what the killed process left: no host without a record, no way to a half-made export. */
 static void assert_safe(void)
 {
 	cleanup_volume struct volume volume = { 0 };
+	const struct pool *pool = target ? target->pools[0] : NULL;
+	cleanup_pool struct pool *opened = NULL;
 	struct uuid uuid = { UUID };
-	struct root pool = { .fd = -1 };
 	struct err err = ERR_INIT;
+	char path[PATH_MAX];
 
-	must(root_open(&pool, pool_path, &err), &err);
-	must(record_load(&pool, &uuid, &volume, &err), &err);
-	root_close(&pool);
+	if (!pool)
+		must(look_at_pool(&opened, &err), &err);
+	pool = pool ?: opened;
+	must(record_load(&pool->records, &uuid, &volume, &err), &err);
 	if (allowed(HOST_A))
 		assert_non_null(volume_find_export(&volume, HOST_A));
 	if (allowed(HOST_B))
 		assert_non_null(volume_find_export(&volume, HOST_B));
-	if (links())
-		assert_true(complete());
+	if (!links())
+		return;
+	assert_true(complete());
+	pool_device_path(pool, &volume, volume_is_readonly(&volume), path);
+	assert_true(attr_equals("subsystems/" NQN "/namespaces/1/device_path", path));
+}
+
+/* Of a running target: nothing but the volume itself and what its exports need. */
+static void assert_nothing_over(const struct volume *volume)
+{
+	cleanup_root_names struct root_names names = { 0 };
+	struct pool *pool = target->pools[0];
+	cleanup_target_info struct target_info info = { 0 };
+	struct pool_backing backing;
+	char path[PATH_MAX];
+	struct uuid uuid = { UUID };
+	struct err err = ERR_INIT;
+
+	must(root_list(&pool->records, &names, &err, "."), &err);
+	for (size_t i = 0; i < names.count; i++)
+		if (names.names[i][0] == '.')
+			fail_msg("left over: %s", names.names[i]);
+	target_info(target, &info);
+	assert_int_equal(info.pools[0].provisioned_bytes, volume ? volume->size_bytes : 0);
+	assert_int_equal(pool_find(pool, &uuid, &backing, &err), volume ? 1 : 0);
+	if (volume)
+		assert_true(backing.size_bytes >= volume->size_bytes);
+	else
+		assert_int_equal(devices(), devices_at_first);
+	/* Writers have a device of that name, too, in pools where a backing is no device itself. */
+	if (volume && volume->export_count && !volume_is_readonly(volume))
+		return;
+	pool_device_path(pool, &(struct volume) { .uuid = uuid }, true, path);
+	assert_int_equal(access(path, F_OK), volume && volume->export_count ? 0 : -1);
 }
 
 /* Of a running target: configfs has exactly what the volume's record says. */
-static void assert_consistent(size_t *ret_hosts, bool *ret_volume)
+static void assert_consistent(const struct volume *volume)
+{
+	size_t hosts = volume ? volume->export_count : 0;
+	char path[PATH_MAX];
+
+	assert_int_equal(count_in("subsystems"), hosts ? 1 : 0);
+	assert_int_equal(links(), hosts ? 1 : 0);
+	if (!hosts)
+		return;
+	assert_true(complete());
+	assert_int_equal(count_in("subsystems/" NQN "/allowed_hosts"), hosts);
+	for (size_t i = 0; i < hosts; i++)
+		assert_true(allowed(volume->exports[i].host_nqn));
+	pool_device_path(target->pools[0], volume, volume_is_readonly(volume), path);
+	assert_true(attr_equals("subsystems/" NQN "/namespaces/1/device_path", path));
+}
+
+/* The volume is what the operation makes of it. */
+static void assert_done(const struct operation *operation, const struct volume *volume)
+{
+	assert_true(operation->gone == !volume);
+	if (!volume)
+		return;
+	assert_int_equal(volume->export_count, operation->hosts);
+	assert_int_equal(volume_is_readonly(volume), operation->readonly);
+	assert_int_equal(volume->size_bytes, size_bytes);
+	assert_int_equal(volume->mutable_count, value ? 1 : 0);
+	if (value)
+		assert_int_equal(atoi(volume->mutables[0].value), value);
+}
+
+/* Looks at everything; `done`: the operation must have come to its end. */
+static void judge(const struct operation *operation, bool done)
 {
 	cleanup_volume_list struct volume_list list = { 0 };
+	const struct volume *volume;
 	struct err err = ERR_INIT;
 
 	must(target_get(target, "", "", &list, &err), &err);
-	*ret_volume = list.count == 1;
-	*ret_hosts = list.count ? list.volumes[0].export_count : 0;
-	assert_int_equal(count_in("subsystems"), *ret_hosts ? 1 : 0);
-	assert_int_equal(links(), *ret_hosts ? 1 : 0);
-	if (!*ret_hosts)
+	assert_true(list.count <= 1);
+	volume = list.count ? &list.volumes[0] : NULL;
+	assert_consistent(volume);
+	if (!done)
 		return;
-	assert_true(complete());
-	assert_int_equal(count_in("subsystems/" NQN "/allowed_hosts"), *ret_hosts);
-	for (size_t i = 0; i < *ret_hosts; i++)
-		assert_true(allowed(list.volumes[0].exports[i].host_nqn));
+	assert_done(operation, volume);
+	assert_nothing_over(volume);
 }
 
-static void crash_everywhere(const struct operation *operation)
+/*
+ * What is killed is a copy of the running target, so that each kill costs one start. An operation
+ * that starts by itself begins with none, since only one process at a time may have the pool.
+ */
+static int crash_everywhere(const struct operation *operation)
 {
 	struct err err = ERR_INIT;
-	size_t hosts;
-	bool volume;
 	int n;
 
-	for (n = 0; run_killed(operation, n); n++) {
+	if (operation->before)
+		must(operation->before(&err), &err);
+	for (n = 0;; n++) {
+		if (operation->restarts)
+			stop();
+		if (!run_killed(operation, n))
+			break;
 		assert_safe();
+		if (target)
+			stop();
 		must(start(&err), &err);
-		assert_consistent(&hosts, &volume);
+		judge(operation, false);
 		must(operation->act(&err), &err);
-		assert_consistent(&hosts, &volume);
-		assert_int_equal(hosts, operation->hosts);
-		assert_int_equal(volume, operation->volume);
+		judge(operation, true);
 		must(operation->undo(&err), &err);
-		stop();
 	}
+	if (target)
+		stop();
+	must(start(&err), &err);
+	judge(operation, true);
 	/* An operation that was never killed has proved nothing. */
 	assert_true(n > 2);
 	print_message("%s: killed at each of %d steps\n", operation->name, n);
+	return n;
 }
 
 static void test_killed_at_every_step(void **state)
 {
 	struct err err = ERR_INIT;
+	int points = 0;
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(operations); i++)
-		crash_everywhere(&operations[i]);
 	must(start(&err), &err);
-	stop();
+	devices_at_first = devices();
+	for (size_t i = 0; i < ARRAY_SIZE(operations); i++)
+		points += crash_everywhere(&operations[i]);
+	print_message("pool of kind %s: killed at %d points in all\n", pool_kind, points);
 	assert_nothing_left();
+	stop();
+	assert_int_equal(devices(), devices_at_first);
 }
 
 int main(int argc, char **argv)
@@ -228,5 +419,6 @@ int main(int argc, char **argv)
 
 	if (parse_arguments(argc, argv) < 0)
 		return 2;
+	setvbuf(stdout, NULL, _IOLBF, 0); /* its children must not print it once more */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "nvme/target/nvmet.h"
+#include "nvme/target/pool.h"
 #include "nvme/target/target.h"
 
 #define HOST_A "nqn.2014-08.org.nvmexpress:uuid:aaaaaaaa-0000-4000-8000-000000000001"
@@ -21,7 +22,8 @@
 #define NQN VOLUME_NQN_PREFIX UUID
 #define SIZE_BYTES (16ULL << 20)
 
-static const char *pool_path;
+static const char *pool_kind = "dir";
+static const char *pool_path;	 /* the pool's argument: of kind dir, its directory */
 static const char *extra_portal; /* beside the_portal(); NULL: none */
 static struct target *target;
 static struct root tree = { .fd = -1 }; /* nvmet's configfs */
@@ -43,7 +45,7 @@ static inline struct portal the_portal(void)
 
 static inline int start(struct err *err)
 {
-	cleanup_free char *pool = xasprintf("p=dir:%s", pool_path);
+	cleanup_free char *pool = xasprintf("p=%s:%s", pool_kind, pool_path);
 	struct portal portals[2] = { the_portal() };
 	const char *const pools[] = { pool };
 	struct target_config config = {
@@ -76,18 +78,28 @@ static inline int do_create(struct err *err)
 	return target_create(target, &want, &made, err);
 }
 
+/* A multi-reader reads only, all others write. */
 static inline int do_export(const char *host, enum volume_access access, struct err *err)
 {
 	cleanup_volume struct volume made = { 0 };
-	struct volume_export want = { .access = access };
+	struct volume_export want = { .access = access, .readonly = access == VOLUME_MULTI_READER };
 
 	strcpy(want.host_nqn, host);
 	return target_export(target, UUID, &want, &made, err);
 }
 
-/* What a restart of the machine does to configfs. */
+/* The pool by itself, while no target runs. */
+static inline int look_at_pool(struct pool **ret, struct err *err)
+{
+	cleanup_free char *text = xasprintf("p=%s:%s", pool_kind, pool_path);
+
+	return pool_open(text, ret, err);
+}
+
+/* What a restart of the machine does to configfs, and to the devices below exports. */
 static inline int forget_configfs(struct err *err)
 {
+	cleanup_pool struct pool *pool = NULL;
 	struct volume_export hosts[] = { { .host_nqn = HOST_A, .host_made = true },
 					 { .host_nqn = HOST_B, .host_made = true } };
 	struct volume volume = { .uuid = { UUID }, .exports = hosts, .export_count = 2 };
@@ -99,7 +111,9 @@ static inline int forget_configfs(struct err *err)
 		return -1;
 	r = nvmet_remove(&nvmet, &volume, err);
 	nvmet_close(&nvmet);
-	return r;
+	if (r < 0 || look_at_pool(&pool, err) < 0)
+		return -1;
+	return pool_detach(pool, &volume.uuid, err);
 }
 
 static inline bool attr_equals(const char *path, const char *want)
@@ -164,11 +178,13 @@ static inline int parse_arguments(int argc, char **argv)
 {
 	struct err err = ERR_INIT;
 
-	if (argc != 2) {
-		fprintf(stderr, "usage: %s POOL-DIRECTORY\n", argv[0]);
+	if (argc != 2 && argc != 3) {
+		fprintf(stderr, "usage: %s [KIND] ARGUMENT: of the pool, as of --pool\n", argv[0]);
 		return -1;
 	}
-	pool_path = argv[1];
+	if (argc == 3)
+		pool_kind = argv[1];
+	pool_path = argv[argc - 1];
 	if (root_open(&tree, NVMET_PATH, &err) < 0) {
 		fprintf(stderr, "%s\n", err.msg);
 		return -1;

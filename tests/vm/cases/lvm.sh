@@ -1,0 +1,334 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# A pool of thin volumes: its whole life by its own operations, what it looks like to a connected
+# host, a crash of it at any command, and its ends: full data, full metadata.
+# timeout: 1500
+# The hosts' writes to a full pool.
+# expect-kernel: (Buffer )?I/O error
+
+# shellcheck source=tests/vm/guest/lib.sh
+. "$NVMEOT_SRC/tests/vm/guest/lib.sh"
+
+uuid=5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11
+other=5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a12
+nqn=nqn.2026-11.io.nvmeot:$uuid
+host=aaaaaaaa-0000-4000-8000-000000000001
+nvmet=/sys/kernel/config/nvmet
+bytes=$((18 << 20)) # not a multiple of the extent size
+grown=$((41 << 20))
+device=
+# lvm2 complains about descriptors that it inherits.
+export LVM_SUPPRESS_FD_WARNINGS=1
+quiet=(--config 'activation{udev_sync=0 udev_rules=0}')
+
+# One process for most of it: opening a pool takes some commands of lvm2.
+serve() {
+	local to from
+
+	coproc server { exec "$NVMEOT_BUILD/tests/pool_ops" p=lvm:vg/tp -; }
+	to=${server[1]} from=${server[0]} server_pid=$server_PID
+	exec {to_server}>&"$to" {from_server}<&"$from"
+	# Its input ends with the last of them.
+	exec {to}>&- {from}<&-
+}
+
+unserve() {
+	exec {to_server}>&- {from_server}<&-
+	wait "$server_pid" || true
+}
+
+ops() {
+	local line
+
+	echo "$*" >&"$to_server"
+	while IFS= read -r line <&"$from_server"; do
+		[[ $line != . ]] || return 0
+		[[ $line != !* ]] || { echo "${line#!}" >&2; return 1; }
+		echo "$line"
+	done
+	return 2
+}
+
+make_group() {
+	truncate -s 1G /run/pv.img
+	pv=$(losetup -f --show /run/pv.img)
+	defer losetup -d "$pv"
+	lvm pvcreate "${quiet[@]}" -q "$pv"
+	lvm vgcreate "${quiet[@]}" -q vg "$pv"
+	lvm lvcreate "${quiet[@]}" -q -y --type thin-pool -L 512M --poolmetadatasize 4M -n tp vg
+	lvm lvchange "${quiet[@]}" -q --errorwhenfull y vg/tp
+	defer lvm vgremove "${quiet[@]}" -q -f -y vg
+}
+
+export_at() {
+	local subsystem=$nvmet/subsystems/$nqn port=$nvmet/ports/1
+
+	mkdir "$subsystem" "$subsystem/namespaces/1" "$port"
+	echo 1 >"$subsystem/attr_allow_any_host"
+	echo -n "$1" >"$subsystem/namespaces/1/device_path"
+	echo -n "$uuid" >"$subsystem/namespaces/1/device_uuid"
+	echo 1 >"$subsystem/namespaces/1/enable"
+	echo tcp >"$port/addr_trtype"
+	echo ipv4 >"$port/addr_adrfam"
+	echo 127.0.0.1 >"$port/addr_traddr"
+	echo 4420 >"$port/addr_trsvcid"
+	ln -s "$subsystem" "$port/subsystems/$nqn"
+}
+
+find_device() {
+	local path
+
+	for path in /sys/class/nvme-subsystem/*/nvme*n*; do
+		[[ $(cat "$path/uuid" 2>/dev/null) == "$uuid" ]] || continue
+		device=/dev/${path##*/}
+		[[ -b $device ]] && return
+	done
+	return 1
+}
+
+connect() {
+	export_at "$1"
+	echo "nqn=$nqn,transport=tcp,traddr=127.0.0.1,trsvcid=4420,nr_io_queues=1,hostid=$host,\
+hostnqn=nqn.2014-08.org.nvmexpress:uuid:$host" >/dev/nvme-fabrics
+	wait_for 10 find_device
+}
+
+disconnect() {
+	local path
+
+	for path in /sys/class/nvme/nvme*; do
+		echo 1 >"$path/delete_controller"
+	done
+	rm "$nvmet/ports/1/subsystems/$nqn"
+	rmdir "$nvmet/subsystems/$nqn/namespaces/1" "$nvmet/subsystems/$nqn" "$nvmet/ports/1"
+}
+
+fails() {
+	! "$@"
+}
+
+usage_of() {
+	ops usage | sed -n "s/^$1 //p"
+}
+
+# Bytes of the thin volume that are allocated.
+mapped() {
+	dmsetup status "vg-nvmeot--${uuid//-/--}" | awk '{ print $4 * 512 }'
+}
+
+flushes() {
+	awk '{ print $16 }' "/sys/block/${pv#/dev/}/stat"
+}
+
+nothing_attached() {
+	local left
+
+	left=$(ls -d /dev/nvmeot-* /dev/mapper/nvmeot-* /sys/kernel/config/target/loopback/* \
+		/sys/kernel/config/target/core/fileio_28160/* 2>/dev/null | grep -- - || true)
+	left+=$(ls -d /sys/block/sd* 2>/dev/null || true)
+	[[ -z $left ]] || { echo "left: $left"; return 1; }
+}
+
+# A direct write of N blocks of 64 KiB to the connected host's device; prints the flushes it took.
+writes_flush() {
+	local before
+
+	before=$(flushes)
+	dd if=/dev/urandom of="$device" bs=64k count="$1" seek="$2" oflag=direct status=none
+	echo $(($(flushes) - before))
+}
+
+# A program of that name, before the real one on PATH, whose N-th call from now on is made to fail:
+# "before" it does anything, "after" it has done it, or with its caller "killed" before.
+make_faulty() {
+	mkdir -p /run/faulty
+	cat >"/run/faulty/$1" <<-EOF
+		#!/bin/bash
+		read -r n how </run/faulty/plan
+		echo "\$((n - 1)) \$how" >/run/faulty/plan
+		[[ \$n == 1 ]] || exec $(type -P "$1") "\$@"
+		case \$how in
+		before) echo "made to fail" >&2 && exit 5 ;;
+		killed) kill -KILL \$PPID && exit 5 ;;
+		after) $(type -P "$1") "\$@" && echo "made to fail" >&2 && exit 5 ;;
+		esac
+	EOF
+	chmod +x "/run/faulty/$1"
+}
+
+plan() {
+	echo "$1 $2" >/run/faulty/plan
+}
+
+gone() {
+	faulty remove "$uuid"
+}
+
+fresh() {
+	faulty remove "$uuid"
+	faulty create "$uuid" "$bytes" volatile
+}
+
+# fault_everywhere FOUND BEGIN OPERATION...: from what BEGIN makes, the operation with its N-th
+# command failing, and then again: it must converge to what is to be found. Begins after the two
+# that open a pool, and ends at the N that is never reached.
+fault_everywhere() {
+	local expected=$1 begin=$2 how n left points=0
+	shift 2
+
+	for how in before after killed; do
+		for ((n = 3; n < 10; n++)); do
+			plan 0 before
+			"$begin"
+			plan "$n" "$how"
+			faulty "$@" >/run/faulty/out 2>&1 || true
+			read -r left _ </run/faulty/plan
+			((left <= 0)) || break
+			points=$((points + 1))
+			plan 0 before
+			faulty "$@"
+			[[ $(faulty find "$uuid") == "$expected" ]]
+		done
+	done
+	((points >= 3))
+	echo "# $1: a command failed or was killed at each of $points points" >&3
+}
+
+faulty() {
+	PATH=/run/faulty:$PATH "$NVMEOT_BUILD/tests/pool_ops" p=lvm:vg/tp "$@"
+}
+
+no_records() {
+	lvm lvremove "${quiet[@]}" -q -y vg/nvmeot-records-tp
+}
+
+# The records' file system is made whole, or made again, wherever its maker is killed.
+first_open_killed_everywhere() {
+	local n how points=0
+
+	for how in after killed; do
+		for ((n = 3; n < 10; n++)); do
+			no_records
+			plan "$n" "$how"
+			faulty list >/run/faulty/out 2>&1 || true
+			read -r left _ </run/faulty/plan
+			((left <= 0)) || break
+			points=$((points + 1))
+			plan 0 before
+			faulty create "$uuid" "$bytes" volatile
+			[[ $(faulty list) == "$uuid" ]]
+			faulty remove "$uuid"
+		done
+	done
+	((points >= 4))
+	echo "# first open: a command failed or was killed at each of $points points" >&3
+}
+
+one_life() {
+	local cache=$1 took sum path
+
+	ops create "$uuid" "$bytes" $cache
+	check "a new volume has no data" [ "$(ops find "$uuid")" = "$((20 << 20)) blank" ]
+	check "making it again is fine" ops create "$uuid" "$bytes" $cache
+	check "it is listed" [ "$(ops list)" = "$uuid" ]
+	ops attach-rw "$uuid" "$bytes" $cache
+	path=$(ops path-rw "$uuid" "$bytes" $cache)
+	check "hosts get exactly its size" [ "$(blockdev --getsize64 "$path")" = "$bytes" ]
+	connect "$path"
+	note "blocks of $(blockdev --getss "$device") bytes," \
+		"$(cat "/sys/block/${device#/dev/}/queue/write_cache")"
+	took=$(writes_flush 64 0)
+	note "64 direct writes of 64 KiB: $took flushes of the disk below"
+	if [[ $cache == volatile ]]; then
+		check "writes are not flushed one by one" [ "$took" -lt 32 ]
+	else
+		check "each write is flushed before it is acknowledged" [ "$took" -ge 64 ]
+	fi
+	check "what is written is allocated" [ "$(mapped)" = $((4 << 20)) ]
+	check "and is data" [ "$(ops find "$uuid")" = "$((20 << 20)) data" ]
+	check "which is never made anew" fails ops create "$uuid" "$bytes" $cache
+
+	sum=$(dd if="$device" bs=1M iflag=direct status=none | md5sum)
+	ops attach-rw "$uuid" "$bytes" $cache
+	ops grow "$uuid" "$grown"
+	ops grow "$uuid" "$grown"
+	echo 1 >"$nvmet/subsystems/$nqn/namespaces/1/revalidate_size"
+	check "hosts see it grow" wait_for 10 eval "[[ \$(blockdev --getsize64 $device) == $grown ]]"
+	check "with its data" [ "$(dd if="$device" bs=1M count=$((bytes >> 20)) iflag=direct \
+		status=none | md5sum)" = "$sum" ]
+	check "the new end can be written" dd if=/dev/urandom of="$device" bs=1M count=1 \
+		seek=$(((grown >> 20) - 1)) oflag=direct
+	check "it never shrinks" fails ops grow "$uuid" "$bytes"
+	sum=$(dd if="$device" bs=1M iflag=direct status=none | md5sum)
+	disconnect
+	check "what is attached goes" ops detach "$uuid"
+	check "and leaves nothing" nothing_attached
+
+	ops attach-ro "$uuid" "$grown" $cache
+	connect "$(ops path-ro "$uuid" "$grown" $cache)"
+	check "read-only, hosts read what was written" \
+		[ "$(dd if="$device" bs=1M iflag=direct status=none | md5sum)" = "$sum" ]
+	check "and cannot write" fails dd if=/dev/zero of="$device" bs=64k count=1 oflag=direct
+	# It may be taken for advice and not fail.
+	blkdiscard "$device" || true
+	check "nor discard" [ "$(dd if="$device" bs=1M iflag=direct status=none | md5sum)" = "$sum" ]
+	disconnect
+	ops detach "$uuid"
+
+	ops attach-rw "$uuid" "$grown" $cache
+	connect "$(ops path-rw "$uuid" "$grown" $cache)"
+	check "it is unharmed" [ "$(dd if="$device" bs=1M iflag=direct status=none | md5sum)" = "$sum" ]
+	blkdiscard "$device"
+	check "a discard reaches the thin pool" [ "$(mapped)" = 0 ]
+	disconnect
+	ops detach "$uuid"
+	check "removing" ops remove "$uuid"
+	check "and once more" ops remove "$uuid"
+	check "it is gone" [ "$(ops find "$uuid")" = absent ]
+}
+
+modprobe -a loop dm_mod dm_thin_pool ext4 target_core_mod target_core_file tcm_loop sd_mod
+make_group
+check "a thin pool that is not there is named" eval \
+	"! $NVMEOT_BUILD/tests/pool_ops p=lvm:vg/tq list 2>/run/refusal &&
+	grep '^FAILED_PRECONDITION.*no thin pool vg/tq' /run/refusal"
+check "nothing is in a new pool" [ -z "$("$NVMEOT_BUILD/tests/pool_ops" p=lvm:vg/tp list)" ]
+check "and nothing stays mounted" fails grep nvmeot /proc/self/mountinfo
+serve
+note "capacity $(usage_of capacity), available $(usage_of available)"
+check "its room is that of the thin pool less the reserve and the records" eval \
+	"((\$(usage_of available) > 230 << 20 && \$(usage_of available) < 256 << 20))"
+
+note "write cache none"
+one_life ''
+note "write cache volatile"
+one_life volatile
+unserve
+
+make_faulty lvm
+make_faulty mkfs.ext4
+check "creating survives each of its commands" \
+	fault_everywhere "$((20 << 20)) blank" gone create "$uuid" "$bytes" volatile
+check "so does growing" fault_everywhere "$((44 << 20)) blank" fresh grow "$uuid" "$grown"
+check "so does removing" fault_everywhere absent fresh remove "$uuid"
+plan 0 before
+gone
+check "so does the making of the records' file system" first_open_killed_everywhere
+
+serve
+ops create "$uuid" 1G volatile
+check "more was made than there is room for, and that is said" eval \
+	"ops usage | grep 'warning volumes may still write 1073741824 bytes'"
+ops attach-rw "$uuid" 1G volatile
+connect "$(ops path-rw "$uuid" 1G volatile)"
+check "a write to a full thin pool fails" eval \
+	"dd if=/dev/zero of=$device bs=1M oflag=direct 2>&1 | grep -q 'error writing'"
+check "the usage says so" eval "ops usage | grep -E 'warning the thin pool is in mode|only .* free'"
+check "nothing is available" [ "$(usage_of available)" = 0 ]
+blkdiscard "$device"
+disconnect
+ops detach "$uuid"
+ops remove "$uuid"
+check "with the volume its room comes back" eval "((\$(usage_of available) > 230 << 20))"
+unserve
