@@ -214,7 +214,7 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < ARRAY_SIZE(processes); i++) {
 		const double *kib = processes[i].kib;
 		cleanup_free char *name = xasprintf("memory of the %s after %d rounds to %d",
-						    processes[i].name, ROUNDS, SAMPLE_ROUNDS);
+						    processes[i].name, ROUNDS, WARM_ROUNDS);
 
 		bench_row(name, "KiB", kib[ROUNDS / SAMPLE_ROUNDS - 1],
 			  kib[WARM_ROUNDS / SAMPLE_ROUNDS - 1], 1.05);

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The benchmarks that need the kernel's nvmet. Here they need only run: a few rounds, whatever the
 # figures; tests/bench/run asks for all rounds by a file.
-# by hand: measures, judges nothing
 # timeout: 1800
 # shellcheck source=tests/vm/guest/lib.sh
 . "$NVMEOT_SRC/tests/vm/guest/lib.sh"
