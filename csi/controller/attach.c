@@ -92,11 +92,32 @@ static int publish_provisioned(struct rpc_call *call,
 	return 0;
 }
 
+/*
+ * The administrator of a foreign target lets hosts in; all we can do is check the words, and tell
+ * the node that it must not write.
+ */
+static int publish_static(struct rpc_call *call,
+			  const Csi__V1__ControllerPublishVolumeRequest *publish,
+			  const struct access *access,
+			  Csi__V1__ControllerPublishVolumeResponse *answer, struct err *err)
+{
+	struct attachment ignored;
+
+	if (access_check_static(access, err) < 0 ||
+	    attachment_parse(MAP_OF(publish, volume_context), (struct map) { 0 }, &ignored, err) <
+		    0)
+		return -1;
+	if (!access->reader && !publish->readonly)
+		return 0;
+	FILL_MAP(call, answer, publish_context, 1);
+	ADD(call, answer, ATTACHMENT_READONLY, rpc_strdup(call, "true"));
+	return 0;
+}
+
 int attach_publish(struct rpc_call *call, const void *request, void *response, struct err *err)
 {
 	const Csi__V1__ControllerPublishVolumeRequest *publish = request;
 	struct map volume_context = MAP_OF(publish, volume_context);
-	struct attachment ignored;
 	struct access access;
 
 	if (require_text("volume_id", publish->volume_id, NAME_MAX_BYTES, err) < 0 ||
@@ -104,12 +125,8 @@ int attach_publish(struct rpc_call *call, const void *request, void *response, s
 	    access_parse(publish->volume_capability, &access, err) < 0 ||
 	    map_check_size("volume_context", volume_context, err) < 0)
 		return -1;
-	/* The administrator of a foreign target lets hosts in; all we can do is check the words. */
-	if (attachment_is_static(volume_context)) {
-		if (access_check_static(&access, err) < 0)
-			return -1;
-		return attachment_parse(volume_context, (struct map) { 0 }, &ignored, err);
-	}
+	if (attachment_is_static(volume_context))
+		return publish_static(call, publish, &access, response, err);
 	return publish_provisioned(call, publish, &access, response, err);
 }
 

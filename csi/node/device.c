@@ -119,8 +119,8 @@ static int format(const struct attachment *attachment, const struct access *acce
 		  const struct parameters *parameters, const struct host_namespace *ns,
 		  const char *path, struct err *err)
 {
-	/* An empty device of another size than promised is not the one that is known to be blank. */
-	if (ns->size_bytes != attachment->size_bytes)
+	/* A smaller one is not the one that is known to be blank; it may have grown since. */
+	if (ns->size_bytes < attachment->size_bytes)
 		return err_set(err, ERR_FAILED_PRECONDITION,
 			       "device %s has %" PRIu64 " bytes, not the expected %" PRIu64
 			       "; it is not formatted",

@@ -36,17 +36,23 @@ static int parse_flag(const char *key, const char *value, bool *ret, struct err 
 	return 0;
 }
 
+/* Our controller says this of static volumes, too. */
+static int parse_readonly(struct map publish_context, struct attachment *a, struct err *err)
+{
+	const char *readonly = map_get(publish_context, ATTACHMENT_READONLY);
+
+	return readonly ? parse_flag(ATTACHMENT_READONLY, readonly, &a->readonly, err) : 0;
+}
+
 /* What only our own controller says; a static volume has none of it. */
 static int parse_provisioned(struct map map, struct attachment *a, struct err *err)
 {
 	const char *blank = map_get(map, ATTACHMENT_BLANK);
-	const char *readonly = map_get(map, ATTACHMENT_READONLY);
 
 	if (parse_u64(ATTACHMENT_SIZE, map_get(map, ATTACHMENT_SIZE), 1, INT64_MAX, &a->size_bytes,
-		      err) < 0 ||
-	    parse_flag(ATTACHMENT_BLANK, blank ?: "", &a->blank, err) < 0)
+		      err) < 0)
 		return -1;
-	return readonly ? parse_flag(ATTACHMENT_READONLY, readonly, &a->readonly, err) : 0;
+	return parse_flag(ATTACHMENT_BLANK, blank ?: "", &a->blank, err);
 }
 
 int attachment_parse(struct map volume_context, struct map publish_context, struct attachment *ret,
@@ -64,6 +70,7 @@ int attachment_parse(struct map volume_context, struct map publish_context, stru
 	    portal_parse_list(map_get(map, ATTACHMENT_PORTALS), a.portals, &a.portal_count, err) <
 		    0 ||
 	    parse_namespace(map, what, &a, err) < 0 ||
+	    parse_readonly(publish_context, &a, err) < 0 ||
 	    (!is_static && parse_provisioned(map, &a, err) < 0))
 		return -1;
 	*ret = a;

@@ -92,6 +92,9 @@ static int channel_new(const struct rpc_client *client, struct channel **ret, st
 		RPC_INTEGER_ARG(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0),
 		/* An agent is reached directly, whatever the environment says of web proxies. */
 		RPC_INTEGER_ARG(GRPC_ARG_ENABLE_HTTP_PROXY, 0),
+		/* A small compressed answer may unpack to any size. */
+		RPC_INTEGER_ARG(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET,
+				1 << GRPC_COMPRESS_NONE),
 		RPC_INTEGER_ARG(GRPC_ARG_ENABLE_CHANNELZ, 0),
 		RPC_INTEGER_ARG(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1),
 	};
@@ -326,6 +329,9 @@ static int raise_status(const struct rpc_pending *p, struct err *err)
 	if (code == ERR_DEADLINE_EXCEEDED)
 		return err_set(err, code, "%s did not answer %s before the deadline",
 			       p->client->address, p->method);
+	/* Too large an answer: that says nothing of what the server has done, or has room for. */
+	if (code == ERR_RESOURCE_EXHAUSTED)
+		code = ERR_INTERNAL;
 	return err_set(err, code, "%s: %s", p->client->address, text);
 }
 

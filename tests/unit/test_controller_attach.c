@@ -165,6 +165,41 @@ static void test_refusals(void **state)
 	CALL_FAILS(attach_publish, &p.request, &p.response, ERR_UNAVAILABLE, "target a");
 }
 
+/* A publish of a volume on a foreign target; returns what the node is told of read-only. */
+static const char *static_readonly(int mode, bool readonly)
+{
+	static const char *const told[] = { "nothing", "true" };
+	struct fixture_map volume = { 0 };
+	struct attachment attachment;
+	struct rpc_call call;
+	struct publish p;
+	struct err err;
+	bool is_told;
+
+	make(&p, mode, false);
+	fixture_map_set(&volume, ATTACHMENT_NQN, "nqn.2014-08.org.example:array");
+	fixture_map_set(&volume, ATTACHMENT_PORTALS, "tcp://192.0.2.9:4420");
+	fixture_map_set(&volume, ATTACHMENT_NS_UUID, FAKE_UUID);
+	FIXTURE_MAP_INTO(&p.request, volume_context, &volume);
+	p.request.readonly = readonly;
+	assert_int_equal(CALL(&call, attach_publish, &p.request, &p.response, &err), 0);
+	assert_int_equal(attachment_parse(MAP_OF(&p.request, volume_context), context(&p),
+					  &attachment, &err),
+			 0);
+	is_told = map_get(context(&p), ATTACHMENT_READONLY) != NULL;
+	assert_int_equal(attachment.readonly, is_told);
+	rpc_call_fini(&call);
+	return told[is_told];
+}
+
+static void test_static(void **state)
+{
+	(void)state;
+	assert_string_equal(static_readonly(MODE(SINGLE_NODE_WRITER), false), "nothing");
+	assert_string_equal(static_readonly(MODE(SINGLE_NODE_WRITER), true), "true");
+	assert_string_equal(static_readonly(MODE(SINGLE_NODE_READER_ONLY), false), "true");
+}
+
 static void test_unpublish(void **state)
 {
 	Csi__V1__ControllerUnpublishVolumeRequest request =
@@ -198,6 +233,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_writer),   TEST(test_connect_parameters),   TEST(test_readers),
 		TEST(test_refusals), TEST(test_reader_beside_writer), TEST(test_unpublish),
+		TEST(test_static),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -118,6 +118,11 @@ static void test_static(void **state)
 	assert_string_equal(a.nqn, "nqn.2014-08.org.example:array");
 	assert_true(a.has_uuid);
 	assert_int_equal(a.portal_count, 1);
+	assert_false(a.readonly);
+	fixture_map_set(&publish, "readonly", "true");
+	assert_int_equal(attachment_parse(fixture_map_of(&m), fixture_map_of(&publish), &a, &err),
+			 0);
+	assert_true(a.readonly);
 }
 
 /* An administrator cannot talk a foreign volume into being formatted. */

@@ -23,7 +23,7 @@ lvm lvchange "${quiet[@]}" -q --errorwhenfull y vg/tp
 defer lvm vgremove "${quiet[@]}" -q -f -y vg
 
 set +e
-"$NVMEOT_BUILD/tests/target_crash" lvm vg/tp 2>&1 | sed -u 's/^/# /'
+"$NVMEOT_BUILD/tests/target_crash" lvm vg/tp 5 2>&1 | sed -u 's/^/# /'
 status=${PIPESTATUS[0]}
 set -e
-check "target_crash lvm vg/tp" test "$status" = 0
+check "target_crash lvm vg/tp 5" test "$status" = 0

@@ -317,13 +317,14 @@ gone
 check "so does the making of the records' file system" first_open_killed_everywhere
 
 serve
-ops create "$uuid" 1G volatile
+ops create "$uuid" 1Gi volatile
 check "more was made than there is room for, and that is said" eval \
 	"ops usage | grep 'warning volumes may still write 1073741824 bytes'"
-ops attach-rw "$uuid" 1G volatile
-connect "$(ops path-rw "$uuid" 1G volatile)"
+ops attach-rw "$uuid" 1Gi volatile
+connect "$(ops path-rw "$uuid" 1Gi volatile)"
 check "a write to a full thin pool fails" eval \
-	"dd if=/dev/zero of=$device bs=1M oflag=direct 2>&1 | grep -q 'error writing'"
+	"! dd if=/dev/zero of=$device bs=1M count=600 oflag=direct 2>/run/refusal &&
+	grep 'error writing' /run/refusal"
 check "the usage says so" eval "ops usage | grep -E 'warning the thin pool is in mode|only .* free'"
 check "nothing is available" [ "$(usage_of available)" = 0 ]
 blkdiscard "$device"
