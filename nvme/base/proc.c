@@ -42,6 +42,8 @@ static int spawn_with(const char *const argv[], int out, int err_fd, pid_t *ret)
 	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
 	posix_spawn_file_actions_adddup2(&actions, out, 1);
 	posix_spawn_file_actions_adddup2(&actions, err_fd, 2);
+	/* Libraries may have opened some without O_CLOEXEC. */
+	posix_spawn_file_actions_addclosefrom_np(&actions, 3);
 	posix_spawnattr_init(&attr);
 	sigemptyset(&none);
 	sigfillset(&all);

@@ -133,6 +133,15 @@ static int cut_guarded(struct nvmet *nvmet, struct fence *fence, struct err *err
 	return r;
 }
 
+static void allow_again(struct nvmet *nvmet, const char *dir, const char *host_nqn)
+{
+	struct err err;
+
+	if (nvmet_host_allow(nvmet, dir, host_nqn, &err) < 0)
+		log_error("host that could not be fenced has lost its entry", KV("subsystem", dir),
+			  KV("host", host_nqn), KV_ERR(&err));
+}
+
 int nvmet_fence(struct nvmet *nvmet, const char *nqn, const struct volume_export *host,
 		struct err *err)
 {
@@ -148,6 +157,8 @@ int nvmet_fence(struct nvmet *nvmet, const char *nqn, const struct volume_export
 	pthread_mutex_lock(&nvmet->lock);
 	r = cut_guarded(nvmet, &fence, err);
 	pthread_mutex_unlock(&nvmet->lock);
+	if (r < 0 && removed)
+		allow_again(nvmet, dir, host->host_nqn);
 	if (r < 0 || (nvmet->live && nvmet_drain_wait(&fence.drain, err) < 0))
 		return -1;
 	return nvmet_host_forget(nvmet, host, err);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int host_allow(struct nvmet *nvmet, const char *dir, const char *host_nqn, struct err *err)
+int nvmet_host_allow(struct nvmet *nvmet, const char *dir, const char *host_nqn, struct err *err)
 {
 	cleanup_free char *target = xasprintf("%s/hosts/%s", nvmet->root.path, host_nqn);
 	int r = 0;
@@ -93,7 +93,7 @@ int nvmet_hosts_ensure(struct nvmet *nvmet, const struct volume *volume, const c
 			return -1;
 	}
 	for (size_t i = 0; i < volume->export_count; i++)
-		if (host_allow(nvmet, dir, volume->exports[i].host_nqn, err) < 0)
+		if (nvmet_host_allow(nvmet, dir, volume->exports[i].host_nqn, err) < 0)
 			return -1;
 	return 0;
 }

@@ -48,6 +48,9 @@ int nvmet_port_portal(struct nvmet *nvmet, const char *port, struct portal *ret,
 /* The hosts that a subsystem allows, by the objects its links point to. */
 int nvmet_hosts_list(struct nvmet *nvmet, const char *dir, struct root_names *ret, struct err *err);
 
+/* Lets one host in; dir is the subsystem's. */
+int nvmet_host_allow(struct nvmet *nvmet, const char *dir, const char *host_nqn, struct err *err);
+
 /* Lets the volume's hosts in, and fences every other one. */
 int nvmet_hosts_ensure(struct nvmet *nvmet, const struct volume *volume, const char *nqn,
 		       const char *dir, struct err *err);
@@ -57,7 +60,8 @@ int nvmet_host_forget(struct nvmet *nvmet, const struct volume_export *host, str
 
 /*
  * Removes the host's ACL entry and its sessions of the subsystem, which stays for others: see
- * nvmet_remove_host.
+ * nvmet_remove_host. When the sessions could not be cut the entry is put back: who finds none may
+ * take the host for fenced.
  */
 int nvmet_fence(struct nvmet *nvmet, const char *nqn, const struct volume_export *host,
 		struct err *err);

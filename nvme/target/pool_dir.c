@@ -197,7 +197,8 @@ static int dir_attach(struct pool *pool, const struct volume *volume, bool reado
 	image_name(&volume->uuid, name);
 	if (image_get(pool, name, readonly ? O_RDONLY : O_RDWR, &fd, &size, err) < 0)
 		return -1;
-	if (size != volume->size_bytes)
+	/* The larger size of an expansion under way is as good. */
+	if (size != volume->size_bytes && size != volume->growing_bytes)
 		return err_set(err, ERR_DATA_LOSS,
 			       "%s/%s has %" PRIu64 " bytes, its record says %" PRIu64,
 			       pool->records.path, name, size, volume->size_bytes);

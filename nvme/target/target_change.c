@@ -39,6 +39,9 @@ int target_finish_expand(struct target *target, struct target_entry *entry, stru
 
 	if (!entry->volume.growing_bytes)
 		return 0;
+	/* What lost data must not look whole again. */
+	if (target_expect_backing(entry, err) < 0)
+		return -1;
 	grown = volume_copy(&entry->volume);
 	grown.size_bytes = grown.growing_bytes;
 	grown.growing_bytes = 0;

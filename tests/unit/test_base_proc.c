@@ -210,6 +210,19 @@ static void test_talking_daemon_left_behind(void **state)
 }
 
 /* Two pipes need four descriptors; with less it fails and gives back those it got. */
+static void test_no_descriptors_inherited(void **state)
+{
+	const char *argv[] = { "test", "-e", "/proc/self/fd/77", NULL };
+	static struct proc_result result;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(dup2(0, 77), 77);
+	assert_int_equal(proc_run(argv, deadline_after_ms(10000), &result, &err), 0);
+	assert_int_equal(result.exit_code, 1);
+	assert_int_equal(close(77), 0);
+}
+
 static void test_no_descriptors_left(void **state)
 {
 	struct rlimit old, tight;
@@ -251,6 +264,7 @@ int main(void)
 		cmocka_unit_test(test_passed_deadline),
 		cmocka_unit_test(test_daemon_left_behind),
 		cmocka_unit_test(test_talking_daemon_left_behind),
+		cmocka_unit_test(test_no_descriptors_inherited),
 		cmocka_unit_test(test_no_descriptors_left),
 	};
 

@@ -251,6 +251,22 @@ static void test_start_grows(void **state)
 	assert_size(2 * MIB);
 }
 
+/* A backing that lost data while an expansion was begun is not grown over the loss. */
+static void test_start_does_not_hide_a_loss(void **state)
+{
+	cleanup_free char *path = xasprintf("%s/" IMAGE, dir);
+	struct err err = ERR_INIT;
+
+	(void)state;
+	leave_unfinished();
+	assert_int_equal(truncate(path, 4096), 0);
+	restart();
+	assert_int_equal(size_of(IMAGE), 4096);
+	assert_code(expand(2 * MIB, &err), &err, ERR_DATA_LOSS);
+	assert_code(export_to(UUID, HOST_A, &err), &err, ERR_DATA_LOSS);
+	assert_int_equal(size_of(IMAGE), 4096);
+}
+
 /* A larger backing than the record says is no data loss while an expansion is under way. */
 static void test_export_finishes(void **state)
 {
@@ -451,6 +467,7 @@ int main(void)
 		CASE(test_committed_record_fails),
 		CASE(test_start_finishes),
 		CASE(test_start_grows),
+		CASE(test_start_does_not_hide_a_loss),
 		CASE(test_export_finishes),
 		CASE(test_delete_of_an_unfinished_one),
 		CASE(test_delete_that_fails),

@@ -124,6 +124,20 @@ static void test_again(void **state)
 	assert_int_equal(remove_a(true, &err), 0);
 }
 
+/* A host whose sessions live on is not left without an entry, as if it were fenced. */
+static void test_what_is_not_cut_keeps_its_entry(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	/* A link that cannot be removed: a directory is in its place. */
+	assert_int_equal(root_unlink(&nvmet.root, &err, "ports/1/subsystems/" NQN), 0);
+	tree_mkdir("ports/1/subsystems/" NQN);
+	tree_mkdir("ports/1/subsystems/" NQN "/x");
+	assert_int_equal(remove_a(true, &err), -1);
+	assert_true(tree_has(ACL HOST_A));
+}
+
 static void test_no_guard_does_not_stop_the_fence(void **state)
 {
 	struct err err = ERR_INIT;
@@ -139,9 +153,12 @@ static void test_no_guard_does_not_stop_the_fence(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_relinked_under_the_guard),	       TEST(test_any_port_and_any_name),
-		TEST(test_guards_every_port_that_leads_there), TEST(test_again),
+		TEST(test_relinked_under_the_guard),
+		TEST(test_any_port_and_any_name),
+		TEST(test_guards_every_port_that_leads_there),
+		TEST(test_again),
 		TEST(test_no_guard_does_not_stop_the_fence),
+		TEST(test_what_is_not_cut_keeps_its_entry),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

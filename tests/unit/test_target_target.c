@@ -167,6 +167,20 @@ static void test_unexport_all(void **state)
 	assert_int_equal(target_delete(target, UUID, "", &err), 0);
 }
 
+/* A killed fence leaves a session without an entry: only the whole way back is an answer. */
+static void test_no_entry_is_no_fence(void **state)
+{
+	struct root nvmet = ROOT_INIT;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_ok(root_open(&nvmet, target->nvmet.root.path, &err), &err);
+	assert_ok(root_mkdir(&nvmet, &err, "subsystems/" VOLUME_NQN_PREFIX UUID), &err);
+	assert_ok(target_unexport(target, UUID, HOST_A, &err), &err);
+	assert_false(root_exists(&nvmet, "subsystems/" VOLUME_NQN_PREFIX UUID));
+	root_close(&nvmet);
+}
+
 static void test_export_refusals(void **state)
 {
 	cleanup_free char *path = xasprintf("%s/fast/" UUID ".img", dir);
@@ -616,6 +630,7 @@ int main(void)
 		CASE(test_written_volume_is_not_blank),
 		CASE(test_failed_export_holds_the_volume),
 		CASE(test_unexport_all),
+		CASE(test_no_entry_is_no_fence),
 		CASE(test_export_refusals),
 		CASE(test_info),
 		CASE(test_new_says_what_is_missing),
