@@ -213,8 +213,6 @@ static void test_talking_daemon_left_behind(void **state)
 static void test_no_descriptors_inherited(void **state)
 {
 	const char *argv[] = { "test", "-e", "/proc/self/fd/77", NULL };
-	static struct proc_result result;
-	struct err err = ERR_INIT;
 
 	(void)state;
 	assert_int_equal(dup2(0, 77), 77);

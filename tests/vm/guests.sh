@@ -148,8 +148,10 @@ vm_start() { # GUEST
 vm_await_start() { # GUEST
 	local line
 	vm_qmp "$1" '{"execute":"qmp_capabilities"}'
-	IFS= read -r -t "$vm_boot_limit_s" line <&"${vm_out[$1]}" ||
-		fail "$1: no sign of life after $vm_boot_limit_s s of booting"
+	IFS= read -r -t "$vm_boot_limit_s" line <&"${vm_out[$1]}" || {
+		echo "$1: no sign of life after $vm_boot_limit_s s of booting" >>"$vm_dir/reasons"
+		fail "$(tail -n 1 "$vm_dir/reasons")"
+	}
 	[[ $line == =0 ]] || vm_gone "$1"
 }
 
