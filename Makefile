@@ -21,7 +21,7 @@ CFLAGS := -std=gnu17 -O2 -g -fPIE -fstack-protector-strong -ffunction-sections -
 CPPFLAGS := -D_GNU_SOURCE -I. -I$(GEN) -DNVMEOT_VERSION='"$(VERSION)"'
 LDFLAGS := -pie -Wl,--as-needed -Wl,--gc-sections -Wl,-z,relro,-z,now
 
-LIBS = -lgrpc -lgpr -lssl -lcrypto -lprotobuf-c -lnvme -lmount -lblkid -luuid -ljson-c -lnftables -lpthread
+LIBS = -lgrpc -lgpr -lssl -lcrypto -lprotobuf-c -lnvme -lmount -lblkid -luuid -ljson-c -lpthread
 
 CC_gcc := gcc
 CC_clang := clang

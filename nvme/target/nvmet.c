@@ -43,7 +43,6 @@ void nvmet_close(struct nvmet *nvmet)
 	if (nvmet->root.fd < 0)
 		return;
 	root_close(&nvmet->root);
-	nvmet_guard_fini(&nvmet->guard);
 	pthread_mutex_destroy(&nvmet->lock);
 }
 

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The guard as an nftables table; the one user of libnftables. */
+/* The guard as an nftables table; the one user of nft, whose library is no library for us: GPL. */
 #include "nvme/target/nvmet_guard.h"
 
-#include <errno.h>
-#include <nftables/libnftables.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "nvme/base/cleanup.h"
 #include "nvme/base/log.h"
+#include "nvme/base/proc.h"
 #include "nvme/base/strb.h"
 
 /* Adding a table that is there is fine, deleting one that is not there would fail. */
@@ -16,6 +15,7 @@
 	"add table inet " NVMET_GUARD_TABLE "\n"                                                   \
 	"delete table inet " NVMET_GUARD_TABLE "\n"
 #define FIXED_SIZE 2048 /* the text without the portals */
+#define NFT_MS 10000
 
 static const char chains[] = "\tchain opening {\n"
 			     "\t\ttcp flags & (syn | ack) == syn reject with tcp reset\n"
@@ -28,41 +28,23 @@ static const char chains[] = "\tchain opening {\n"
 			     "\t}\n"
 			     "}\n";
 
-/* nft's own text for what failed, in one line. */
-static const char *nft_failure(struct nft_ctx *nft, char *out, size_t size)
+static int nft_run(const char *commands, struct err *err)
 {
-	const char *text = nft_ctx_get_error_buffer(nft);
+	const char *const argv[] = { "nft", "--", commands, NULL };
+	cleanup_free struct proc_result *result = xcalloc(1, sizeof(*result));
 
-	snprintf(out, size, "%.*s", (int)strcspn(text, "\n"), text);
-	return out;
-}
-
-static int nft_run(struct nvmet_guard *guard, const char *commands, struct err *err)
-{
-	char failure[256];
-
-	if (!guard->nft) {
-		guard->nft = nft_ctx_new(NFT_CTX_DEFAULT);
-		if (!guard->nft || nft_ctx_buffer_error(guard->nft) ||
-		    nft_ctx_buffer_output(guard->nft))
-			return err_set(err, ERR_INTERNAL, "libnftables does not start");
-	}
-	if (nft_run_cmd_from_buffer(guard->nft, commands) == 0)
+	if (proc_run(argv, deadline_after_ms(NFT_MS), result, err) < 0)
+		return err_wrap(err, "nftables");
+	if (result->exit_code == 0)
 		return 0;
-	return err_set(err, ERR_INTERNAL, "nftables: %s",
-		       nft_failure(guard->nft, failure, sizeof(failure)));
+	/* What it was given follows, line by line. */
+	return err_set(err, ERR_INTERNAL, "nft: exit status %d: %.*s", result->exit_code,
+		       (int)strcspn(result->err, "\n"), result->err);
 }
 
 void nvmet_guard_init(struct nvmet_guard *guard, bool live)
 {
 	*guard = (struct nvmet_guard) { .run = live ? nft_run : NULL };
-}
-
-void nvmet_guard_fini(struct nvmet_guard *guard)
-{
-	if (guard->nft)
-		nft_ctx_free(guard->nft);
-	guard->nft = NULL;
 }
 
 /* A set may not be empty where elements are listed. */
@@ -99,7 +81,7 @@ void nvmet_guard_up(struct nvmet_guard *guard, const struct portal *portals, siz
 	strb_add(&text, chains);
 	guard->up = true;
 	guard->settled = true;
-	if (guard->run(guard, buffer, &err) == 0)
+	if (guard->run(buffer, &err) == 0)
 		return;
 	guard->up = false;
 	log_error("portals not guarded: a host that reconnects in this moment may find its "
@@ -112,7 +94,7 @@ void nvmet_guard_down(struct nvmet_guard *guard)
 {
 	struct err err;
 
-	if (!guard->up || guard->run(guard, REMOVE_TABLE, &err) == 0) {
+	if (!guard->up || guard->run(REMOVE_TABLE, &err) == 0) {
 		guard->up = false;
 		return;
 	}
@@ -129,6 +111,6 @@ void nvmet_guard_settle(struct nvmet_guard *guard)
 		return;
 	guard->settled = true;
 	/* Without nftables nobody left a table. */
-	if (guard->run(guard, REMOVE_TABLE, &err) < 0)
+	if (guard->run(REMOVE_TABLE, &err) < 0)
 		log_debug("nftables cannot be used", KV_ERR(&err));
 }

@@ -20,9 +20,9 @@
  * timeout, which the kernel ends after NVMET_GUARD_SECONDS. A table that a killed process left is
  * replaced or removed at the next start; by hand: nft delete table inet nvmeot_guard.
  *
- * When nftables cannot be used (no nf_tables or nft_reject_inet in the kernel, no
- * CAP_NET_ADMIN) an error is logged
- * that says what is at risk, and the caller goes on: to serve most is better than to serve none.
+ * When nftables cannot be used (no nf_tables or nft_reject_inet in the kernel, no nft program, no
+ * CAP_NET_ADMIN) an error is logged that says what is at risk, and the caller goes on: to serve
+ * most is better than to serve none.
  * The table works in this process's network namespace; nvmet listens in that of the process that
  * linked the first subsystem to a port. Where that was another, nothing is guarded.
  *
@@ -38,19 +38,15 @@
 #define NVMET_GUARD_TABLE "nvmeot_guard"
 #define NVMET_GUARD_SECONDS 30 /* 10,000 links at 4 portals take 2 s in an emulated machine */
 
-struct nft_ctx;
-
 struct nvmet_guard {
 	/* Executes nft commands in one transaction; NULL: there is nothing to guard. */
-	int (*run)(struct nvmet_guard *guard, const char *commands, struct err *err);
-	struct nft_ctx *nft; /* made at first use, kept for the life of the process */
+	int (*run)(const char *commands, struct err *err);
 	bool up;
 	bool settled; /* no table of an earlier process is there */
 };
 
 /* Loads nothing and changes nothing yet. live: there is a kernel behind it; false: do nothing. */
 void nvmet_guard_init(struct nvmet_guard *guard, bool live);
-void nvmet_guard_fini(struct nvmet_guard *guard);
 
 /* Nobody gets a new session at these portals when it returns. A failure is logged. */
 void nvmet_guard_up(struct nvmet_guard *guard, const struct portal *portals, size_t count);

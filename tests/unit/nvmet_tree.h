@@ -28,9 +28,8 @@ static unsigned guard_runs;
 static bool guard_fails;
 static void (*guard_seen)(void); /* called at each, if set */
 
-static inline int guard_note(struct nvmet_guard *guard, const char *commands, struct err *err)
+static inline int guard_note(const char *commands, struct err *err)
 {
-	(void)guard;
 	snprintf(guard_text, sizeof(guard_text), "%s", commands);
 	guard_runs++;
 	if (guard_seen)

@@ -105,7 +105,6 @@ static void test_not_live(void **state)
 	nvmet_guard_up(&guard, nvmet.portals, 2);
 	nvmet_guard_down(&guard);
 	nvmet_guard_settle(&guard);
-	nvmet_guard_fini(&guard);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, tree_setup, tree_teardown)

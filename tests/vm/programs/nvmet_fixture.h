@@ -111,12 +111,9 @@ static inline bool nft(const char *commands)
 {
 	struct nvmet_guard guard;
 	struct err ignored;
-	int r;
 
 	nvmet_guard_init(&guard, true);
-	r = guard.run(&guard, commands, &ignored);
-	nvmet_guard_fini(&guard);
-	return r == 0;
+	return guard.run(commands, &ignored) == 0;
 }
 
 static inline bool guard_is_there(void)
