@@ -8,6 +8,11 @@
 
 #include "csi/request/topology.h"
 #include "nvme/base/log.h"
+#include "nvme/base/strb.h"
+
+/* Of the targets that could not be asked so many are named, with so much of their reasons. */
+#define NAMED_MAX 3
+#define NAMED_BYTES 180
 
 struct candidate {
 	struct survey_entry *entry;
@@ -19,10 +24,7 @@ struct candidate {
 
 /* Why the targets that are no candidates are none. */
 struct rejects {
-	size_t meant; /* not ruled out by name */
-	size_t unreachable;
-	const struct err *unreachable_err; /* the last one's */
-	size_t without_pool;
+	size_t meant;	  /* not ruled out by name */
 	size_t elsewhere; /* by topology */
 	size_t full;
 	const struct survey_entry *least_full;
@@ -42,29 +44,38 @@ static uint64_t lot_of(const struct uuid *uuid, const struct agent *target)
 	return hash_add(hash_add(0xcbf29ce484222325ULL, uuid->text), agent_name(target));
 }
 
+static bool is_meant(const struct survey_entry *entry, const struct placement_wish *wish)
+{
+	return !*wish->target || strcmp(wish->target, agent_name(entry->target)) == 0;
+}
+
+/* Why the target could not be asked; NULL: it answered. */
+static const struct err *silence_of(const struct survey_entry *entry)
+{
+	if (entry->found < 0)
+		return &entry->find_err;
+	return entry->known ? NULL : &entry->info_err;
+}
+
 /* Whether the target can take the volume; if not it is counted among the rejects. */
 static bool consider(struct survey_entry *entry, const struct placement_wish *wish,
 		     struct rejects *rejects, struct candidate *ret)
 {
-	const struct err *problem = entry->found < 0 ? &entry->find_err : &entry->info_err;
+	const struct err *silence = silence_of(entry);
 	struct agent_room room;
 	int rank;
 
-	if (*wish->target && strcmp(wish->target, agent_name(entry->target)) != 0)
+	if (!is_meant(entry, wish))
 		return false;
 	rejects->meant++;
-	if (entry->found < 0 || !entry->known) {
+	if (silence) {
 		log_warning("target passed over", KV("target", agent_name(entry->target)),
-			    KV_ERR(problem));
-		rejects->unreachable++;
-		rejects->unreachable_err = problem;
+			    KV_ERR(silence));
 		return false;
 	}
 	rank = topology_rank(wish->topology, entry->info.topology);
-	if (!agent_info_room(&entry->info, wish->pool, &room)) {
-		rejects->without_pool++;
+	if (!agent_info_room(&entry->info, wish->pool, &room))
 		return false;
-	}
 	if (rank < 0) {
 		rejects->elsewhere++;
 		return false;
@@ -83,34 +94,46 @@ static bool consider(struct survey_entry *entry, const struct placement_wish *wi
 	return true;
 }
 
-static int refuse(const struct placement_wish *wish, const struct rejects *rejects,
-		  const struct survey *survey, struct err *err)
+int placement_blame(const struct survey *survey, const struct placement_wish *wish, struct err *err)
 {
-	if (!survey->count)
-		return err_set(err, ERR_FAILED_PRECONDITION, "this controller has no targets");
-	if (!rejects->meant)
-		return err_set(err, ERR_INVALID_ARGUMENT,
-			       "parameter target \"%s\" names no target of this controller",
-			       wish->target);
+	char names[(NAMED_MAX + 1) * (NAMED_BYTES + 32)];
+	struct strb list = strb_over(names, sizeof(names));
+	size_t meant = 0, silent = 0;
+
+	for (size_t i = 0; i < survey->count; i++) {
+		const struct err *silence = silence_of(&survey->entries[i]);
+
+		if (!is_meant(&survey->entries[i], wish))
+			continue;
+		meant++;
+		if (silence && silent++ < NAMED_MAX)
+			strb_addf(&list, "%s%.*s", list.len ? "; " : "", NAMED_BYTES, silence->msg);
+	}
+	if (!silent)
+		return -1;
+	if (silent > NAMED_MAX)
+		strb_addf(&list, "; and %zu more", silent - NAMED_MAX);
+	if (silent < meant)
+		strb_addf(&list, "; of those that answer: %.*s", NAMED_BYTES, err->msg);
+	return err_set(err, ERR_UNAVAILABLE, "no target can take volume \"%s\": %s", wish->name,
+		       names);
+}
+
+/* Why none of the targets that answer can take the volume. */
+static int refuse(const struct placement_wish *wish, const struct rejects *rejects, struct err *err)
+{
 	if (rejects->full)
 		return err_set(err, ERR_RESOURCE_EXHAUSTED,
 			       "no target has room for the %" PRIu64
 			       " bytes of volume \"%s\": the largest that would fit has %" PRIu64
-			       ", on target %s; %zu of %zu targets did not answer",
+			       ", on target %s",
 			       wish->size_bytes, wish->name, rejects->least_full_bytes,
-			       agent_name(rejects->least_full->target), rejects->unreachable,
-			       rejects->meant);
+			       agent_name(rejects->least_full->target));
 	if (rejects->elsewhere)
 		return err_set(err, ERR_RESOURCE_EXHAUSTED,
 			       "accessibility_requirements of volume \"%s\": no target can be "
-			       "reached from any of the requisite topologies; %zu of %zu targets "
-			       "did not answer",
-			       wish->name, rejects->unreachable, rejects->meant);
-	/* A target that did not answer may have the pool that the others lack. */
-	if (rejects->unreachable) {
-		*err = *rejects->unreachable_err;
-		return err_wrap(err, "no target can take volume \"%s\"", wish->name);
-	}
+			       "reached from any of the requisite topologies",
+			       wish->name);
 	if (*wish->target)
 		return err_set(err, ERR_INVALID_ARGUMENT,
 			       "parameter pool: target %s has no pool \"%s\"", wish->target,
@@ -156,8 +179,16 @@ int placement_choose(const struct survey *survey, const struct placement_wish *w
 	for (size_t i = 0; i < survey->count; i++)
 		if (consider(&survey->entries[i], wish, &rejects, &candidates[count]))
 			count++;
-	if (!count)
-		return refuse(wish, &rejects, survey, err);
+	if (!survey->count)
+		return err_set(err, ERR_FAILED_PRECONDITION, "this controller has no targets");
+	if (!rejects.meant)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "parameter target \"%s\" names no target of this controller",
+			       wish->target);
+	if (!count) {
+		refuse(wish, &rejects, err);
+		return placement_blame(survey, wish, err);
+	}
 	mark_roomy(candidates, count);
 	qsort(candidates, count, sizeof(*candidates), compare);
 	for (size_t i = 0; i < count; i++)

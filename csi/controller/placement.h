@@ -29,10 +29,18 @@ struct placement {
 
 /*
  * ERR_INVALID_ARGUMENT: there is no such target or pool; ERR_RESOURCE_EXHAUSTED: there is not
- * enough room, or nothing that the topology allows, on the targets that answer; else why those that
- * might do did not answer. Targets that are passed over for that are logged.
+ * enough room, or nothing that the topology allows; ERR_UNAVAILABLE: some that might do could not
+ * be asked, and they are named. Targets that are passed over for that are logged.
  */
 int placement_choose(const struct survey *survey, const struct placement_wish *wish,
 		     struct placement *ret, struct err *err);
+
+/*
+ * Nothing can take the volume, and err says why of the targets that answer. If others that might do
+ * could not be asked it is not known to be so: then err becomes ERR_UNAVAILABLE and names them.
+ * Returns -1.
+ */
+int placement_blame(const struct survey *survey, const struct placement_wish *wish,
+		    struct err *err);
 
 #endif

@@ -8,6 +8,7 @@
 #include "csi/controller/fill.h"
 #include "csi/controller/placement.h"
 #include "csi/request/topology.h"
+#include "csi/rpc/client.h"
 #include "csi/volume/fs.h"
 #include "nvme/base/log.h"
 
@@ -75,10 +76,15 @@ static int check_compatible(const struct create_spec *spec, const struct agent_v
 	return 0;
 }
 
-/* Whether a target only could not be asked, as against one that may have the volume in trouble. */
-static bool is_unreachable(const struct err *err)
+/*
+ * Whether a target only could not be asked: nothing came back, or it does not let us in. One that
+ * answers anything else is there and may have the volume in trouble, UNAVAILABLE included: its pool
+ * hangs, or it stops.
+ */
+static bool was_not_asked(const struct err *err)
 {
-	return err->code == ERR_UNAVAILABLE || err->code == ERR_DEADLINE_EXCEEDED;
+	return rpc_unanswered(err) || err->code == ERR_PERMISSION_DENIED ||
+	       err->code == ERR_UNAUTHENTICATED;
 }
 
 static bool in_use(const struct agent_volume *volume)
@@ -116,7 +122,7 @@ static int look_up(const struct survey *survey, const struct create_spec *spec,
 	for (size_t i = 0; i < survey->count; i++) {
 		struct survey_entry *entry = &survey->entries[i];
 
-		if (entry->found < 0 && !is_unreachable(&entry->find_err)) {
+		if (entry->found < 0 && !was_not_asked(&entry->find_err)) {
 			*err = entry->find_err;
 			return -1;
 		}
@@ -168,7 +174,7 @@ static int create(const struct survey *survey, const struct create_spec *spec,
 		if (err->code != ERR_RESOURCE_EXHAUSTED)
 			return -1;
 	}
-	return -1;
+	return placement_blame(survey, &wish, err);
 }
 
 int volumes_ensure(const struct controller *controller, const struct create_spec *spec,

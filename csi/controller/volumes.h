@@ -3,13 +3,15 @@
  * Creating: what is asked for, and whether a volume that is there already is the one.
  *
  * One name should never get two volumes, but a controller keeps no state, and a target that cannot
- * be reached must not stop creation elsewhere. So there is one hole: a creation was sent to target
- * A, no answer came, and A cannot be reached when the call is made again: then target B gets a
- * volume of that name. It is as small as it can be made: an agent does not begin what its caller no
- * longer waits for, a slow target is waited for before it is passed over, and placement chooses the
- * same target again as long as it answers. What is left of it is a blank volume on A that no CO
- * knows of: no call ever answered with its ID. When A is back and the name is asked for again, the
- * one that is exported or has data is taken; two such are an error.
+ * be asked, because nothing comes back or it does not let us in, must not stop creation elsewhere.
+ * So there is one hole: a creation was sent to target A, no answer came, and A cannot be asked when
+ * the call is made again: then target B gets a volume of that name. A target that answers, if only
+ * that its pool hangs, is no such target: the call fails with what it says. It is as small as it
+ * can be made: an agent does not begin what its caller no longer waits for, a slow target is waited
+ * for before it is passed over, and placement chooses the same target again as long as it answers.
+ * What is left of it is a blank volume on A that no CO knows of: no call ever answered with its ID.
+ * When A is back and the name is asked for again, the one that is exported or has data is taken;
+ * two such are an error.
  */
 #ifndef CSI_CONTROLLER_VOLUMES_H
 #define CSI_CONTROLLER_VOLUMES_H
@@ -37,9 +39,9 @@ int create_spec_parse(const Csi__V1__CreateVolumeRequest *request, struct create
 		      struct err *err);
 
 /*
- * Finds the volume on a reachable target, or creates it where placement.h says. An unreachable
- * target is passed over; only when nothing else is left does it make the call fail. ret_info is of
- * the target that has it.
+ * Finds the volume on a target that answers, or creates it where placement.h says. One that cannot
+ * be asked is passed over; only when nothing else is left does it make the call fail. ret_info is
+ * of the target that has it.
  */
 int volumes_ensure(const struct controller *controller, const struct create_spec *spec,
 		   struct deadline deadline, struct agent_volume *ret, struct agent_info *ret_info,

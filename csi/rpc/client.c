@@ -2,12 +2,12 @@
 /* The client: a channel that follows the TLS files, and calls on it. */
 #include "csi/rpc/client.h"
 
+#include <errno.h>
 #include <grpc/byte_buffer_reader.h>
 #include <grpc/grpc.h>
 #include <grpc/grpc_security.h>
 #include <grpc/support/alloc.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -301,6 +301,19 @@ int rpc_client_begin(struct rpc_client *client, const char *method, const Protob
 	return 0;
 }
 
+/* An error of ours, not of the server: the errno behind it is what rpc_unanswered knows it by. */
+static int raise_unanswered(struct err *err, int sys)
+{
+	err->sys = sys;
+	return -1;
+}
+
+bool rpc_unanswered(const struct err *err)
+{
+	return (err->code == ERR_UNAVAILABLE && err->sys == EHOSTUNREACH) ||
+	       (err->code == ERR_DEADLINE_EXCEEDED && err->sys == ETIMEDOUT);
+}
+
 /* No connection: the reason in our words, if it is one that somebody has to look after. */
 static int raise_refusal(const struct rpc_pending *p, const char *text, struct err *err)
 {
@@ -310,10 +323,12 @@ static int raise_refusal(const struct rpc_pending *p, const char *text, struct e
 
 	snprintf(ours, sizeof(ours), "%s%s", own->text,
 		 *own->text ? rpc_certificate_fault(own, time(NULL)) : "");
-	if (!rpc_refusal_of_server(text, ours, reason))
-		return err_set(err, ERR_UNAVAILABLE, "%s: %s", p->client->address, text);
-	rpc_refusal_log_server(p->client->address, reason);
-	return err_set(err, ERR_UNAVAILABLE, "%s: %s", p->client->address, reason);
+	if (rpc_refusal_of_server(text, ours, reason)) {
+		rpc_refusal_log_server(p->client->address, reason);
+		text = reason;
+	}
+	err_set(err, ERR_UNAVAILABLE, "%s: %s", p->client->address, text);
+	return raise_unanswered(err, EHOSTUNREACH);
 }
 
 static int raise_status(const struct rpc_pending *p, struct err *err)
@@ -326,9 +341,11 @@ static int raise_status(const struct rpc_pending *p, struct err *err)
 		return err_set(err, code, "%s", text);
 	if (code == ERR_UNAVAILABLE)
 		return raise_refusal(p, text, err);
-	if (code == ERR_DEADLINE_EXCEEDED)
-		return err_set(err, code, "%s did not answer %s before the deadline",
-			       p->client->address, p->method);
+	if (code == ERR_DEADLINE_EXCEEDED) {
+		err_set(err, code, "%s did not answer %s before the deadline", p->client->address,
+			p->method);
+		return raise_unanswered(err, ETIMEDOUT);
+	}
 	/* Too large an answer: that says nothing of what the server has done, or has room for. */
 	if (code == ERR_RESOURCE_EXHAUSTED)
 		code = ERR_INTERNAL;

@@ -7,6 +7,7 @@
 #define CSI_RPC_CLIENT_H
 
 #include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
 
 #include "nvme/base/cleanup.h"
 #include "nvme/base/clock.h"
@@ -47,10 +48,17 @@ int rpc_client_begin(struct rpc_client *client, const char *method, const Protob
  * Blocks until the answer or the deadline, and frees pending whatever comes. *ret is freed with
  * protobuf_c_message_free_unpacked(p, NULL). What the server answers as an error keeps its code and
  * message; when there was no answer the message names the address, with UNAVAILABLE for a server
- * that cannot be reached and DEADLINE_EXCEEDED for one that is too slow.
+ * that cannot be reached and DEADLINE_EXCEEDED for one that is too slow; rpc_unanswered tells these
+ * from the same codes as an answer.
  */
 int rpc_pending_finish(struct rpc_pending *pending, const ProtobufCMessageDescriptor *response,
 		       ProtobufCMessage **ret, struct err *err);
+
+/*
+ * Whether a finish failed because nothing came back: no connection, a lost one, or silence until
+ * the deadline. False when the server answered, whatever it said. Wrapping the error keeps it.
+ */
+bool rpc_unanswered(const struct err *err);
 
 /* Gives the call up and frees pending; the server may have acted on it. Blocks for a moment only. */
 void rpc_pending_cancel(struct rpc_pending *pending);

@@ -32,7 +32,8 @@ struct fake_agent {
 	int64_t maximum_bytes; /* 0: as much as is available */
 	const char *zone;      /* its topology: the segment "zone"; NULL: it has none */
 	bool has_volume;
-	enum err_code failure; /* of every call that changes something */
+	enum err_code failure;	    /* of every call that changes something */
+	enum err_code find_failure; /* of looking for a volume */
 	Nvmeot__Target__V1__Volume volume;
 	Nvmeot__Target__V1__Volume__ParametersEntry parameters[4], *parameters_of_volume[4];
 	Nvmeot__Target__V1__Volume__MutableParametersEntry mutables[4], *mutables_of_volume[4];
@@ -141,6 +142,8 @@ static inline int fake_get(struct rpc_call *call, const void *request, void *res
 	if (fake_asked(fake, get->target_id, get->uuid, get->pool, err) < 0)
 		return -1;
 	fake->asked_conditions = get->with_conditions;
+	if (fake->find_failure)
+		return err_set(err, fake->find_failure, "the fake's own words");
 	if (!fake->has_volume)
 		return err_set(err, ERR_NOT_FOUND, "no volume %s", get->uuid);
 	((Nvmeot__Target__V1__GetVolumeResponse *)response)->volume = fake_volume(fake);

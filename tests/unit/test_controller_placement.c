@@ -128,8 +128,13 @@ static void test_most_room(void **state)
 	wish.size_bytes = 15 * GI;
 	assert_string_equal(order(), "t1 t3");
 	wish.size_bytes = 31 * GI;
-	none(ERR_RESOURCE_EXHAUSTED, "the largest that would fit has 32212254720, on target t1; 1 "
-				     "of 5 targets did not answer");
+	none(ERR_UNAVAILABLE, "target t2: is down; of those that answer: no target has room for "
+			      "the 33285996544 bytes of volume \"pvc-1\": the largest that would "
+			      "fit has 32212254720, on target t1");
+	made.entries[2].found = 0;
+	made.entries[2].known = true;
+	made.entries[2].info = made.entries[4].info;
+	none(ERR_RESOURCE_EXHAUSTED, "the largest that would fit has 32212254720, on target t1");
 }
 
 /* Equal rooms: the name decides, always in the same way, and different names go everywhere. */
@@ -190,9 +195,11 @@ static void test_topology(void **state)
 	wish.size_bytes = GI;
 	assert_string_equal(order(), "t2 t1");
 	fixture_map_set(&in_b, "zone", "d");
-	add_down();
 	none(ERR_RESOURCE_EXHAUSTED, "volume \"pvc-1\": no target can be reached from any of the "
-				     "requisite topologies; 1 of 5 targets did not answer");
+				     "requisite topologies");
+	add_down();
+	none(ERR_UNAVAILABLE,
+	     "target t4: is down; of those that answer: accessibility_requirements");
 }
 
 static void test_by_name(void **state)
@@ -229,7 +236,22 @@ static void test_unreachable(void **state)
 	made.entries[1].known = false;
 	err_set(&made.entries[1].info_err, ERR_DEADLINE_EXCEEDED, "target t1: too slow");
 	wish.pool = "";
-	none(ERR_DEADLINE_EXCEEDED, "target t1: too slow");
+	none(ERR_UNAVAILABLE, "target t0: is down; target t1: too slow");
+	wish.target = "t1";
+	none(ERR_UNAVAILABLE, "\"pvc-1\": target t1: too slow");
+}
+
+/* However many there are and however much they say: the first are named, the others counted. */
+static void test_many_unreachable(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < PLACES; i++) {
+		add_down();
+		err_wrap(&made.entries[i].find_err, "t%zu %0900d", i, 0);
+	}
+	none(ERR_UNAVAILABLE, "; t1 0");
+	none(ERR_UNAVAILABLE, "; t2 0");
+	none(ERR_UNAVAILABLE, "; and 5 more");
 }
 
 int main(void)
@@ -237,7 +259,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup(name, setup)
 	const struct CMUnitTest tests[] = {
 		TEST(test_most_room), TEST(test_lots),	      TEST(test_topology),
-		TEST(test_by_name),   TEST(test_unreachable),
+		TEST(test_by_name),   TEST(test_unreachable), TEST(test_many_unreachable),
 	};
 
 	return cmocka_run_group_tests(tests, setup_all, teardown_all);

@@ -300,6 +300,42 @@ static void test_silent_first(void **state)
 	silent_stop(&silent);
 }
 
+/* Its pool hangs, or it stops: it is there and may have the volume, so no other gets it. */
+static void test_answers_with_trouble(void **state)
+{
+	static const enum err_code codes[] = { ERR_UNAVAILABLE, ERR_DEADLINE_EXCEEDED, ERR_ABORTED,
+					       ERR_CANCELLED, ERR_INTERNAL };
+	struct create_spec spec = wanted();
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
+		a.find_failure = codes[i];
+		ensure_fails(&spec, codes[i], "target a: the fake's own words");
+	}
+}
+
+/* One that does not let us in is as good as down; when it is needed it is named. */
+static void test_not_let_in(void **state)
+{
+	static const enum err_code codes[] = { ERR_PERMISSION_DENIED, ERR_UNAUTHENTICATED };
+	struct create_spec spec = wanted();
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
+		a.find_failure = codes[i];
+		b.creates = 0;
+		if (ensure(&spec, &err) < 0)
+			fail_msg("%s", err.msg);
+		assert_string_equal(id.target, "b");
+		assert_int_equal(b.creates, 1);
+		b.creates = 0;
+		spec.size_bytes = 100 * GI;
+		ensure_fails(&spec, ERR_UNAVAILABLE, "target a: the fake's own words");
+		spec.size_bytes = GI;
+	}
+}
+
 static void test_all_unreachable(void **state)
 {
 	struct create_spec spec = wanted();
@@ -395,6 +431,12 @@ static void test_became_full(void **state)
 	assert_int_equal(ensure(&spec, &err), -1);
 	assert_int_equal(err.code, ERR_RESOURCE_EXHAUSTED);
 	assert_string_equal(err.msg, "target a: the fake's own words");
+	/* There may be room on the one that was not asked. */
+	a.find_failure = ERR_PERMISSION_DENIED;
+	assert_int_equal(ensure(&spec, &err), -1);
+	assert_int_equal(err.code, ERR_UNAVAILABLE);
+	assert_non_null(strstr(err.msg, "target a: the fake's own words; of those that answer: "
+					"target b: the fake's own words"));
 }
 
 /* The name has two volumes: the one that may matter to anybody is it, two such are an error. */
@@ -564,6 +606,8 @@ int main(void)
 		TEST(test_incompatible),
 		TEST(test_unreachable_first),
 		TEST(test_silent_first),
+		TEST(test_answers_with_trouble),
+		TEST(test_not_let_in),
 		TEST(test_all_unreachable),
 		TEST(test_chosen_target),
 		TEST(test_chosen_pool),

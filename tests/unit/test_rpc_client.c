@@ -71,6 +71,8 @@ static void test_deadline_already_passed(void **state)
 	assert_int_equal(fixture_call_stage(client, "v", deadline_after_ms(0), &err), -1);
 	assert_int_equal(err.code, ERR_DEADLINE_EXCEEDED);
 	assert_non_null(strstr(err.msg, STAGE));
+	err_wrap(&err, "target %s", "t1");
+	assert_true(rpc_unanswered(&err));
 	rpc_client_free(client);
 	rpc_server_free(server);
 	fixture_fini(&f);
@@ -121,6 +123,7 @@ static void test_reconnect(void **state)
 	rpc_server_free(server);
 	assert_int_equal(fixture_call_probe(client, &err), -1);
 	assert_int_equal(err.code, ERR_UNAVAILABLE);
+	assert_true(rpc_unanswered(&err));
 	server = fixture_serve(&f, services, (struct rpc_server_config) { 0 });
 	while (fixture_call_probe(client, &err) < 0) {
 		assert_int_equal(err.code, ERR_UNAVAILABLE);
