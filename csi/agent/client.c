@@ -212,7 +212,7 @@ int agent_list_finish(struct agent_ask *pending,
 			return -1;
 		visit(&volume, context);
 	}
-	*ret_more = list->more && list->n_volumes;
+	*ret_more = list->more;
 	return 0;
 }
 

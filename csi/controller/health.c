@@ -45,16 +45,17 @@ struct sick_list {
 	struct grow grow;
 };
 
-static bool add_sick(const struct agent_volume *volume, struct map topology, void *context)
+static size_t add_sick(const struct agent_volume *volume, struct map topology, void *context)
 {
 	struct sick_list *list = context;
+	Csi__V1__VolumeHealth *entry;
 
 	(void)topology;
 	if (!volume->condition_count)
-		return false;
-	grow_add(list->call, &list->grow,
-		 fill_health(list->call, &volume->id, volume->conditions, volume->condition_count));
-	return true;
+		return 0;
+	entry = fill_health(list->call, &volume->id, volume->conditions, volume->condition_count);
+	grow_add(list->call, &list->grow, entry);
+	return protobuf_c_message_get_packed_size(&entry->base);
 }
 
 int health_list(struct rpc_call *call, const void *request, void *response, struct err *err)

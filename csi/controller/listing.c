@@ -11,7 +11,7 @@ struct list {
 	struct grow grow;
 };
 
-static bool list_add(const struct agent_volume *volume, struct map topology, void *context)
+static size_t list_add(const struct agent_volume *volume, struct map topology, void *context)
 {
 	struct list *list = context;
 	struct rpc_call *call = list->call;
@@ -25,7 +25,7 @@ static bool list_add(const struct agent_volume *volume, struct map topology, voi
 	entry->status->published_node_ids = fill_hosts(call, volume);
 	entry->status->n_published_node_ids = volume->host_count;
 	grow_add(call, &list->grow, entry);
-	return true;
+	return protobuf_c_message_get_packed_size(&entry->base);
 }
 
 int listing_list_volumes(struct rpc_call *call, const void *request, void *response,

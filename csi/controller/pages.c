@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An answer stays far below the 4 MiB that clients of gRPC take. */
+/* An answer stays below the 4 MiB that clients of gRPC take, its last entry included. */
 #define PAGE_MAX 1000
+#define PAGE_BYTES (2U << 20)
 /* Looking at a volume's health costs its target some disk, and many have nothing to show. */
 #define ASK_MAX_CONDITIONS 250
+#define PAGE_MAX_CONDITIONS 1000
 
 /* What one target was asked. */
 struct asked {
@@ -20,15 +22,18 @@ struct walk {
 	const struct controller *controller;
 	const struct pages_query *query;
 	struct deadline deadline;
-	size_t max;
-	size_t first;	     /* target of this page */
+	size_t max;	     /* entries */
+	size_t max_visits;   /* volumes, whether they become entries or not */
+	size_t first;	     /* target of this page, */
+	struct uuid start;   /* and after which of its volumes it begins */
 	struct asked *asked; /* of each target */
 	size_t asked_count;  /* the targets below it have been asked, or are not of this page */
-	struct map topology; /* of the target that is being walked over */
-	size_t entries;
-	bool any;     /* a volume was visited: */
-	bool skipped; /* the page was full before the agent's answer was at its end */
-	struct volume_id last;
+	struct map topology; /* of the target that is being walked over, */
+	struct uuid after;   /* and up to where that has come */
+	bool stuck;	     /* but it goes back */
+	size_t entries, bytes, visits;
+	bool skipped;	       /* the page was full before the agent's answer was at its end */
+	struct volume_id last; /* visited, if any was */
 };
 
 static void walk_fini(struct walk *walk)
@@ -66,12 +71,24 @@ static int parse_token(const struct controller *controller, const char *token, s
 		       token);
 }
 
+static bool is_full(const struct walk *walk)
+{
+	return walk->entries == walk->max || walk->visits == walk->max_visits ||
+	       walk->bytes >= PAGE_BYTES;
+}
+
+static size_t at_most(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
 static struct agent_ask *ask_list(const struct walk *walk, size_t target, const char *after)
 {
 	struct agent_list_query query = { .start_after = after,
 					  .conditions = walk->query->conditions,
 					  .max = walk->query->conditions ?
-							 ASK_MAX_CONDITIONS :
+							 at_most(ASK_MAX_CONDITIONS,
+								 walk->max_visits - walk->visits) :
 							 walk->max - walk->entries };
 
 	return agent_list_begin(walk->controller->targets[target], &query,
@@ -82,7 +99,7 @@ static struct agent_ask *ask_list(const struct walk *walk, size_t target, const 
  * Asks a target for its first volumes, and as many after it as came before it: few round trips, and
  * at most about as many answers in vain as there were of use.
  */
-static void ask_ahead(struct walk *walk, size_t target, const struct uuid *after)
+static void ask_ahead(struct walk *walk, size_t target)
 {
 	size_t end = target + (target - walk->first) + 1;
 
@@ -90,7 +107,7 @@ static void ask_ahead(struct walk *walk, size_t target, const struct uuid *after
 	     walk->asked_count++) {
 		size_t i = walk->asked_count;
 
-		walk->asked[i].list = ask_list(walk, i, i == walk->first ? after->text : "");
+		walk->asked[i].list = ask_list(walk, i, i == walk->first ? walk->start.text : "");
 		if (walk->query->topology)
 			walk->asked[i].info = agent_info_begin(walk->controller->targets[i],
 							       controller_share(walk->deadline));
@@ -100,14 +117,33 @@ static void ask_ahead(struct walk *walk, size_t target, const struct uuid *after
 static void visit(const struct agent_volume *volume, void *context)
 {
 	struct walk *walk = context;
+	size_t bytes;
 
-	if (walk->entries == walk->max) {
+	if (is_full(walk)) {
 		walk->skipped = true;
 		return;
 	}
-	walk->entries += walk->query->visit(volume, walk->topology, walk->query->context);
+	walk->stuck = walk->stuck || strcmp(volume->id.uuid.text, walk->after.text) <= 0;
+	walk->after = volume->id.uuid;
+	bytes = walk->query->visit(volume, walk->topology, walk->query->context);
+	walk->entries += bytes > 0;
+	walk->bytes += bytes;
+	walk->visits++;
 	walk->last = volume->id;
-	walk->any = true;
+}
+
+/* Takes the next answer of a target. An agent whose list does not go on would be asked for ever. */
+static int walk_answer(struct walk *walk, size_t target, bool *ret_more, struct err *err)
+{
+	struct uuid before = walk->after;
+
+	if (agent_list_finish(steal_ptr(&walk->asked[target].list), visit, walk, ret_more, err) < 0)
+		return -1;
+	if (walk->stuck || (*ret_more && strcmp(before.text, walk->after.text) == 0))
+		return err_set(err, ERR_INTERNAL,
+			       "target %s: its list does not go on after volume \"%s\"",
+			       agent_name(walk->controller->targets[target]), before.text);
+	return 0;
 }
 
 /* ret_more: the target has more than the page took. */
@@ -120,13 +156,13 @@ static int walk_target(struct walk *walk, size_t target, bool *ret_more, struct 
 	    agent_info_finish(steal_ptr(&walk->asked[target].info), &info, err) < 0)
 		return -1;
 	walk->topology = info.topology;
+	walk->after = target == walk->first ? walk->start : (struct uuid) { 0 };
 	for (;;) {
-		if (agent_list_finish(steal_ptr(&walk->asked[target].list), visit, walk, &more,
-				      err) < 0)
+		if (walk_answer(walk, target, &more, err) < 0)
 			return -1;
-		if (!more || walk->entries == walk->max)
+		if (!more || is_full(walk))
 			break;
-		walk->asked[target].list = ask_list(walk, target, walk->last.uuid.text);
+		walk->asked[target].list = ask_list(walk, target, walk->after.text);
 	}
 	*ret_more = more || walk->skipped;
 	return 0;
@@ -139,29 +175,28 @@ int pages_walk(const struct controller *controller, const struct pages_query *qu
 		.controller = controller,
 		.query = query,
 		.deadline = deadline,
-		.max = query->max_entries > 0 && query->max_entries < PAGE_MAX ?
-			       (size_t)query->max_entries :
-			       PAGE_MAX,
+		.max = query->max_entries > 0 ? at_most((size_t)query->max_entries, PAGE_MAX) :
+						PAGE_MAX,
+		.max_visits = query->conditions ? PAGE_MAX_CONDITIONS : SIZE_MAX,
 		.asked = xcalloc(controller->target_count, sizeof(*walk.asked)),
 	};
-	struct uuid after;
 	bool more = false;
 	size_t i;
 
 	if (query->max_entries < 0)
 		return err_set(err, ERR_INVALID_ARGUMENT, "max_entries %d is negative",
 			       query->max_entries);
-	if (parse_token(controller, query->starting_token, &walk.first, &after, err) < 0)
+	if (parse_token(controller, query->starting_token, &walk.first, &walk.start, err) < 0)
 		return -1;
 	walk.asked_count = walk.first;
-	for (i = walk.first; i < controller->target_count && walk.entries < walk.max; i++) {
-		ask_ahead(&walk, i, &after);
+	for (i = walk.first; i < controller->target_count && !is_full(&walk); i++) {
+		ask_ahead(&walk, i);
 		if (walk_target(&walk, i, &more, err) < 0)
 			return -1;
 	}
 	/* Whether a later target has volumes is not known yet: its page may turn out empty. */
 	ret_token[0] = '\0';
-	if (walk.any && (more || i < controller->target_count))
+	if (walk.visits && (more || i < controller->target_count))
 		volume_id_format(&walk.last, ret_token);
 	return 0;
 }

@@ -4,7 +4,7 @@
  * of each in the order of their UUIDs. A token is the ID of the last volume that the page before
  * looked at, so volumes that come and go between two pages neither shift nor double the others. A
  * target that cannot be asked makes a page fail: without its volumes it would look as if they were
- * gone.
+ * gone. So does one whose list does not go on: it would be asked for ever.
  */
 #ifndef CSI_CONTROLLER_PAGES_H
 #define CSI_CONTROLLER_PAGES_H
@@ -12,21 +12,23 @@
 #include "csi/controller/controller.h"
 
 struct pages_query {
-	int32_t max_entries; /* 0: as many as fit well into one answer */
+	int32_t max_entries; /* 0: as many as fit well into one answer, which is the most anyway */
 	const char *starting_token;
 	bool conditions; /* have the health of each volume looked at, too */
 	bool topology;	 /* ask from where each target can be reached, too */
 	/*
-	 * Says whether it made an entry of the volume, which is borrowed for the time of the visit.
-	 * topology is empty if it was not asked for.
+	 * Returns the packed bytes of the entry that it made of the volume, which is borrowed for
+	 * the time of the visit; 0: it made none. topology is empty if it was not asked for.
 	 */
-	bool (*visit)(const struct agent_volume *volume, struct map topology, void *context);
+	size_t (*visit)(const struct agent_volume *volume, struct map topology, void *context);
 	void *context;
 };
 
 /*
- * Visits volumes until there are max_entries entries or no more volumes. ret_token: where the next
- * page goes on; "": there is none. ERR_INVALID_ARGUMENT: max_entries; ERR_ABORTED: starting_token.
+ * Visits volumes until there are max_entries entries, the entries fill an answer, as many volumes
+ * have had their health looked at as one call should take, or there are no more volumes. ret_token:
+ * where the next page goes on, also if this one is empty; "": there is none. ERR_INVALID_ARGUMENT:
+ * max_entries; ERR_ABORTED: starting_token; ERR_INTERNAL: an agent's list does not go on.
  */
 int pages_walk(const struct controller *controller, const struct pages_query *query,
 	       struct deadline deadline, char ret_token[VOLUME_ID_SIZE], struct err *err);

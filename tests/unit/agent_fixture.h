@@ -41,6 +41,7 @@ struct fake_agent {
 	Nvmeot__Target__V1__Condition condition, *conditions_of_volume[1];
 	bool no_volume;	   /* answers leave the volume out */
 	size_t list_count; /* of ListVolumes: volumes with the UUIDs 00000000-…, 00000001-…, … */
+	bool list_stuck;   /* always says that there is more, and begins anew */
 	size_t sick_every; /* every so many of these has the conditions of volume; 0: none */
 
 	/* What it was asked. */
@@ -240,13 +241,15 @@ static inline int fake_list(struct rpc_call *call, const void *request, void *re
 
 	if (fake_asked(fake, list->target_id, "", "", err) < 0)
 		return -1;
+	if (fake->list_stuck)
+		i = 0;
 	fake->lists++;
 	fake->asked_conditions = list->with_conditions;
 	answer->volumes = rpc_alloc(call, (fake->list_count + 1) * sizeof(*answer->volumes));
 	for (; i < fake->list_count && answer->n_volumes < max; i++)
 		answer->volumes[answer->n_volumes++] =
 			fake_listed(call, fake, i, list->with_conditions);
-	answer->more = i < fake->list_count;
+	answer->more = i < fake->list_count || fake->list_stuck;
 	return 0;
 }
 

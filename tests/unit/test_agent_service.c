@@ -415,6 +415,66 @@ static void test_conditions_only_when_asked_for(void **state)
 	assert_true(condition->message[0]);
 }
 
+#define MANY 60
+#define LONG_BYTES (VOLUME_PARAMETERS_MAX * VOLUME_VALUE_MAX)
+
+/* A volume with as many parameters as there may be, each as long as it may be. */
+static enum err_code create_long(size_t number, struct err *err)
+{
+	Nvmeot__Target__V1__CreateVolumeRequest request =
+		NVMEOT__TARGET__V1__CREATE_VOLUME_REQUEST__INIT;
+	Nvmeot__Target__V1__CreateVolumeRequest__ParametersEntry entries[VOLUME_PARAMETERS_MAX],
+		*list[VOLUME_PARAMETERS_MAX];
+	char keys[VOLUME_PARAMETERS_MAX][8], value[VOLUME_VALUE_MAX + 1], uuid[UUID_TEXT_SIZE];
+
+	memset(value, 'x', VOLUME_VALUE_MAX);
+	value[VOLUME_VALUE_MAX] = '\0';
+	for (size_t i = 0; i < VOLUME_PARAMETERS_MAX; i++) {
+		nvmeot__target__v1__create_volume_request__parameters_entry__init(&entries[i]);
+		snprintf(keys[i], sizeof(keys[i]), "k%zu", i);
+		entries[i].key = keys[i];
+		entries[i].value = value;
+		list[i] = &entries[i];
+	}
+	snprintf(uuid, sizeof(uuid), "%08zx-0000-4000-8000-000000000000", number);
+	request.parameters = list;
+	request.n_parameters = VOLUME_PARAMETERS_MAX;
+	request.target_id = (char *)"box";
+	request.uuid = uuid;
+	request.pool = (char *)"fast";
+	request.name = (char *)"pvc-1";
+	request.size_bytes = 4096;
+	request.write_cache = NVMEOT__TARGET__V1__WRITE_CACHE__WRITE_CACHE_VOLATILE;
+	return ask("CreateVolume", &request, err);
+}
+
+/* Volumes with much to tell: fewer to an answer, which a client still takes, but all of them. */
+static void test_list_is_bounded(void **state)
+{
+	Nvmeot__Target__V1__ListVolumesRequest list =
+		NVMEOT__TARGET__V1__LIST_VOLUMES_REQUEST__INIT;
+	const Nvmeot__Target__V1__ListVolumesResponse *page;
+	char after[UUID_TEXT_SIZE] = "";
+	size_t seen = 0;
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < MANY; i++)
+		if (create_long(i, &err) != ERR_NONE)
+			fail_msg("%s", err.msg);
+	list.start_after = after;
+	do {
+		assert_int_equal(ask("ListVolumes", &list, &err), ERR_NONE);
+		page = response;
+		assert_in_range(protobuf_c_message_get_packed_size(&page->base), 1,
+				(2U << 20) + 2 * LONG_BYTES);
+		assert_in_range(page->n_volumes, 1, MANY - seen);
+		seen += page->n_volumes;
+		strcpy(after, page->volumes[page->n_volumes - 1]->uuid);
+	} while (page->more);
+	assert_int_equal(seen, MANY);
+}
+
 static void test_info(void **state)
 {
 	Nvmeot__Target__V1__GetInfoRequest request = NVMEOT__TARGET__V1__GET_INFO_REQUEST__INIT;
@@ -497,6 +557,7 @@ int main(void)
 		CASE(test_expand),
 		CASE(test_modify),
 		CASE(test_conditions_only_when_asked_for),
+		CASE(test_list_is_bounded),
 		CASE(test_info),
 		CASE(test_orphans),
 		CASE(test_lock_keys),

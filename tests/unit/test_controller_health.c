@@ -143,12 +143,12 @@ static void test_list(void **state)
 	char token[VOLUME_ID_SIZE] = "";
 
 	(void)state;
-	a.list_count = b.list_count = 600;
+	a.list_count = b.list_count = 450;
 	assert_int_equal(page(0, token), 0);
 	assert_string_equal(token, "");
 	assert_true(a.asked_conditions);
-	/* 600 are more than an agent is asked for at once. */
-	assert_int_equal(a.lists, 3);
+	/* 450 are more than an agent is asked for at once. */
+	assert_int_equal(a.lists, 2);
 	fake_sick(&a, STATUS(DEGRADED), "PoolFull");
 	fake_sick(&b, STATUS(DEGRADED), "PoolFull");
 	a.sick_every = 100;
@@ -165,7 +165,7 @@ static void test_list(void **state)
 			seen += count;
 			assert_true(++pages <= 10);
 		} while (token[0]);
-		assert_int_equal(seen, 6 + 2);
+		assert_int_equal(seen, 5 + 2);
 	}
 }
 
