@@ -19,6 +19,7 @@
 #include "csi/rpc/runtime.h"
 #include "csi/rpc/status.h"
 #include "csi/rpc/tls.h"
+#include "csi/rpc/unpack.h"
 #include "nvme/base/log.h"
 
 #define BACKOFF_FIRST_MS 200
@@ -357,15 +358,21 @@ static int unpack(const struct rpc_pending *p, const ProtobufCMessageDescriptor 
 {
 	ProtobufCMessage *message = NULL;
 	grpc_byte_buffer_reader reader;
+	bool exhausted = false;
 	grpc_slice data;
 
 	if (p->response && grpc_byte_buffer_reader_init(&reader, p->response)) {
 		data = grpc_byte_buffer_reader_readall(&reader);
 		grpc_byte_buffer_reader_destroy(&reader);
-		message = protobuf_c_message_unpack(response, NULL, GRPC_SLICE_LENGTH(data),
-						    GRPC_SLICE_START_PTR(data));
+		message = rpc_unpack(response, GRPC_SLICE_START_PTR(data), GRPC_SLICE_LENGTH(data),
+				     &exhausted);
 		grpc_slice_unref(data);
 	}
+	if (!message && exhausted)
+		return err_set(err, ERR_INTERNAL,
+			       "%s answered %s with a %s that takes far more memory than bytes on "
+			       "the wire; it is not taken",
+			       p->client->address, p->method, response->name);
 	if (!message)
 		return err_set(err, ERR_INTERNAL, "%s answered %s with something that is not a %s",
 			       p->client->address, p->method, response->name);

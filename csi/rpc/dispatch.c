@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "csi/rpc/json.h"
+#include "csi/rpc/unpack.h"
 #include "nvme/base/cleanup.h"
 #include "nvme/base/log.h"
 
@@ -14,15 +15,19 @@
 static ProtobufCMessage *unpack(struct rpc_call *call, const struct rpc_method *method,
 				const void *data, size_t size, struct err *err)
 {
-	ProtobufCMessage *request =
-		protobuf_c_message_unpack(method->request, &call->arena.allocator, size, data);
+	struct rpc_arena *arena = &call->arena;
+	size_t limit_bytes = arena->total_bytes + rpc_unpack_limit(size);
+	ProtobufCMessage *request;
 
+	if (limit_bytes < arena->limit_bytes)
+		arena->limit_bytes = limit_bytes;
+	request = protobuf_c_message_unpack(method->request, &arena->allocator, size, data);
 	if (request)
 		return request;
-	if (call->arena.exhausted)
+	if (arena->exhausted)
 		err_set(err, ERR_RESOURCE_EXHAUSTED,
-			"request of %s takes more than %zu bytes when unpacked", call->method,
-			call->arena.limit_bytes);
+			"request of %s has %zu bytes and takes more than %zu when unpacked",
+			call->method, size, arena->limit_bytes);
 	else
 		err_set(err, ERR_INVALID_ARGUMENT, "request of %s is not a valid %s", call->method,
 			method->request->name);

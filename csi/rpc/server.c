@@ -17,6 +17,7 @@
 #include "csi/rpc/runtime.h"
 #include "csi/rpc/socket.h"
 #include "csi/rpc/tls.h"
+#include "csi/rpc/unpack.h"
 #include "nvme/base/log.h"
 
 #define POLLER_STACK_BYTES (512 * 1024)
@@ -24,8 +25,6 @@
 #define HANDSHAKE_MS 20000
 #define KEEPALIVE_MS 60000
 #define KEEPALIVE_TIMEOUT_MS 20000
-#define ARENA_FACTOR 16 /* unpacked messages are larger than packed ones, but not without bound */
-#define ARENA_EXTRA_BYTES (1U << 20)
 
 struct rpc_server {
 	struct rpc_serving serving;
@@ -75,7 +74,7 @@ static void init_serving(struct rpc_serving *serving, const struct rpc_server_co
 	serving->service_count = config->service_count;
 	rpc_callers_init(&serving->callers, config->client_names,
 			 config->tls_dir ? config->client_name_count : 0);
-	serving->arena_limit_bytes = max_message_bytes * ARENA_FACTOR + ARENA_EXTRA_BYTES;
+	serving->arena_limit_bytes = rpc_unpack_limit(max_message_bytes);
 	serving->pool = rpc_pool_new(config->max_workers ?: RPC_MAX_WORKERS,
 				     config->max_queued ?: RPC_MAX_QUEUED, RPC_POOL_IDLE_MS);
 	gate_init(&serving->gate);

@@ -2,6 +2,8 @@
 /* The client: addresses, unreachable servers, slow ones, lost ones, and threads that share it. */
 #include "rpc_fixture.h"
 
+#define BOMB_ENTRIES 500000
+
 static void test_bad_addresses(void **state)
 {
 	static const char *const bad[] = { "",	   "host",  ":80",	"host:",   "host:port",
@@ -105,6 +107,58 @@ static void test_answer_of_another_type(void **state)
 	fixture_fini(&f);
 }
 
+/* Half a million entries of two bytes each, all the same one. */
+static int answer_with_a_bomb(struct rpc_call *call, const void *request, void *response,
+			      struct err *err)
+{
+	Csi__V1__ListVolumesResponse *list = response;
+	Csi__V1__ListVolumesResponse__Entry *entry =
+		RPC_NEW(call, Csi__V1__ListVolumesResponse__Entry,
+			csi__v1__list_volumes_response__entry__init);
+
+	(void)request, (void)err;
+	list->entries = rpc_alloc(call, BOMB_ENTRIES * sizeof(*list->entries));
+	while (list->n_entries < BOMB_ENTRIES)
+		list->entries[list->n_entries++] = entry;
+	return 0;
+}
+
+static void test_bomb(void **state)
+{
+	static const struct rpc_method method = {
+		.name = "ListVolumes",
+		.request = &csi__v1__list_volumes_request__descriptor,
+		.response = &csi__v1__list_volumes_response__descriptor,
+		.handle = answer_with_a_bomb,
+	};
+	struct rpc_service service = { .name = "csi.v1.Controller",
+				       .methods = &method,
+				       .count = 1 };
+	Csi__V1__ListVolumesRequest request = CSI__V1__LIST_VOLUMES_REQUEST__INIT;
+	ProtobufCMessage *response = NULL;
+	struct rpc_server_config config = { .services = &service, .service_count = 1 };
+	struct rpc_server *server = NULL;
+	struct rpc_client *client;
+	struct err err = ERR_INIT;
+	struct fixture f;
+
+	(void)state;
+	fixture_init(&f);
+	config.endpoint = f.endpoint;
+	assert_int_equal(rpc_server_new(&config, &server, &err), 0);
+	assert_int_equal(rpc_server_start(server, &err), 0);
+	client = fixture_client(f.endpoint, NULL);
+	assert_int_equal(rpc_client_call(client, "/csi.v1.Controller/ListVolumes", &request.base,
+					 method.response, deadline_after_ms(CALL_MS), &response,
+					 &err),
+			 -1);
+	assert_int_equal(err.code, ERR_INTERNAL);
+	assert_non_null(strstr(err.msg, "takes far more memory"));
+	rpc_client_free(client);
+	rpc_server_free(server);
+	fixture_fini(&f);
+}
+
 /* A server that comes back is found again, at most about two seconds later. */
 static void test_reconnect(void **state)
 {
@@ -172,6 +226,7 @@ int main(void)
 		cmocka_unit_test(test_unreachable),
 		cmocka_unit_test(test_deadline_already_passed),
 		cmocka_unit_test(test_answer_of_another_type),
+		cmocka_unit_test(test_bomb),
 		cmocka_unit_test(test_reconnect),
 		cmocka_unit_test(test_shared_by_threads),
 	};
