@@ -40,7 +40,7 @@ struct rpc_client {
 	char *tls_dir;
 	pthread_mutex_t lock;
 	struct channel *current;
-	struct rpc_tls_stamp failed; /* TLS files that were bad, and that has been logged */
+	struct rpc_tls_stamp logged; /* TLS files that were bad, as the log says */
 };
 
 /* From its operations to what came back. */
@@ -133,16 +133,13 @@ static void follow_files(struct rpc_client *client)
 	struct channel *fresh;
 	struct err err = ERR_INIT;
 
-	if (!rpc_tls_stamp_equal(&now, &client->current->own.stamp) &&
-	    !rpc_tls_stamp_equal(&now, &client->failed)) {
+	if (!rpc_tls_stamp_equal(&now, &client->current->own.stamp)) {
 		if (channel_new(client, &fresh, &err) == 0) {
 			channel_unref(client->current);
 			client->current = fresh;
 			rpc_refusal_forget();
 		} else {
-			log_error("TLS files cannot be used; the ones before stay in use",
-				  KV_ERR(&err));
-			client->failed = now;
+			rpc_tls_log_bad(&client->logged, &now, &err);
 		}
 	}
 	rpc_tls_warn(client->tls_dir, &client->current->own);

@@ -32,6 +32,7 @@ struct rpc_server {
 	struct rpc_tls_server *tls;
 	struct rpc_socket *socket;
 	size_t max_message_bytes;
+	int connection_age_ms;
 	uint16_t port;
 	bool polling;
 	pthread_t poller;
@@ -117,6 +118,7 @@ int rpc_server_new(const struct rpc_server_config *config, struct rpc_server **r
 	server->endpoint = endpoint;
 	server->tls = tls;
 	server->max_message_bytes = config->max_message_bytes ?: RPC_MAX_MESSAGE_BYTES;
+	server->connection_age_ms = config->connection_age_ms ?: RPC_CONNECTION_AGE_MS;
 	server->stopped.fire = on_stopped;
 	init_serving(&server->serving, config, server->max_message_bytes);
 	*ret = server;
@@ -131,6 +133,10 @@ static void create(struct rpc_server *server)
 		RPC_INTEGER_ARG(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, server->max_message_bytes),
 		RPC_INTEGER_ARG(GRPC_ARG_MAX_CONCURRENT_STREAMS, MAX_STREAMS),
 		RPC_INTEGER_ARG(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_MS),
+		/* What was let in once would otherwise stay, whatever becomes of its certificate. */
+		RPC_INTEGER_ARG(GRPC_ARG_MAX_CONNECTION_AGE_MS,
+				server->tls ? server->connection_age_ms : INT32_MAX),
+		RPC_INTEGER_ARG(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, RPC_CONNECTION_GRACE_MS),
 		RPC_INTEGER_ARG(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
 				RPC_PING_MIN_MS),
 		RPC_INTEGER_ARG(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),

@@ -22,6 +22,13 @@
 #define RPC_MAX_QUEUED 256
 #define RPC_MAX_MESSAGE_BYTES (4U << 20)
 
+/*
+ * A TLS connection takes no new calls after this age, more or less a tenth, and running ones have
+ * the grace: its client has to show a certificate again that the files of that day let in.
+ */
+#define RPC_CONNECTION_AGE_MS 600000
+#define RPC_CONNECTION_GRACE_MS 180000
+
 struct rpc_server;
 
 /* Strings are copied; services and what they point to must outlive the server. */
@@ -40,6 +47,7 @@ struct rpc_server_config {
 	size_t max_workers;	  /* handlers at once; 0: RPC_MAX_WORKERS */
 	size_t max_queued;	  /* calls that wait for a worker; 0: RPC_MAX_QUEUED */
 	size_t max_message_bytes; /* of a request; 0: RPC_MAX_MESSAGE_BYTES */
+	int connection_age_ms;	  /* with TLS; 0: RPC_CONNECTION_AGE_MS */
 };
 
 /*

@@ -46,7 +46,7 @@ struct rpc_tls_server {
 	pthread_mutex_t lock;
 	bool loaded;
 	struct rpc_tls_own own;	     /* what is in use */
-	struct rpc_tls_stamp failed; /* files that were bad, and that has been logged */
+	struct rpc_tls_stamp logged; /* files that were bad, as the log says */
 };
 
 static void tls_files_fini(struct tls_files *files)
@@ -140,6 +140,14 @@ static int load(const char *dir, struct tls_files *ret, struct err *err)
 	return rc;
 }
 
+void rpc_tls_log_bad(struct rpc_tls_stamp *logged, const struct rpc_tls_stamp *now,
+		     const struct err *err)
+{
+	if (!rpc_tls_stamp_equal(logged, now))
+		log_error("TLS files cannot be used; the ones before stay in use", KV_ERR(err));
+	*logged = *now;
+}
+
 void rpc_tls_warn(const char *dir, struct rpc_tls_own *own)
 {
 	time_t now = time(NULL);
@@ -202,13 +210,11 @@ static grpc_ssl_certificate_config_reload_status renew(struct rpc_tls_server *tl
 	struct rpc_tls_stamp now = rpc_tls_stamp(tls->dir);
 	struct err err = ERR_INIT;
 
-	if (tls->loaded &&
-	    (rpc_tls_stamp_equal(&now, &tls->own.stamp) || rpc_tls_stamp_equal(&now, &tls->failed)))
+	if (tls->loaded && rpc_tls_stamp_equal(&now, &tls->own.stamp))
 		return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
 	if (fetch(tls, ret, &err) == 0)
 		return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
-	log_error("TLS files cannot be used; the ones before stay in use", KV_ERR(&err));
-	tls->failed = now;
+	rpc_tls_log_bad(&tls->logged, &now, &err);
 	return tls->loaded ? GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED :
 			     GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_FAIL;
 }

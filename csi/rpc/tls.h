@@ -44,6 +44,13 @@ int rpc_tls_client(const char *dir, grpc_channel_credentials **ret, struct rpc_t
 		   struct err *err);
 
 /*
+ * Says in the log why the files as they are now cannot be used, unless it was said of this state of
+ * them: they are tried again each time, since what stands in the way may pass without a change.
+ */
+void rpc_tls_log_bad(struct rpc_tls_stamp *logged, const struct rpc_tls_stamp *now,
+		     const struct err *err);
+
+/*
  * Warns in the log when our certificate has expired, is not yet valid or runs out within a week; at
  * the first call, and then once a day.
  */
@@ -51,8 +58,9 @@ void rpc_tls_warn(const char *dir, struct rpc_tls_own *own);
 
 /*
  * Credentials for a server that looks at the stamp at every handshake and takes changed files over
- * for new connections; while they are bad, or half replaced, it keeps the ones before and logs why,
- * once for each state of the files. Errors as above.
+ * for new connections; while they are bad, half replaced or cannot be read, it keeps the ones
+ * before, tries again at each handshake, and logs why, once for each state of the files. Errors as
+ * above.
  */
 struct rpc_tls_server;
 int rpc_tls_server_new(const char *dir, struct rpc_tls_server **ret, struct err *err);

@@ -19,6 +19,18 @@ struct tls_trial {
 	char address[32];
 };
 
+static void trial_serve(struct tls_trial *t, int connection_age_ms)
+{
+	t->server = fixture_serve(&t->f, t->services,
+				  (struct rpc_server_config) { .endpoint = "tcp://127.0.0.1:0",
+							       .tls_dir = t->server_dir,
+							       .client_names = names,
+							       .client_name_count = 1,
+							       .connection_age_ms =
+								       connection_age_ms });
+	snprintf(t->address, sizeof(t->address), "127.0.0.1:%u", rpc_server_port(t->server));
+}
+
 static void trial_init(struct tls_trial *t)
 {
 	fixture_init(&t->f);
@@ -28,12 +40,7 @@ static void trial_init(struct tls_trial *t)
 	certs_authority(t->f.dir, "good");
 	certs_agent(t->f.dir, "good", "server", "127.0.0.1");
 	certs_client(t->f.dir, "good", CLIENT);
-	t->server = fixture_serve(&t->f, t->services,
-				  (struct rpc_server_config) { .endpoint = "tcp://127.0.0.1:0",
-							       .tls_dir = t->server_dir,
-							       .client_names = names,
-							       .client_name_count = 1 });
-	snprintf(t->address, sizeof(t->address), "127.0.0.1:%u", rpc_server_port(t->server));
+	trial_serve(t, 0);
 }
 
 static void trial_fini(struct tls_trial *t)
@@ -130,6 +137,72 @@ static void test_half_rotated(void **state)
 	assert_int_equal(count_of(log, "read again"), 1);
 	assert_int_equal(count_of(log, "cannot be used"), 0);
 	free(log);
+	rpc_client_free(client);
+	trial_fini(&t);
+}
+
+/*
+ * What stood in the way of reading passes without a change of the files: as the stamp sees it, when
+ * they are put right in place and within a tick of the clock.
+ */
+static void test_passing_trouble(void **state)
+{
+	static const char same_time[] = "touch -d @1700000000 server/tls.key " CLIENT "/tls.key";
+	struct rpc_client *client;
+	struct err err = ERR_INIT;
+	struct tls_trial t;
+	char *log;
+
+	(void)state;
+	trial_init(&t);
+	client = fixture_client(t.address, t.client_dir);
+	certs_agent(t.f.dir, "good", "server", "127.0.0.1");
+	certs_client(t.f.dir, "good", CLIENT);
+	certs_run(t.f.dir,
+		  "cp server/tls.key key; cp " CLIENT "/tls.key my; "
+		  "tr A-Z a-z <key >server/tls.key; tr A-Z a-z <my >" CLIENT "/tls.key; %s",
+		  same_time);
+	fixture_log_begin(&t.f);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(fixture_call_probe(client, &err), 0);
+		certs_run(t.f.dir, "openssl s_client -connect %s </dev/null || true", t.address);
+	}
+	log = fixture_log_end(&t.f);
+	if (count_of(log, "cannot be used") != 2)
+		fail_msg("%s", log);
+	free(log);
+	certs_run(t.f.dir, "cat key >server/tls.key; cat my >" CLIENT "/tls.key; %s", same_time);
+	fixture_log_begin(&t.f);
+	assert_int_equal(fixture_call_probe(client, &err), 0);
+	log = fixture_log_end(&t.f);
+	/* By a new connection, which the client makes with the new files. */
+	if (count_of(log, "read again") != 1 || count_of(log, "cannot be used"))
+		fail_msg("%s", log);
+	free(log);
+	rpc_client_free(client);
+	trial_fini(&t);
+}
+
+/* A client stays connected, and its authority is no longer trusted: it is out before long. */
+static void test_connection_age(void **state)
+{
+	struct deadline limit = deadline_after_ms(30000);
+	struct rpc_client *client;
+	struct err err = ERR_INIT;
+	struct tls_trial t;
+
+	(void)state;
+	trial_init(&t);
+	rpc_server_free(t.server);
+	trial_serve(&t, 1000);
+	client = fixture_client(t.address, t.client_dir);
+	if (fixture_call_probe(client, &err) < 0)
+		fail_msg("%s", err.msg);
+	certs_authority(t.f.dir, "next");
+	certs_agent(t.f.dir, "next", "server", "127.0.0.1");
+	while (fixture_call_probe(client, &err) == 0)
+		assert_false(deadline_passed(limit));
+	assert_int_equal(err.code, ERR_UNAVAILABLE);
 	rpc_client_free(client);
 	trial_fini(&t);
 }
@@ -253,9 +326,10 @@ static void test_names_are_needed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_files_change),  cmocka_unit_test(test_half_rotated),
-		cmocka_unit_test(test_secret_volume), cmocka_unit_test(test_expiry),
-		cmocka_unit_test(test_bad_files),     cmocka_unit_test(test_names_are_needed),
+		cmocka_unit_test(test_files_change),	cmocka_unit_test(test_half_rotated),
+		cmocka_unit_test(test_passing_trouble), cmocka_unit_test(test_connection_age),
+		cmocka_unit_test(test_secret_volume),	cmocka_unit_test(test_expiry),
+		cmocka_unit_test(test_bad_files),	cmocka_unit_test(test_names_are_needed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
