@@ -189,13 +189,39 @@ static int unmount_private(const struct release *r, struct err *err)
 	return r->block && !r->record->readonly ? flush_device(r->node, &r->ns, err) : 0;
 }
 
-static int disconnect(const struct release *r, struct deadline deadline, struct err *err)
+/*
+ * A foreign subsystem may have other namespaces in use on this node, whose controllers these are,
+ * too. The records say so of ours, staged or about to be; the mounts say so of all, whoever made
+ * them and whatever became of their records. 1: so it is; 0: it is not; -1: error.
+ */
+static int is_shared(const struct release *r, struct err *err)
 {
 	struct search search = { .not_this = r->record, .nqn = r->record->nqn };
-	struct host_namespace ns;
+	struct host_namespaces all cleanup_host_namespaces = { 0 };
 	int shared = node_record_any(&r->node->state, uses_subsystem, &search, err);
 
-	/* A foreign subsystem may have other namespaces in use on this node. */
+	if (shared)
+		return shared;
+	if (host_namespaces_get(&r->node->host->sysfs, r->record->nqn, &all, err) < 0)
+		return -1;
+	for (size_t i = 0; i < all.count; i++) {
+		const struct host_namespace *ns = &all.list[i];
+		const struct mount_entry *user = device_next_mount(&r->table, NULL, ns);
+
+		if (!user || (r->found && ns->major == r->ns.major && ns->minor == r->ns.minor))
+			continue;
+		log_info("subsystem stays connected", KV("nqn", ns->nqn), KV("device", ns->name),
+			 KV("path", user->target));
+		return 1;
+	}
+	return 0;
+}
+
+static int disconnect(const struct release *r, struct deadline deadline, struct err *err)
+{
+	struct host_namespace ns;
+	int shared = is_shared(r, err);
+
 	if (shared)
 		return shared < 0 ? -1 : 0;
 	if (host_disconnect(r->node->host, r->record->nqn, deadline, err) < 0)

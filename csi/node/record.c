@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "nvme/base/file.h"
+#include "nvme/base/log.h"
 
 #define RECORD_DIR "volumes"
 #define RECORD_VERSION 1
@@ -227,15 +228,16 @@ int node_record_any(const struct root *state,
 		return -1;
 	for (size_t i = 0; i < names.count; i++) {
 		struct node_record record;
+		struct err unreadable;
 		int found;
 
 		/* Leftovers of an interrupted write begin with a dot. */
 		if (names.names[i][0] == '.')
 			continue;
-		found = load_file(&dir, names.names[i], &record, err);
+		found = load_file(&dir, names.names[i], &record, &unreadable);
 		if (found < 0)
-			return -1;
-		if (found && matches(&record, context))
+			log_warning("volume record passed over", KV_ERR(&unreadable));
+		if (found > 0 && matches(&record, context))
 			return 1;
 	}
 	return 0;
