@@ -76,6 +76,14 @@ static int parse_mode(const Csi__V1__VolumeCapability *capability, struct access
 	return 0;
 }
 
+static bool has_control(const char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			return true;
+	return false;
+}
+
 /* A flag may itself be a comma separated list; quoted values may hold commas. */
 static int parse_flags(const Csi__V1__VolumeCapability__MountVolume *mount, struct access *access,
 		       struct err *err)
@@ -87,7 +95,7 @@ static int parse_flags(const Csi__V1__VolumeCapability__MountVolume *mount, stru
 		const char *flag = mount->mount_flags[i];
 
 		/* Flags may be sensitive: an error names their place, never their text. */
-		if (!*flag || strpbrk(flag, "\n\r\t"))
+		if (!*flag || has_control(flag))
 			return err_set(
 				err, ERR_INVALID_ARGUMENT,
 				"volume_capability.mount.mount_flags[%zu] is empty or holds a "

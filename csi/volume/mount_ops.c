@@ -135,15 +135,15 @@ static void kernel_words(int fs_fd, struct strb *out)
 	}
 }
 
-static int raise_option(int fs_fd, int sys, const char *option, const char *fs_type,
-			struct err *err)
+/* The value of an option may be a secret: only its key is named. */
+static int raise_option(int fs_fd, int sys, const char *key, const char *fs_type, struct err *err)
 {
 	char text[512];
 	struct strb words = strb_over(text, sizeof(text));
 
 	kernel_words(fs_fd, &words);
-	err_sys(err, sys, "mount option '%.100s' for %s refused by the kernel (%s)", option,
-		fs_type, words.len ? text : "see dmesg");
+	err_sys(err, sys, "mount option '%.100s' for %s refused by the kernel (%s)", key, fs_type,
+		words.len ? text : "see dmesg");
 	return sys == EINVAL ? err_recode(err, ERR_INVALID_ARGUMENT) : -1;
 }
 
@@ -162,7 +162,7 @@ static int set_options(int fs_fd, const char *fs_type, const struct mount_option
 		rc = fsconfig(fs_fd, value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, key, value,
 			      0);
 		if (rc < 0)
-			return raise_option(fs_fd, errno, option, fs_type, err);
+			return raise_option(fs_fd, errno, key, fs_type, err);
 	}
 	return 0;
 }

@@ -158,12 +158,14 @@ static void test_flags(void **state)
 static void test_bad_flags(void **state)
 {
 	char *empty[] = { (char *)"noatime", (char *)"" };
-	char *control[] = { (char *)"noatime\nx" };
+	char *controls[] = { (char *)"noatime\nx", (char *)"a=\033[2J", (char *)"a=\177",
+			     (char *)"\001" };
 	struct fixture_capability c;
 
 	(void)state;
 	refused(fixture_mount(&c, WRITER, "", empty, 2), "mount_flags");
-	refused(fixture_mount(&c, WRITER, "", control, 1), "control character");
+	for (size_t i = 0; i < ARRAY_SIZE(controls); i++)
+		refused(fixture_mount(&c, WRITER, "", &controls[i], 1), "control character");
 }
 
 /* 4 KiB with the commas between them is what fits. */

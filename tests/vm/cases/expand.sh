@@ -80,6 +80,27 @@ check "nor is one of a foreign form" refuses NOT_FOUND "target/pool/uuid" expand
 unpublish "$volume" pod >/dev/null
 unstage "$volume" >/dev/null
 
+note "blank, grown between attach and the first stage"
+check_size() { # PATH BYTES: the file system at PATH has its device's size, but for what it keeps
+	[ "$(($(stat -fc '%b * %S' "$1")))" -gt $(($2 * 9 / 10)) ]
+}
+first=$volume
+for fs in ext4 xfs; do
+	cap=$(capability SINGLE_NODE_WRITER $fs)
+	create "early-$fs" $((320 * mib)) >/dev/null
+	attach "$volume"
+	check "early, $fs: it grows" grows "$volume" $((640 * mib)) $((640 * mib)) true
+	check "early, $fs: the publish context still says the size of the attach" \
+		[ "$(published "$volume" sizeBytes)" = $((320 * mib)) ]
+	check "early, $fs: it is staged all the same" stage "$volume"
+	check "early, $fs: the device has its full size" has_size "$(device_of "$volume")" $((640 * mib))
+	publish "$volume" early >/dev/null
+	check "early, $fs: so has its file system" check_size "$(pod early)" $((640 * mib))
+	unpublish "$volume" early >/dev/null
+	retire "$volume"
+done
+cap=$(capability SINGLE_NODE_WRITER) volume=$first
+
 note "published, but not staged, and offline"
 check "published: it grows" grows "$volume" $((160 * mib)) $((160 * mib)) true
 detach "$volume" >/dev/null

@@ -110,4 +110,9 @@ publish "$volume" flagged >/dev/null
 check "mount flag ro makes the pod read-only" is_readonly "$(pod flagged)"
 check "mount flag noatime is on the pod's mount" grep -q noatime <<<"$(mount_flags "$(pod flagged)")"
 unpublish "$volume" flagged >/dev/null
+unstage "$volume" >/dev/null
+cap=$(capability SINGLE_NODE_WRITER ext4 commit=hidden)
+refusal=$(refuses INVALID_ARGUMENT "mount option 'commit' for ext4" stage "$volume")
+check "a mount flag that the kernel refuses is named" [ -n "$refusal" ]
+check "but its value, which may be a secret, is not" not grep hidden <<<"$refusal"
 retire "$volume"
