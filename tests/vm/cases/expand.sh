@@ -81,8 +81,8 @@ unpublish "$volume" pod >/dev/null
 unstage "$volume" >/dev/null
 
 note "blank, grown between attach and the first stage"
-check_size() { # PATH BYTES: the file system at PATH has its device's size, but for what it keeps
-	[ "$(($(stat -fc '%b * %S' "$1")))" -gt $(($2 * 9 / 10)) ]
+check_size() { # PATH BYTES: the file system has its device's size, but for what it keeps to itself
+	[ "$(($(stat -fc '%b * %S' "$1")))" -gt $(($2 * 3 / 4)) ]
 }
 first=$volume
 for fs in ext4 xfs; do

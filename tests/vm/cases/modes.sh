@@ -112,7 +112,7 @@ check "mount flag noatime is on the pod's mount" grep -q noatime <<<"$(mount_fla
 unpublish "$volume" flagged >/dev/null
 unstage "$volume" >/dev/null
 cap=$(capability SINGLE_NODE_WRITER ext4 commit=hidden)
-refusal=$(refuses INVALID_ARGUMENT "mount option 'commit' for ext4" stage "$volume")
-check "a mount flag that the kernel refuses is named" [ -n "$refusal" ]
+refusal=$(stage "$volume" 2>&1) || true
+check "a mount flag that the kernel refuses is named" grep -q "mount option 'commit' for ext4" <<<"$refusal"
 check "but its value, which may be a secret, is not" not grep hidden <<<"$refusal"
 retire "$volume"
