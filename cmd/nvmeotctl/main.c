@@ -6,6 +6,7 @@
 
 #include "cmd/nvmeotctl/raw.h"
 #include "cmd/nvmeotctl/show.h"
+#include "cmd/nvmeotctl/text.h"
 #include "cmd/options.h"
 #include "csi/rpc/status.h"
 #include "nvme/base/parse.h"
@@ -116,6 +117,7 @@ int main(int argc, char **argv)
 	parse_options(&settings, argc, argv, &first);
 	if (run(&settings, argc - first, argv + first, &err) == 0)
 		return EXIT_SUCCESS;
+	text_tidy(err.msg);
 	fprintf(stderr, "%s: %s\n", err_code_name(err.code), err.msg);
 	return rpc_status_of(err.code);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmd/nvmeotctl/text.h"
 #include "csi.pb-c.h"
 #include "csi/rpc/client.h"
 #include "csi/rpc/json.h"
@@ -63,12 +64,14 @@ static int call(struct rpc_client *client, const char *service_name, const char 
 	cleanup_free char *path = xasprintf("/%s/%s", service_name, method_name);
 	ProtobufCMessage *request CLEANUP(message_free) = NULL;
 	ProtobufCMessage *response CLEANUP(message_free) = NULL;
+	cleanup_free char *text = NULL;
 
 	if (!method || rpc_json_to_message(method->input, json, NULL, &request, err) < 0 ||
 	    rpc_client_call(client, path, request, method->output, deadline_after_ms(timeout_ms),
 			    &response, err) < 0)
 		return -1;
-	*ret = rpc_json_from_message(response, true);
+	text = rpc_json_from_message(response, true);
+	*ret = text_json(text);
 	return 0;
 }
 
@@ -87,10 +90,12 @@ static void call_lines(struct rpc_client *client, uint64_t timeout_ms)
 		service = strsep(&json, " ");
 		method = strsep(&json, " ");
 		if (call(client, service, method ?: "", json ?: "{}", timeout_ms, &answer, &err) <
-		    0)
+		    0) {
+			text_tidy(err.msg);
 			printf("%s %s\n", err_code_name(err.code), err.msg);
-		else
+		} else {
 			printf("OK %s\n", answer);
+		}
 		fflush(stdout);
 	}
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cmd/nvmeotctl/fields.h"
+#include "cmd/nvmeotctl/text.h"
 #include "nvme/base/cleanup.h"
 
 /* A target, and the call to it that is under way. */
@@ -141,12 +142,13 @@ static void ask_all(struct shown *shown, struct peers *peers, uint64_t timeout_m
 static void print_json(struct shown *shown, FILE *out)
 {
 	struct json_object *document = json_object_new_object();
+	cleanup_free char *text = NULL;
 
 	json_object_object_add(document, shown->view->command, json_object_get(shown->records));
 	json_object_object_add(document, "errors", json_object_get(shown->errors));
-	fprintf(out, "%s\n",
-		json_object_to_json_string_ext(document, JSON_C_TO_STRING_PRETTY |
-								 JSON_C_TO_STRING_NOSLASHESCAPE));
+	text = text_json(json_object_to_json_string_ext(
+		document, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+	fprintf(out, "%s\n", text);
 	json_object_put(document);
 }
 
@@ -154,10 +156,12 @@ static void print_errors(const struct shown *shown, FILE *out)
 {
 	for (size_t i = 0; i < json_object_array_length(shown->errors); i++) {
 		struct json_object *error = json_object_array_get_idx(shown->errors, i);
+		cleanup_free char *message =
+			xstrdup(json_object_get_string(json_object_object_get(error, "message")));
 
+		text_tidy(message);
 		fprintf(out, "%s: %s\n",
-			json_object_get_string(json_object_object_get(error, "code")),
-			json_object_get_string(json_object_object_get(error, "message")));
+			json_object_get_string(json_object_object_get(error, "code")), message);
 	}
 }
 

@@ -5,14 +5,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "cmd/nvmeotctl/text.h"
 #include "nvme/base/cleanup.h"
-
-static void tidy(char *text)
-{
-	for (unsigned char *p = (unsigned char *)text; *p; p++)
-		if (*p < ' ' || *p == 0x7f)
-			*p = '?';
-}
 
 void table_add(struct table *table, char *text)
 {
@@ -20,7 +14,7 @@ void table_add(struct table *table, char *text)
 		free(text);
 		text = xstrdup("-");
 	}
-	tidy(text);
+	text_tidy(text);
 	if (table->count == table->room) {
 		table->room = table->room ? 2 * table->room : 64;
 		table->cells = xrealloc(table->cells, table->room, sizeof(*table->cells));

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A table for people: a row a line, columns as wide as their widest cell, two blanks between them.
- * An empty cell is "-", and control characters are "?", because cells hold text from elsewhere that
- * is to move neither the lines nor the terminal.
+ * An empty cell is "-", and text from elsewhere is made tidy (text.h).
  */
 #ifndef CMD_NVMEOTCTL_TABLE_H
 #define CMD_NVMEOTCTL_TABLE_H

@@ -109,14 +109,13 @@ static int list_begin(struct rpc_client *client, const char *target, const struc
 static int list_advance(const Nvmeot__Target__V1__ListVolumesResponse *list, struct uuid *after,
 			struct err *err)
 {
-	const char *last;
+	const char *last = list->n_volumes ? list->volumes[list->n_volumes - 1]->uuid : "";
 	struct uuid uuid;
 
-	if (!list->more || !list->n_volumes) {
+	if (!list->more) {
 		after->text[0] = '\0';
 		return 0;
 	}
-	last = list->volumes[list->n_volumes - 1]->uuid;
 	if (parse_uuid("uuid", last, &uuid, err) < 0 || strcmp(uuid.text, after->text) <= 0)
 		return err_set(err, ERR_INTERNAL,
 			       "its list goes on after \"%.40s\", which is not after \"%s\"", last,

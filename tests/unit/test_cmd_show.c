@@ -15,6 +15,7 @@
 
 /* Programs' own code is in no archive. */
 #include "cmd/options.c"
+#include "cmd/nvmeotctl/text.c"
 #include "cmd/nvmeotctl/table.c"
 #include "cmd/nvmeotctl/fields.c"
 #include "cmd/nvmeotctl/view.c"
@@ -31,6 +32,7 @@ struct fake {
 	const char *id;
 	size_t count;
 	enum err_code failure; /* of every call */
+	const char *words;     /* of the failure; NULL: its own */
 	size_t fail_after;     /* volumes; 0: never */
 	bool stuck;	       /* always says that there is more, and sends the same */
 	size_t largest_page;
@@ -48,7 +50,7 @@ static struct err err;
 static int fake_check(const struct fake *fake, const char *target_id, struct err *ret)
 {
 	if (fake->failure)
-		return err_set(ret, fake->failure, "the fake's own words");
+		return err_set(ret, fake->failure, "%s", fake->words ?: "the fake's own words");
 	if (target_id && strcmp(target_id, fake->id) != 0)
 		return err_set(ret, ERR_FAILED_PRECONDITION, "for \"%s\", not %s", target_id,
 			       fake->id);
@@ -496,6 +498,34 @@ static void test_list_that_never_ends(void **state)
 	assert_int_equal(show("volumes", false), ERR_INTERNAL);
 	assert_says(errors, "000000000002\", which is not after");
 	assert_int_equal(one.lists, 2);
+	/* Nor is that the end of the list: there is more, but nothing comes. */
+	one.count = 0;
+	assert_int_equal(show("volumes", false), ERR_INTERNAL);
+	assert_says(errors, "its list goes on after \"\", which is not after");
+}
+
+static void assert_tame(const char *text)
+{
+	for (; *text; text++)
+		if (((unsigned char)*text < ' ' && *text != '\n') || *text == 0x7f ||
+		    (unsigned char)*text == 0x9b)
+			fail_msg("0x%02x", (unsigned char)*text);
+}
+
+/* Neither a table nor JSON nor an error hands anything on that a terminal would obey. */
+static void test_hostile_words(void **state)
+{
+	(void)state;
+	targets.count = 2;
+	one.failure = ERR_INTERNAL;
+	one.words = "a\033[2J\302\2332J\177\nOK: done";
+	for (int json = 0; json < 2; json++) {
+		assert_int_equal(show("volumes", json), ERR_INTERNAL);
+		assert_tame(output);
+		assert_tame(errors);
+		assert_string_equal(errors, "INTERNAL: target t1: a?[2J?2J??OK: done\n");
+	}
+	assert_says(output, "a\\u001b[2J\\u009b2J\\u007f\\nOK: done");
 }
 
 /* The agent at the address is another one. */
@@ -554,6 +584,7 @@ int main(void)
 		TEST(test_errors_json),
 		TEST(test_failure_between_pages),
 		TEST(test_list_that_never_ends),
+		TEST(test_hostile_words),
 		TEST(test_another_agent),
 		TEST(test_wrong_targets),
 	};

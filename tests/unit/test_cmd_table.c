@@ -10,6 +10,7 @@
 #include <string.h>
 
 /* Programs' own code is in no archive. */
+#include "cmd/nvmeotctl/text.c"
 #include "cmd/nvmeotctl/table.c"
 
 static void assert_prints(const struct table *table, const char *want)
@@ -64,7 +65,8 @@ static void test_control_characters(void **state)
 
 	(void)state;
 	ADD(&table, "a\nb\033[2J\tc\177");
-	assert_prints(&table, "a?b?[2J?c?\n");
+	ADD(&table, "a\302\2332J");
+	assert_prints(&table, "a?b?[2J?c?\na?2J\n");
 }
 
 static void test_absent_cell(void **state)
