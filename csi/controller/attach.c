@@ -103,7 +103,8 @@ static int publish_static(struct rpc_call *call,
 {
 	struct attachment ignored;
 
-	if (access_check_static(access, err) < 0 ||
+	if (volume_id_check_static(publish->volume_id, err) < 0 ||
+	    access_check_static(access, err) < 0 ||
 	    attachment_parse(MAP_OF(publish, volume_context), (struct map) { 0 }, &ignored, err) <
 		    0)
 		return -1;

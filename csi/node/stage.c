@@ -26,7 +26,11 @@ int stage_spec_parse(const Csi__V1__NodeStageVolumeRequest *request, struct stag
 	    attachment_parse(volume_context, publish_context, &ret->attachment, err) < 0 ||
 	    parameters_parse_context(volume_context, publish_context, &ret->parameters, err) < 0)
 		return -1;
-	return attachment_is_static(volume_context) ? access_check_static(&ret->access, err) : 0;
+	if (!attachment_is_static(volume_context))
+		return 0;
+	if (volume_id_check_static(request->volume_id, err) < 0)
+		return -1;
+	return access_check_static(&ret->access, err);
 }
 
 static bool same_stage(const struct node_record *a, const struct node_record *b)

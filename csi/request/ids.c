@@ -25,6 +25,20 @@ static struct uuid uuid_v5(const char *kind, const char *text)
 	return ret;
 }
 
+int volume_id_check_static(const char *volume_id, struct err *err)
+{
+	struct volume_id id;
+
+	if (!volume_id_parse(volume_id, &id))
+		return 0;
+	return err_set(
+		err, ERR_INVALID_ARGUMENT,
+		"volume \"%s\" is statically provisioned (its volume_context has an nqn), but "
+		"its handle has the form target/pool/uuid of volumes that this driver makes; "
+		"give it another handle, or leave the volume_context out if it is such one",
+		volume_id);
+}
+
 struct uuid volume_uuid_of_name(const char *name)
 {
 	return uuid_v5("volume", name);

@@ -29,6 +29,13 @@ struct volume_id {
 bool volume_id_parse(const char *text, struct volume_id *ret);
 void volume_id_format(const struct volume_id *id, char ret[VOLUME_ID_SIZE]);
 
+/*
+ * Checks the handle of a statically provisioned volume: it must not look like an ID of ours.
+ * Unpublish and unstage get nothing but the ID, and would take it for a volume of that target and
+ * that subsystem. ERR_INVALID_ARGUMENT.
+ */
+int volume_id_check_static(const char *volume_id, struct err *err);
+
 /* UUIDv5 of the CO's name in our namespace: the same name gives the same UUID, everywhere. */
 struct uuid volume_uuid_of_name(const char *name);
 

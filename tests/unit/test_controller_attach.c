@@ -177,6 +177,7 @@ static const char *static_readonly(int mode, bool readonly)
 	bool is_told;
 
 	make(&p, mode, false);
+	p.request.volume_id = (char *)"array/lun-1";
 	fixture_map_set(&volume, ATTACHMENT_NQN, "nqn.2014-08.org.example:array");
 	fixture_map_set(&volume, ATTACHMENT_PORTALS, "tcp://192.0.2.9:4420");
 	fixture_map_set(&volume, ATTACHMENT_NS_UUID, FAKE_UUID);
@@ -198,6 +199,22 @@ static void test_static(void **state)
 	assert_string_equal(static_readonly(MODE(SINGLE_NODE_WRITER), false), "nothing");
 	assert_string_equal(static_readonly(MODE(SINGLE_NODE_WRITER), true), "true");
 	assert_string_equal(static_readonly(MODE(SINGLE_NODE_READER_ONLY), false), "true");
+}
+
+/* A detach would take it for a volume of target "a". */
+static void test_static_that_looks_like_ours(void **state)
+{
+	struct fixture_map volume = { 0 };
+	struct publish p;
+
+	(void)state;
+	make(&p, MODE(SINGLE_NODE_WRITER), false);
+	fixture_map_set(&volume, ATTACHMENT_NQN, "nqn.2014-08.org.example:array");
+	fixture_map_set(&volume, ATTACHMENT_PORTALS, "tcp://192.0.2.9:4420");
+	fixture_map_set(&volume, ATTACHMENT_NS_UUID, FAKE_UUID);
+	FIXTURE_MAP_INTO(&p.request, volume_context, &volume);
+	CALL_FAILS(attach_publish, &p.request, &p.response, ERR_INVALID_ARGUMENT,
+		   "\"" ID_A "\" is statically provisioned");
 }
 
 static void test_unpublish(void **state)
@@ -231,9 +248,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_writer),   TEST(test_connect_parameters),   TEST(test_readers),
-		TEST(test_refusals), TEST(test_reader_beside_writer), TEST(test_unpublish),
-		TEST(test_static),
+		TEST(test_writer),   TEST(test_connect_parameters),	     TEST(test_readers),
+		TEST(test_refusals), TEST(test_reader_beside_writer),	     TEST(test_unpublish),
+		TEST(test_static),   TEST(test_static_that_looks_like_ours),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

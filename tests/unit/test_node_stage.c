@@ -149,6 +149,14 @@ static void test_static(void **state)
 	assert_int_equal(parse(&g, &spec, &err), 0);
 	assert_int_equal(spec.attachment.nsid, 1);
 	assert_int_equal(spec.parameters.connect.ctrl_loss_tmo_s, 60);
+	/* An unstage without a record would take it for the subsystem that the ID stands for. */
+	g.request.volume_id = (char *)ID;
+	refused(&g, "is statically provisioned");
+	make(&g);
+	g.in.publish.count = 0;
+	g.request.volume_id = (char *)"any handle";
+	fixture_map_set(&g.in.volume, "nqn", "nqn.2014-08.org.example:array");
+	fixture_map_set(&g.in.volume, "portals", "tcp://192.0.2.9:4420");
 	fixture_map_set(&g.in.volume, "nsid", "0");
 	refused(&g, "nsid \"0\"");
 }
