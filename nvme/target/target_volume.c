@@ -72,18 +72,27 @@ static int choose_pool(struct target *target, const char *name, struct pool **re
 }
 
 /* Takes back a creation that failed. Only a blank backing is ours to remove. */
-static void undo_create(struct target *target, struct target_entry *entry)
+static int undo_create(struct target *target, struct target_entry *entry, struct err *err)
 {
 	struct pool_backing backing;
-	struct err err;
-	int found;
+	int found = pool_find(entry->pool, &entry->uuid, &backing, err);
 
-	found = pool_find(entry->pool, &entry->uuid, &backing, &err);
 	if (found < 0 ||
-	    (found && backing.blank && pool_remove(entry->pool, &entry->uuid, &err) < 0) ||
-	    target_forget(target, entry, &err) < 0)
-		log_error("failed creation not taken back", KV("volume", entry->uuid.text),
-			  KV_ERR(&err));
+	    (found && backing.blank && pool_remove(entry->pool, &entry->uuid, err) < 0))
+		return -1;
+	return target_forget(target, entry, err);
+}
+
+/* Whoever hears that there was no room makes the volume elsewhere: only if nothing of it is here. */
+static int fail_create(struct target *target, struct target_entry *entry, struct err *err)
+{
+	struct err undo;
+
+	if (undo_create(target, entry, &undo) == 0)
+		return -1;
+	log_error("failed creation not taken back", KV("volume", entry->uuid.text), KV_ERR(&undo));
+	err_recode(err, ERR_INTERNAL);
+	return err_wrap(err, "what was done is not taken back (%.400s) after", undo.msg);
 }
 
 int target_finish_create(struct target *target, struct target_entry *entry, struct err *err)
@@ -91,7 +100,7 @@ int target_finish_create(struct target *target, struct target_entry *entry, stru
 	cleanup_volume struct volume ready = volume_copy(&entry->volume);
 
 	if (pool_create(entry->pool, &entry->volume, err) < 0) {
-		undo_create(target, entry);
+		fail_create(target, entry, err);
 		return err_wrap(err, "create volume %s in pool %s", ready.uuid.text, ready.pool);
 	}
 	ready.state = VOLUME_READY;

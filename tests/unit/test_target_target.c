@@ -95,6 +95,41 @@ static void test_create_refusals(void **state)
 	assert_int_equal(create(UUID, "fast", &err), 0);
 }
 
+static int no_room(struct pool *pool, const struct volume *volume, struct err *err)
+{
+	if (pool_dir_ops.create(pool, volume, err) < 0)
+		return -1;
+	return err_set(err, ERR_RESOURCE_EXHAUSTED, "no room for the last of it");
+}
+
+static int no_remove(struct pool *pool, const struct uuid *uuid, struct err *err)
+{
+	(void)pool, (void)uuid;
+	return err_set(err, ERR_UNAVAILABLE, "the disk is gone");
+}
+
+/* "No room" sends the caller elsewhere: it is said only when nothing is left here. */
+static void test_create_that_cannot_be_taken_back(void **state)
+{
+	struct pool *pool = target_pool_find(target, "fast");
+	const struct pool_ops *good = pool->ops;
+	struct pool_ops ops = plain_ops();
+	struct err err = ERR_INIT;
+
+	(void)state;
+	ops.create = no_room;
+	pool->ops = &ops;
+	assert_code(create(UUID, "fast", &err), &err, ERR_RESOURCE_EXHAUSTED);
+	assert_false(exists(".img", UUID) || exists(".json", UUID));
+	ops.remove = no_remove;
+	assert_code(create(UUID, "fast", &err), &err, ERR_INTERNAL);
+	assert_non_null(strstr(err.msg, "the disk is gone"));
+	assert_non_null(strstr(err.msg, "no room for the last of it"));
+	assert_true(exists(".img", UUID) && exists(".json", UUID));
+	pool->ops = good;
+	assert_int_equal(create(UUID, "fast", &err), 0);
+}
+
 static void test_data_without_record_is_never_taken(void **state)
 {
 	cleanup_free char *path = xasprintf("%s/fast/" UUID ".img", dir);
@@ -626,6 +661,7 @@ int main(void)
 		CASE(test_list_is_sorted_and_by_pool),
 		CASE(test_create_again),
 		CASE(test_create_refusals),
+		CASE(test_create_that_cannot_be_taken_back),
 		CASE(test_data_without_record_is_never_taken),
 		CASE(test_written_volume_is_not_blank),
 		CASE(test_failed_export_holds_the_volume),
