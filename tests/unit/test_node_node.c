@@ -98,12 +98,57 @@ static void test_gate(void **state)
 	node_leave(&node, "nqn.b");
 }
 
+/* Whether the service has this method. */
+static bool has_method(const char *name)
+{
+	struct rpc_service service = node_service(&node);
+
+	for (size_t i = 0; i < service.count; i++)
+		if (strcmp(service.methods[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/* What it says that it can do are calls that it has. */
+static void test_capabilities(void **state)
+{
+#define CAN(name) [CSI__V1__NODE_SERVICE_CAPABILITY__RPC__TYPE__##name]
+	static const char *const methods[] = {
+		CAN(STAGE_UNSTAGE_VOLUME) = "NodeStageVolume",
+		CAN(GET_VOLUME_STATS) = "NodeGetVolumeStats",
+		CAN(EXPAND_VOLUME) = "NodeExpandVolume",
+	};
+	Csi__V1__NodeGetCapabilitiesRequest request = CSI__V1__NODE_GET_CAPABILITIES_REQUEST__INIT;
+	Csi__V1__NodeGetCapabilitiesResponse response =
+		CSI__V1__NODE_GET_CAPABILITIES_RESPONSE__INIT;
+	struct rpc_service service = node_service(&node);
+	struct err err = ERR_INIT;
+	struct rpc_call call;
+	size_t i = 0;
+
+	(void)state;
+	while (strcmp(service.methods[i].name, "NodeGetCapabilities") != 0)
+		i++;
+	rpc_call_init(&call, deadline_none(), 1 << 16);
+	call.context = service.context;
+	assert_int_equal(service.methods[i].handle(&call, &request, &response, &err), 0);
+	assert_true(response.n_capabilities > 0);
+	for (i = 0; i < response.n_capabilities; i++) {
+		size_t type = response.capabilities[i]->rpc->type;
+
+		if (type < ARRAY_SIZE(methods) && methods[type] && !has_method(methods[type]))
+			fail_msg("%s is not there", methods[type]);
+	}
+	rpc_call_fini(&call);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_topology),
 		TEST(test_gate),
+		TEST(test_capabilities),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
