@@ -64,19 +64,21 @@ static int attr_expect(struct nvmet *nvmet, const char *dir, const char *attr, c
 }
 
 static int subsystem_ensure(struct nvmet *nvmet, const struct volume *volume, const char *dir,
-			    struct err *err)
+			    bool *ret_fresh, struct err *err)
 {
 	char serial[SERIAL_DIGITS + 1] = "";
 	size_t len = 0;
+	bool fresh;
 
 	for (const char *p = volume->uuid.text; *p && len < SERIAL_DIGITS; p++)
 		if (*p != '-')
 			serial[len++] = *p;
-	if (root_mkdir(&nvmet->root, err, "%s", dir) < 0 ||
-	    nvmet_attr_ensure(nvmet, dir, "attr_allow_any_host", "0", err) < 0 ||
-	    nvmet_attr_ensure(nvmet, dir, "attr_serial", serial, err) < 0 ||
-	    nvmet_attr_ensure(nvmet, dir, "attr_model", MODEL, err) < 0)
+	if (nvmet_dir_ensure(nvmet, dir, &fresh, err) < 0 ||
+	    nvmet_attr_set(nvmet, dir, fresh, "attr_allow_any_host", "0", err) < 0 ||
+	    nvmet_attr_set(nvmet, dir, fresh, "attr_serial", serial, err) < 0 ||
+	    nvmet_attr_set(nvmet, dir, fresh, "attr_model", MODEL, err) < 0)
 		return -1;
+	*ret_fresh = fresh;
 	return 0;
 }
 
@@ -94,35 +96,38 @@ static int namespace_ensure(struct nvmet *nvmet, const struct volume *volume, co
 		{ "buffered_io", "0" },
 	};
 	char dir[NVMET_DIR_SIZE + 16], value[ROOT_VALUE_SIZE];
+	bool fresh;
 	int enabled;
 
 	snprintf(dir, sizeof(dir), "%s/namespaces/" NAMESPACE_ID, subsystem);
-	if (root_mkdir(&nvmet->root, err, "%s", dir) < 0)
+	if (nvmet_dir_ensure(nvmet, dir, &fresh, err) < 0)
 		return -1;
-	enabled = nvmet_attr_is(nvmet, dir, "enable", "1", value, err);
+	enabled = fresh ? 0 : nvmet_attr_is(nvmet, dir, "enable", "1", value, err);
 	if (enabled < 0)
 		return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(attrs); i++) {
 		int r = enabled ? attr_expect(nvmet, dir, attrs[i].name, attrs[i].want, err) :
-				  nvmet_attr_ensure(nvmet, dir, attrs[i].name, attrs[i].want, err);
+				  nvmet_attr_set(nvmet, dir, fresh, attrs[i].name, attrs[i].want,
+						 err);
 
 		if (r < 0)
 			return -1;
 	}
-	return nvmet_attr_ensure(nvmet, dir, "enable", "1", err);
+	return nvmet_attr_set(nvmet, dir, fresh, "enable", "1", err);
 }
 
 int nvmet_prepare(struct nvmet *nvmet, const struct volume *volume, const char *device_path,
 		  struct err *err)
 {
 	char nqn[NQN_SIZE], dir[NVMET_DIR_SIZE];
+	bool fresh = false;
 
 	volume_nqn(&volume->uuid, nqn);
 	nvmet_subsystem_dir(nqn, dir);
-	if (subsystem_ensure(nvmet, volume, dir, err) < 0 ||
+	if (subsystem_ensure(nvmet, volume, dir, &fresh, err) < 0 ||
 	    namespace_ensure(nvmet, volume, dir, device_path, err) < 0)
 		return -1;
-	return nvmet_hosts_ensure(nvmet, volume, nqn, dir, err);
+	return nvmet_hosts_ensure(nvmet, volume, nqn, dir, fresh, err);
 }
 
 int nvmet_revalidate(struct nvmet *nvmet, const struct uuid *uuid, struct err *err)

@@ -78,11 +78,11 @@ int nvmet_hosts_list(struct nvmet *nvmet, const char *dir, struct root_names *re
 }
 
 int nvmet_hosts_ensure(struct nvmet *nvmet, const struct volume *volume, const char *nqn,
-		       const char *dir, struct err *err)
+		       const char *dir, bool fresh, struct err *err)
 {
 	cleanup_root_names struct root_names hosts = { 0 };
 
-	if (nvmet_hosts_list(nvmet, dir, &hosts, err) < 0)
+	if (!fresh && nvmet_hosts_list(nvmet, dir, &hosts, err) < 0)
 		return -1;
 	for (size_t i = 0; i < hosts.count; i++) {
 		struct volume_export host = { 0 };

@@ -23,17 +23,17 @@ struct served {
 	char port[16];
 };
 
-static size_t count_missing(struct nvmet *nvmet, const char *port, const struct uuid *uuids,
-			    size_t count)
+static bool lacks_several(struct nvmet *nvmet, const char *port, const struct uuid *uuids,
+			  size_t count)
 {
 	char nqn[NQN_SIZE];
 	size_t missing = 0;
 
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; count > 1 && i < count && missing < 2; i++) {
 		volume_nqn(&uuids[i], nqn);
 		missing += !root_exists(&nvmet->root, "ports/%s/subsystems/%s", port, nqn);
 	}
-	return missing;
+	return missing > 1;
 }
 
 /* Links the subsystems to one port, past a failure; the first is reported. */
@@ -86,7 +86,7 @@ static int link_all(struct nvmet *nvmet, const struct uuid *uuids, size_t count,
 	bool several = false;
 
 	for (size_t p = 0; p < serving && !several; p++)
-		several = count_missing(nvmet, served[p].port, uuids, count) > 1;
+		several = lacks_several(nvmet, served[p].port, uuids, count);
 	if (several)
 		nvmet_guard_up(&nvmet->guard, nvmet->portals, nvmet->portal_count);
 	for (size_t p = 0; p < serving; p++) {

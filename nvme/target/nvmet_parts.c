@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 void nvmet_subsystem_dir(const char *nqn, char out[NVMET_DIR_SIZE])
@@ -42,6 +43,26 @@ int nvmet_attr_ensure(struct nvmet *nvmet, const char *dir, const char *attr, co
 		return err_set(err, ERR_INTERNAL, "%s/%s/%s is \"%.200s\" after writing \"%.200s\"",
 			       nvmet->root.path, dir, attr, value, want);
 	return same < 0 ? -1 : 0;
+}
+
+int nvmet_dir_ensure(struct nvmet *nvmet, const char *dir, bool *ret_fresh, struct err *err)
+{
+	bool fresh = mkdirat(nvmet->root.fd, dir, 0755) == 0;
+
+	if (!fresh && errno != EEXIST)
+		return err_sys(err, errno, "create directory %s/%s", nvmet->root.path, dir);
+	*ret_fresh = fresh;
+	return 0;
+}
+
+int nvmet_attr_set(struct nvmet *nvmet, const char *dir, bool fresh, const char *attr,
+		   const char *want, struct err *err)
+{
+	if (!fresh)
+		return nvmet_attr_ensure(nvmet, dir, attr, want, err);
+	if (strcmp(want, "0") == 0)
+		return 0;
+	return root_write(&nvmet->root, want, err, "%s/%s", dir, attr);
 }
 
 /*

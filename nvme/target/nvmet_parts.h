@@ -20,6 +20,16 @@ int nvmet_attr_is(struct nvmet *nvmet, const char *dir, const char *attr, const 
 int nvmet_attr_ensure(struct nvmet *nvmet, const char *dir, const char *attr, const char *want,
 		      struct err *err);
 
+/* Makes a directory; *ret_fresh: it was not there, so that nobody has set anything in it yet. */
+int nvmet_dir_ensure(struct nvmet *nvmet, const char *dir, bool *ret_fresh, struct err *err);
+
+/*
+ * As nvmet_attr_ensure, but in a fresh directory it is only written, and not even that if it is to
+ * be "0": switches of new objects are off (the kernel allocates those zeroed).
+ */
+int nvmet_attr_set(struct nvmet *nvmet, const char *dir, bool fresh, const char *attr,
+		   const char *want, struct err *err);
+
 /*
  * The name of the object a link points to; the link's own name is free. 0: the link is gone, which
  * is how another volume's removal looks.
@@ -51,9 +61,9 @@ int nvmet_hosts_list(struct nvmet *nvmet, const char *dir, struct root_names *re
 /* Lets one host in; dir is the subsystem's. */
 int nvmet_host_allow(struct nvmet *nvmet, const char *dir, const char *host_nqn, struct err *err);
 
-/* Lets the volume's hosts in, and fences every other one. */
+/* Lets the volume's hosts in, and fences every other one, of which a fresh subsystem has none. */
 int nvmet_hosts_ensure(struct nvmet *nvmet, const struct volume *volume, const char *nqn,
-		       const char *dir, struct err *err);
+		       const char *dir, bool fresh, struct err *err);
 
 /* Removes a host that an export made, if nothing else needs it. */
 int nvmet_host_forget(struct nvmet *nvmet, const struct volume_export *host, struct err *err);
