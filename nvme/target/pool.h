@@ -108,9 +108,10 @@ DEFINE_CLEANUP(struct pool *, pool_close)
 
 /*
  * Makes the backing of a volume: exactly size_bytes, blank, and with synchronous writes unless
- * volatile_cache. Finishes what an interrupted call began. A backing that holds data is never
- * touched: ERR_FAILED_PRECONDITION, as when the storage cannot keep acknowledged writes. Room is
- * pool_promise's business. ERR_OUT_OF_RANGE: the storage has no backings of this size.
+ * volatile_cache. Durable once its record is committed after it (record_commit). Finishes what an
+ * interrupted call began. A backing that holds data is never touched: ERR_FAILED_PRECONDITION, as
+ * when the storage cannot keep acknowledged writes. Room is pool_promise's business.
+ * ERR_OUT_OF_RANGE: the storage has no backings of this size.
  */
 int pool_create(struct pool *pool, const struct volume *volume, struct err *err);
 

@@ -142,7 +142,8 @@ static int dir_create(struct pool *pool, const struct volume *volume, struct err
 		return -1;
 	if (image_resize(pool, name, fd, volume, err) < 0)
 		return -1;
-	if (fsync(fd) < 0 || fsync(pool->records.fd) < 0)
+	/* Its name becomes durable together with the record's, which is in the same directory. */
+	if (fsync(fd) < 0)
 		return err_sys(err, errno, "fsync %s/%s", pool->records.path, name);
 	return 0;
 }

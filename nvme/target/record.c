@@ -15,8 +15,9 @@
 
 #define RECORD_VERSION 1
 #define RECORD_SUFFIX ".json"
+#define NEW_SUFFIX ".new" RECORD_SUFFIX
 #define BAD_SUFFIX ".bad"
-#define FILE_NAME_SIZE (UUID_TEXT_SIZE + sizeof(RECORD_SUFFIX))
+#define FILE_NAME_SIZE (UUID_TEXT_SIZE + sizeof(NEW_SUFFIX))
 
 static inline void json_putp(json_object **object)
 {
@@ -24,9 +25,9 @@ static inline void json_putp(json_object **object)
 }
 #define cleanup_json CLEANUP(json_putp)
 
-static void file_name(const struct uuid *uuid, char out[FILE_NAME_SIZE])
+static void file_name(const struct uuid *uuid, bool creating, char out[FILE_NAME_SIZE])
 {
-	snprintf(out, FILE_NAME_SIZE, "%s%s", uuid->text, RECORD_SUFFIX);
+	snprintf(out, FILE_NAME_SIZE, "%s%s", uuid->text, creating ? NEW_SUFFIX : RECORD_SUFFIX);
 }
 
 /* --- writing ---------------------------------------------------------------------------------- */
@@ -80,7 +81,9 @@ char *record_format(const struct volume *volume)
 	if (volume->growing_bytes)
 		add_bytes(object, "growingTo", volume->growing_bytes);
 	add_text(object, "writeCache", volume->volatile_cache ? "volatile" : "none");
-	add_text(object, "state", volume_state_name(volume->state));
+	add_text(object, "state",
+		 volume_state_name(volume->state == VOLUME_DELETING ? VOLUME_DELETING :
+								      VOLUME_READY));
 	json_object_object_add(object, "parameters",
 			       format_parameters(volume->parameters, volume->parameter_count));
 	if (volume->mutable_count)
@@ -269,13 +272,12 @@ static int parse_identity(json_object *object, const struct uuid *uuid, struct v
 static int parse_settings(json_object *object, struct volume *volume, struct err *err)
 {
 	static const char *const caches[] = { "none", "volatile" };
-	const char *states[VOLUME_STATE_COUNT];
+	const char *const states[] = { volume_state_name(VOLUME_READY),
+				       volume_state_name(VOLUME_DELETING) };
 	const char *cache, *state;
 	size_t cache_index = 0, state_index = 0;
 	json_object *size, *growing;
 
-	for (size_t i = 0; i < VOLUME_STATE_COUNT; i++)
-		states[i] = volume_state_name((enum volume_state)i);
 	if (take(object, "sizeBytes", json_type_int, &size, err) < 0 ||
 	    take_optional(object, "growingTo", json_type_int, &growing, err) < 0 ||
 	    take_text(object, "writeCache", &cache, err) < 0 ||
@@ -287,7 +289,7 @@ static int parse_settings(json_object *object, struct volume *volume, struct err
 	volume->size_bytes = (uint64_t)json_object_get_int64(size);
 	volume->growing_bytes = growing ? (uint64_t)json_object_get_int64(growing) : 0;
 	volume->volatile_cache = cache_index == 1;
-	volume->state = (enum volume_state)state_index;
+	volume->state = state_index == 1 ? VOLUME_DELETING : VOLUME_READY;
 	return 0;
 }
 
@@ -358,14 +360,22 @@ int record_load(const struct root *root, const struct uuid *uuid, struct volume 
 {
 	cleanup_free char *text = NULL;
 	char name[FILE_NAME_SIZE];
+	bool creating = false;
 	int found;
 
-	file_name(uuid, name);
+	file_name(uuid, creating, name);
 	found = file_read(root, name, &text, err);
+	if (found == 0) {
+		creating = true;
+		file_name(uuid, creating, name);
+		found = file_read(root, name, &text, err);
+	}
 	if (found <= 0)
 		return found;
 	if (record_parse(text, uuid, ret, err) < 0)
 		return err_wrap(err, "record %s/%s", root->path, name);
+	if (creating)
+		ret->state = VOLUME_CREATING;
 	return 1;
 }
 
@@ -374,7 +384,7 @@ int record_save(const struct root *root, const struct volume *volume, struct err
 	cleanup_free char *text = record_format(volume);
 	char name[FILE_NAME_SIZE];
 
-	file_name(&volume->uuid, name);
+	file_name(&volume->uuid, volume->state == VOLUME_CREATING, name);
 	/* One that could not be read again. Only text that is nearly all escapes gets there. */
 	if (strlen(text) > FILE_MAX_BYTES)
 		return err_set(err, ERR_INVALID_ARGUMENT,
@@ -383,12 +393,27 @@ int record_save(const struct root *root, const struct volume *volume, struct err
 	return file_replace(root, name, text, err);
 }
 
+int record_commit(const struct root *root, const struct uuid *uuid, struct err *err)
+{
+	char from[FILE_NAME_SIZE], to[FILE_NAME_SIZE];
+
+	file_name(uuid, true, from);
+	file_name(uuid, false, to);
+	if (renameat(root->fd, from, root->fd, to) < 0 &&
+	    (errno != ENOENT || !root_exists(root, "%s", to)))
+		return err_sys(err, errno, "rename %s/%s to %s", root->path, from, to);
+	if (fsync(root->fd) < 0)
+		return err_sys(err, errno, "fsync %s", root->path);
+	return 0;
+}
+
 int record_remove(const struct root *root, const struct uuid *uuid, struct err *err)
 {
-	char name[FILE_NAME_SIZE];
+	char name[FILE_NAME_SIZE], begun[FILE_NAME_SIZE];
 
-	file_name(uuid, name);
-	return file_remove(root, name, err);
+	file_name(uuid, false, name);
+	file_name(uuid, true, begun);
+	return file_remove(root, begun, err) < 0 || file_remove(root, name, err) < 0 ? -1 : 0;
 }
 
 static bool has_suffix(const char *name, const char *suffix)
@@ -422,7 +447,7 @@ int record_list(const struct root *root, enum record_kind kind, struct root_name
 int record_name_uuid(const char *name, struct uuid *ret, struct err *err)
 {
 	cleanup_free char *stem = xstrdup(name);
-	char *suffix = strstr(stem, RECORD_SUFFIX);
+	char *suffix = strstr(stem, NEW_SUFFIX) ?: strstr(stem, RECORD_SUFFIX);
 	struct uuid uuid;
 
 	if (suffix)

@@ -3,8 +3,11 @@
  * The record of a volume: <uuid>.json beside its backing, the only place where the target's
  * knowledge lives. It is replaced as a whole (old or new after a crash, never a mixture) and read
  * strictly: whatever is not fully understood is an error. What is malformed the caller sets aside
- * as <uuid>.json.bad; a record of another version is whole, and stays as it is. Every function here
- * blocks for as long as the disk does.
+ * under its name with .bad; a record of another version is whole, and stays as it is. Every
+ *function here blocks for as long as the disk does.
+ *
+ * While the volume is being created the same text has the name <uuid>.new.json: that name alone is
+ * the state VOLUME_CREATING, so that a rename ends it. A volume never has both names.
  *
  *	{ "version": 1, "uuid": "…", "name": "…", "sizeBytes": 4096, "growingTo": 8192,
  *	  "writeCache": "none", "state": "ready", "parameters": { "key": "value" },
@@ -21,7 +24,7 @@
 #include "nvme/base/root.h"
 #include "nvme/target/volume.h"
 
-/* The record as text; owned. */
+/* The record as text; owned. VOLUME_CREATING is written as the state that follows it. */
 char *record_format(const struct volume *volume);
 
 /*
@@ -34,8 +37,16 @@ int record_parse(const char *text, const struct uuid *uuid, struct volume *ret, 
 int record_load(const struct root *root, const struct uuid *uuid, struct volume *ret,
 		struct err *err);
 
-/* Durable when it returns 0. */
+/* Durable when it returns 0. Not with another state for a volume that is being created. */
 int record_save(const struct root *root, const struct volume *volume, struct err *err);
+
+/*
+ * Ends VOLUME_CREATING. When it returns 0 that is durable, and so is what was done in the same
+ * directory before. Also for a volume of which an earlier call did this, durably or not.
+ */
+int record_commit(const struct root *root, const struct uuid *uuid, struct err *err);
+
+/* Durable; an absent record is fine. */
 int record_remove(const struct root *root, const struct uuid *uuid, struct err *err);
 
 enum record_kind { RECORD_LIVE, RECORD_BAD };

@@ -7,6 +7,7 @@
 
 #include "nvme/base/log.h"
 #include "nvme/base/strb.h"
+#include "nvme/target/record.h"
 #include "nvme/target/target_table.h"
 
 /* --- creating --------------------------------------------------------------------------------- */
@@ -103,8 +104,11 @@ int target_finish_create(struct target *target, struct target_entry *entry, stru
 		fail_create(target, entry, err);
 		return err_wrap(err, "create volume %s in pool %s", ready.uuid.text, ready.pool);
 	}
+	if (record_commit(&entry->pool->records, &entry->uuid, err) < 0)
+		return -1;
 	ready.state = VOLUME_READY;
-	return target_commit(target, entry, entry->pool, &ready, err);
+	target_put(target, entry, entry->pool, &ready);
+	return 0;
 }
 
 /* A new volume: its room in the pool, and its record in state creating. */
@@ -244,10 +248,12 @@ static int delete_present(struct target *target, struct target_entry *entry, str
 	cleanup_volume struct volume deleting = volume_copy(&entry->volume);
 	cleanup_turn struct target_turn turn = { 0 };
 	uint64_t unused = volume_promised_bytes(&deleting) - deleting.size_bytes;
+	bool creating = deleting.state == VOLUME_CREATING;
 
 	deleting.state = VOLUME_DELETING;
 	deleting.growing_bytes = 0;
 	if (target_turn_take(target, entry->pool, &turn, err) < 0 ||
+	    (creating && record_commit(&entry->pool->records, &entry->uuid, err) < 0) ||
 	    target_commit(target, entry, entry->pool, &deleting, err) < 0)
 		return -1;
 	pool_unpromise(entry->pool, unused);

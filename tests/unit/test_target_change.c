@@ -8,6 +8,7 @@
 #define MIB (1ULL << 20)
 #define IMAGE "fast/" UUID ".img"
 #define RECORD "fast/" UUID ".json"
+#define RECORD_NEW "fast/" UUID ".new.json"
 
 /* --- faults ----------------------------------------------------------------------------------- */
 
@@ -362,10 +363,10 @@ static void test_failed_creation_gives_its_room_back(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	put_obstacle();
+	assert_int_equal(root_mkdir(&root, &err, "fast/." UUID ".new.json.tmp"), 0);
 	assert_code(create(UUID, "fast", &err), &err, ERR_INTERNAL);
 	assert_int_equal(provisioned("fast"), 0);
-	take_away(OBSTACLE);
+	take_away("fast/." UUID ".new.json.tmp");
 	put(IMAGE, "precious");
 	assert_code(create(UUID, "fast", &err), &err, ERR_FAILED_PRECONDITION);
 	assert_int_equal(provisioned("fast"), 0);
@@ -373,6 +374,58 @@ static void test_failed_creation_gives_its_room_back(void **state)
 	assert_ok(create(UUID, "fast", &err), &err);
 	assert_ok(create(UUID, "fast", &err), &err);
 	assert_size(MIB);
+}
+
+/* A volume all of which is there but the final name of its record. */
+static void create_uncommitted(void)
+{
+	cleanup_volume_list struct volume_list list = { 0 };
+	struct err err = ERR_INIT;
+
+	assert_int_equal(root_mkdir(&root, &err, RECORD), 0);
+	assert_code(create(UUID, "fast", &err), &err, ERR_INTERNAL);
+	assert_says(err.msg, "rename");
+	assert_true(there(IMAGE) && there(RECORD_NEW));
+	assert_int_equal(provisioned("fast"), MIB);
+	assert_code(target_get(target, UUID, "", &list, &err), &err, ERR_ABORTED);
+}
+
+static void test_uncommitted_creation_is_finished(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	create_uncommitted();
+	take_away(RECORD);
+	assert_ok(create(UUID, "fast", &err), &err);
+	assert_size(MIB);
+	assert_true(there(RECORD) && !there(RECORD_NEW));
+	assert_int_equal(provisioned("fast"), MIB);
+}
+
+static void test_start_finishes_an_uncommitted_creation(void **state)
+{
+	(void)state;
+	create_uncommitted();
+	take_away(RECORD);
+	restart();
+	assert_size(MIB);
+	assert_true(there(RECORD) && !there(RECORD_NEW));
+	assert_int_equal(provisioned("fast"), MIB);
+}
+
+static void test_uncommitted_creation_is_deleted(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	create_uncommitted();
+	assert_code(target_delete(target, UUID, "", &err), &err, ERR_INTERNAL);
+	assert_true(there(IMAGE) && there(RECORD_NEW));
+	take_away(RECORD);
+	assert_ok(target_delete(target, UUID, "", &err), &err);
+	assert_false(there(IMAGE) || there(RECORD) || there(RECORD_NEW));
+	assert_int_equal(provisioned("fast"), 0);
 }
 
 /* Its volume may still be written to, whatever its record said. */
@@ -474,6 +527,9 @@ int main(void)
 		CASE(test_hosts_are_told),
 		CASE(test_readonly_does_not_grow),
 		CASE(test_failed_creation_gives_its_room_back),
+		CASE(test_uncommitted_creation_is_finished),
+		CASE(test_start_finishes_an_uncommitted_creation),
+		CASE(test_uncommitted_creation_is_deleted),
 		CASE(test_unreadable_volume_takes_room),
 		CASE(test_modify),
 		CASE(test_modify_is_bounded),

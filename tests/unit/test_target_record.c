@@ -83,6 +83,9 @@ static void test_round_trip(void **state)
 			volume.growing_bytes = 2ULL << 50;
 		text = record_format(&volume);
 		assert_int_equal(record_parse(text, &uuid, &back, &err), 0);
+		/* That a volume is being created is in the name of its record alone. */
+		if (volume.state == VOLUME_CREATING)
+			volume.state = VOLUME_READY;
 		assert_same(&volume, &back);
 	}
 }
@@ -134,7 +137,8 @@ static const struct row rows[] = {
 	{ "4096", "4096,\"growingTo\":8193", "not a positive multiple" },
 	{ "4096", "4096,\"growingTo\":-8192", "not a positive multiple" },
 	{ "4096", "4096,\"growingTo\":4096", "cannot grow to 4096" },
-	{ "\"ready\"", "\"creating\",\"growingTo\":8192", "in state creating cannot grow" },
+	{ "\"ready\"", "\"creating\"", "\"state\" has the unknown value" },
+	{ "\"ready\"", "\"deleting\",\"growingTo\":8192", "in state deleting cannot grow" },
 	{ "\"ready\"", "\"ready\",\"mutableParameters\":[]",
 	  "\"mutableParameters\" is of type array" },
 	{ "\"ready\"", "\"ready\",\"mutableParameters\":{\"k\":1}",
@@ -264,6 +268,10 @@ static void test_names(void **state)
 	assert_int_equal(record_name_uuid(UUID ".json", &parsed, &err), 0);
 	assert_string_equal(parsed.text, UUID);
 	assert_int_equal(record_name_uuid(UUID ".json.bad", &parsed, &err), 0);
+	assert_int_equal(record_name_uuid(UUID ".new.json", &parsed, &err), 0);
+	assert_string_equal(parsed.text, UUID);
+	assert_int_equal(record_name_uuid(UUID ".new.json.bad", &parsed, &err), 0);
+	assert_int_equal(record_name_uuid(UUID ".old.json", &parsed, &err), -1);
 	assert_int_equal(
 		record_name_uuid("5D5F4A53-6F0C-4F0E-9F0A-0B6F3F6C2A11.json", &parsed, &err), -1);
 	assert_int_equal(record_name_uuid("notes.json", &parsed, &err), -1);
@@ -312,6 +320,52 @@ static void test_files(void **state)
 	assert_int_equal(rmdir(dir), 0);
 }
 
+static void assert_only(const struct root *at, const char *name)
+{
+	cleanup_root_names struct root_names names = { 0 };
+	struct err err = ERR_INIT;
+
+	assert_int_equal(root_list(at, &names, &err, "."), 0);
+	assert_int_equal(names.count, name ? 1 : 0);
+	if (name)
+		assert_string_equal(names.names[0], name);
+}
+
+/* Begun, committed, committed again, removed; and begun and removed. */
+static void test_creating(void **state)
+{
+	cleanup_volume struct volume volume = sample(), begun = { 0 }, ready = { 0 };
+	char dir[] = "/tmp/test_target_record.XXXXXX";
+	struct root root = ROOT_INIT;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(root_open(&root, dir, &err), 0);
+	assert_int_equal(record_commit(&root, &uuid, &err), -1);
+	volume.state = VOLUME_CREATING;
+	assert_int_equal(record_save(&root, &volume, &err), 0);
+	assert_only(&root, UUID ".new.json");
+	assert_int_equal(record_load(&root, &uuid, &begun, &err), 1);
+	assert_same(&volume, &begun);
+
+	assert_int_equal(record_commit(&root, &uuid, &err), 0);
+	assert_int_equal(record_commit(&root, &uuid, &err), 0);
+	assert_only(&root, UUID ".json");
+	assert_int_equal(record_load(&root, &uuid, &ready, &err), 1);
+	volume.state = VOLUME_READY;
+	assert_same(&volume, &ready);
+	assert_int_equal(record_remove(&root, &uuid, &err), 0);
+	assert_only(&root, NULL);
+
+	volume.state = VOLUME_CREATING;
+	assert_int_equal(record_save(&root, &volume, &err), 0);
+	assert_int_equal(record_remove(&root, &uuid, &err), 0);
+	assert_only(&root, NULL);
+	root_close(&root);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -323,6 +377,7 @@ int main(void)
 		cmocka_unit_test(test_every_truncation_is_refused),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_creating),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

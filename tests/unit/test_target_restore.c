@@ -113,7 +113,9 @@ static bool there(const char *path)
 static void put_record(const char *pool, const char *uuid, enum volume_state state,
 		       uint64_t size_bytes, const char *host)
 {
-	cleanup_free char *path = xasprintf("%s/%s.json", pool, uuid), *text = NULL;
+	cleanup_free char *path = xasprintf("%s/%s%s.json", pool, uuid,
+					    state == VOLUME_CREATING ? ".new" : ""),
+			  *text = NULL;
 	cleanup_volume struct volume volume = { .size_bytes = size_bytes,
 						.volatile_cache = true,
 						.state = state };
@@ -180,6 +182,7 @@ static void test_creating_is_rolled_forward(void **state)
 	start();
 	assert_int_equal(get(UUID), ERR_NONE);
 	assert_int_equal(get(OTHER), ERR_NONE);
+	assert_true(there("fast/" UUID ".json") && !there("fast/" UUID ".new.json"));
 	stop();
 	start();
 	assert_int_equal(get(UUID), ERR_NONE);
@@ -192,7 +195,7 @@ static void test_creating_that_cannot_be_is_taken_back(void **state)
 	put_image("fast", UUID, 0, "");
 	start();
 	assert_int_equal(get(UUID), ERR_NOT_FOUND);
-	assert_false(there("fast/" UUID ".json"));
+	assert_false(there("fast/" UUID ".json") || there("fast/" UUID ".new.json"));
 	assert_false(there("fast/" UUID ".img"));
 }
 

@@ -302,6 +302,8 @@ static void assert_nothing_over(const struct volume *volume)
 	for (size_t i = 0; i < names.count; i++)
 		if (names.names[i][0] == '.')
 			fail_msg("left over: %s", names.names[i]);
+	assert_int_equal(root_exists(&pool->records, UUID ".json"), volume != NULL);
+	assert_false(root_exists(&pool->records, UUID ".new.json"));
 	target_info(target, &info);
 	assert_int_equal(info.pools[0].provisioned_bytes, volume ? volume->size_bytes : 0);
 	assert_int_equal(pool_find(pool, &uuid, &backing, &err), volume ? 1 : 0);
