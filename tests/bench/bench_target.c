@@ -162,6 +162,8 @@ static void report_turns(struct turns *t)
 	bench_row("publish, gRPC", "ms", publish_ms[AGENT], publish_ms[BARE], 1.5);
 	bench_row("publish, library, to configfs and a record", "ms", publish_ms[LIBRARY],
 		  publish_ms[BARE_RECORD], 1.5);
+	bench_row("publish, gRPC, to configfs and a record", "ms", publish_ms[AGENT],
+		  publish_ms[BARE_RECORD], 1.5);
 }
 
 static void measure_turns(const char *pool)

@@ -13,6 +13,6 @@ counts=(3 1 20)
 
 rows() {
 	"$NVMEOT_BUILD/bench/bench_target" /mnt/pool "${counts[@]}" | tee /run/rows >&3
-	[ "$(grep -c '^bench' /run/rows)" = 6 ]
+	[ "$(grep -c '^bench' /run/rows)" = 7 ]
 }
 check "every benchmark of the target gives its row" rows
