@@ -43,6 +43,7 @@ void nvmet_close(struct nvmet *nvmet)
 	if (nvmet->root.fd < 0)
 		return;
 	root_close(&nvmet->root);
+	nvmet_fences_free(nvmet);
 	pthread_mutex_destroy(&nvmet->lock);
 }
 
@@ -199,6 +200,7 @@ int nvmet_remove(struct nvmet *nvmet, const struct volume *volume, struct err *e
 	if (nvmet_ports_cut(nvmet, nqn, false, err) < 0 || namespaces_remove(nvmet, dir, err) < 0 ||
 	    hosts_disallow(nvmet, dir, err) < 0 || subsystem_remove(nvmet, nqn, dir, err) < 0)
 		return -1;
+	nvmet_fence_settle(nvmet, nqn);
 	for (size_t i = 0; i < volume->export_count; i++)
 		if (nvmet_host_forget(nvmet, &volume->exports[i], err) < 0)
 			return -1;

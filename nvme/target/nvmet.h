@@ -24,6 +24,8 @@
 #define NVMET_PATH "/sys/kernel/config/nvmet"
 #define NVMET_PORT_FIRST 28160U /* far from the ids that people give to ports of their own */
 
+struct nvmet_fenced;
+
 struct nvmet {
 	struct root root;
 	pthread_mutex_t lock; /* making and removing the shared objects */
@@ -31,6 +33,7 @@ struct nvmet {
 	size_t portal_count;
 	bool live; /* the kernel's own tree, with listeners and sessions behind it; false in tests */
 	struct nvmet_guard guard;
+	struct nvmet_fenced *fenced; /* fences that have not seen the end of what they cut */
 };
 
 /* ERR_FAILED_PRECONDITION when nvmet's configfs tree is not there, with what to do about it. */
@@ -63,10 +66,11 @@ int nvmet_link(struct nvmet *nvmet, const struct uuid *uuids, size_t count, stru
  * reconnect by themselves after their reconnect delay. What they see is a pause, also when they
  * connect in that very moment. When it returns 0 the host has no session and gets none, and nothing
  * that it ever sent is still under way to the backing: what was handed over is waited for
- * (nvmet_drain.h), as long as the backing takes for it. Not covered: I/O of a session that had
- * ended by itself before the call, of which the kernel shows nothing any more, and of one whose
- * fence was interrupted by the end of this process. ERR_FAILED_PRECONDITION: the kernel does not
- * tell of its sockets; then no session was cut.
+ * (nvmet_drain.h), as long as the backing takes for it; also what an earlier call for the volume
+ * cut and then failed to see the end of. Not covered: I/O of a session that had ended by itself
+ * before the call, of which the kernel shows nothing any more, and of one whose fence was
+ * interrupted by the end of this process. ERR_FAILED_PRECONDITION: the kernel does not tell of its
+ * sockets; then no session was cut. ERR_UNAVAILABLE: it has lost count of them.
  */
 int nvmet_remove_host(struct nvmet *nvmet, const struct uuid *uuid,
 		      const struct volume_export *host, struct err *err);

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
@@ -24,30 +25,64 @@
 
 /* --- netlink ---------------------------------------------------------------------------------- */
 
-static int netlink_open(uint32_t groups, int *ret, struct err *err)
+int nvmet_diag_open(int *ret, struct err *err)
 {
-	struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = groups };
-	int size = EVENTS_BUFFER_BYTES;
+	struct sockaddr_nl addr = { .nl_family = AF_NETLINK };
 	cleanup_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 
 	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
 		return err_sys(err, errno, "netlink socket");
-	if (groups && setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
-		return err_sys(err, errno, "netlink receive buffer");
 	*ret = steal_fd(&fd);
 	return 0;
 }
 
-int nvmet_diag_open(int *ret, struct err *err)
+/* Lets only messages about our ports in: what others' sockets do cannot fill the buffer. */
+static int filter_ports(int fd, const struct portal *portals, size_t count, struct err *err)
 {
-	return netlink_open(0, ret, err);
+	const unsigned at = NLMSG_HDRLEN + offsetof(struct inet_diag_msg, id) +
+			    offsetof(struct inet_diag_sockid, idiag_sport);
+	cleanup_free struct sock_filter *code = xcalloc(2 * count + 2, sizeof(*code));
+	struct sock_fprog program = { .filter = code };
+
+	if (count > NVMET_DIAG_PORTS_MAX)
+		count = 0;
+	code[program.len++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_H | BPF_ABS, at);
+	for (size_t i = 0; i < count; i++) {
+		code[program.len++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+								   portals[i].port, 0, 1);
+		code[program.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, UINT32_MAX);
+	}
+	code[program.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, count ? 0 : UINT32_MAX);
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0)
+		return err_sys(err, errno, "netlink filter");
+	return 0;
 }
 
-int nvmet_diag_watch(int *ret, struct err *err)
+static int watch_open(const struct portal *portals, size_t portal_count, int *ret, struct err *err)
 {
-	return netlink_open(1U << (SKNLGRP_INET_TCP_DESTROY - 1) |
-				    1U << (SKNLGRP_INET6_TCP_DESTROY - 1),
-			    ret, err);
+	struct sockaddr_nl addr = { .nl_family = AF_NETLINK,
+				    .nl_groups = 1U << (SKNLGRP_INET_TCP_DESTROY - 1) |
+						 1U << (SKNLGRP_INET6_TCP_DESTROY - 1) };
+	int size = EVENTS_BUFFER_BYTES;
+	cleanup_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+
+	if (fd < 0)
+		return err_sys(err, errno, "netlink socket");
+	/* Filter and buffer before the first event can come. */
+	if (filter_ports(fd, portals, portal_count, err) < 0)
+		return -1;
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
+		return err_sys(err, errno, "netlink receive buffer");
+	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+		return err_sys(err, errno, "netlink socket");
+	*ret = steal_fd(&fd);
+	return 0;
+}
+
+int nvmet_diag_watch(const struct portal *portals, size_t portal_count, int *fd, struct err *err)
+{
+	return *fd < 0 ? watch_open(portals, portal_count, fd, err) :
+			 filter_ports(*fd, portals, portal_count, err);
 }
 
 static int request_send(int fd, uint16_t type, uint16_t flags, const struct inet_diag_req_v2 *want,
@@ -66,6 +101,16 @@ static int request_send(int fd, uint16_t type, uint16_t flags, const struct inet
 	if (send(fd, &request, sizeof(request), 0) < 0)
 		return err_sys(err, errno, "ask the kernel for its sockets");
 	return 0;
+}
+
+static ssize_t receive(int fd, char *buffer, size_t size)
+{
+	ssize_t n;
+
+	do {
+		n = recv(fd, buffer, size, 0);
+	} while (n < 0 && errno == EINTR);
+	return n;
 }
 
 /* The errno in an acknowledgement or in the end of a dump; 0: none. */
@@ -113,13 +158,44 @@ bool nvmet_connection_is(const struct nvmet_connection *connection,
 	return memcmp(connection->id.idiag_cookie, id->idiag_cookie, sizeof(id->idiag_cookie)) == 0;
 }
 
-const struct nvmet_connection *nvmet_connections_find(const struct nvmet_connections *list,
-						      const struct inet_diag_sockid *id)
+void nvmet_connections_add(struct nvmet_connections *list,
+			   const struct nvmet_connection *connection)
 {
-	for (size_t i = 0; i < list->count; i++)
-		if (nvmet_connection_is(&list->items[i], id))
-			return &list->items[i];
-	return NULL;
+	if (list->count == list->room) {
+		list->room = list->room ? 2 * list->room : 64;
+		list->items = xrealloc(list->items, list->room, sizeof(*list->items));
+	}
+	list->items[list->count++] = *connection;
+}
+
+static int compare_ids(const struct inet_diag_sockid *a, const struct inet_diag_sockid *b)
+{
+	return memcmp(a->idiag_cookie, b->idiag_cookie, sizeof(a->idiag_cookie));
+}
+
+static int compare_connections(const void *a, const void *b)
+{
+	return compare_ids(&((const struct nvmet_connection *)a)->id,
+			   &((const struct nvmet_connection *)b)->id);
+}
+
+void nvmet_connections_sort(struct nvmet_connections *list)
+{
+	if (list->count)
+		qsort(list->items, list->count, sizeof(*list->items), compare_connections);
+}
+
+static int compare_id_to(const void *id, const void *connection)
+{
+	return compare_ids(id, &((const struct nvmet_connection *)connection)->id);
+}
+
+struct nvmet_connection *nvmet_connections_find(const struct nvmet_connections *list,
+						const struct inet_diag_sockid *id)
+{
+	if (!list->count)
+		return NULL;
+	return bsearch(id, list->items, list->count, sizeof(*list->items), compare_id_to);
 }
 
 static struct tcp_info info_of(const struct nlmsghdr *message, const struct inet_diag_msg *found)
@@ -153,12 +229,7 @@ static void list_add(struct nvmet_connections *list, const struct nlmsghdr *mess
 	struct tcp_info info = info_of(message, found);
 	bool established = found->idiag_state == STATE_ESTABLISHED;
 	bool open = established || found->idiag_state == STATE_SYN_RECV;
-
-	if (list->count == list->room) {
-		list->room = list->room ? 2 * list->room : 64;
-		list->items = xrealloc(list->items, list->room, sizeof(*list->items));
-	}
-	list->items[list->count++] = (struct nvmet_connection) {
+	struct nvmet_connection connection = {
 		.id = found->id,
 		.family = found->idiag_family,
 		.open = open,
@@ -168,6 +239,8 @@ static void list_add(struct nvmet_connections *list, const struct nlmsghdr *mess
 		.bytes_out = info.tcpi_bytes_sent - info.tcpi_bytes_retrans,
 		.idle_ms = info.tcpi_last_data_recv,
 	};
+
+	nvmet_connections_add(list, &connection);
 }
 
 /* One message of a dump: 1: the last. */
@@ -201,7 +274,7 @@ int nvmet_diag_list(int fd, const struct portal *portal, struct nvmet_connection
 	if (request_send(fd, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &want, err) < 0)
 		return -1;
 	for (;;) {
-		ssize_t size = recv(fd, buffer, sizeof(buffer), 0);
+		ssize_t size = receive(fd, buffer, sizeof(buffer));
 		const struct nlmsghdr *message;
 		size_t offset = 0;
 
@@ -232,7 +305,7 @@ int nvmet_diag_abort(int fd, const struct nvmet_connection *connection, struct e
 
 	if (request_send(fd, SOCK_DESTROY, NLM_F_ACK, &want, err) < 0)
 		return -1;
-	size = recv(fd, buffer, sizeof(buffer), 0);
+	size = receive(fd, buffer, sizeof(buffer));
 	if (size < (ssize_t)NLMSG_LENGTH(sizeof(number)))
 		return err_sys(err, size < 0 ? errno : EPROTO, "abort a connection");
 	number = message_errno((const struct nlmsghdr *)buffer);

@@ -14,6 +14,8 @@
 #include "nvme/base/cleanup.h"
 #include "nvme/base/portal.h"
 
+#define NVMET_DIAG_PORTS_MAX 1000 /* what a socket filter has room for */
+
 struct nvmet_connection {
 	struct inet_diag_sockid id; /* its cookie is unique until the machine starts again */
 	uint8_t family;
@@ -23,6 +25,7 @@ struct nvmet_connection {
 	uint64_t bytes_in;  /* received */
 	uint64_t bytes_out; /* sent, each counted once */
 	uint32_t idle_ms;   /* since something was received */
+	bool gone;	    /* for the holder of the list to note; false at first */
 };
 
 struct nvmet_connections {
@@ -34,9 +37,15 @@ struct nvmet_connections {
 void nvmet_connections_fini(struct nvmet_connections *list);
 #define cleanup_nvmet_connections CLEANUP(nvmet_connections_fini)
 
-/* NULL when there is none. Borrowed. */
-const struct nvmet_connection *nvmet_connections_find(const struct nvmet_connections *list,
-						      const struct inet_diag_sockid *id);
+void nvmet_connections_add(struct nvmet_connections *list,
+			   const struct nvmet_connection *connection);
+
+/* Into the order that nvmet_connections_find needs. */
+void nvmet_connections_sort(struct nvmet_connections *list);
+
+/* In a sorted list; NULL when there is none. Borrowed. */
+struct nvmet_connection *nvmet_connections_find(const struct nvmet_connections *list,
+						const struct inet_diag_sockid *id);
 
 bool nvmet_connection_is(const struct nvmet_connection *connection,
 			 const struct inet_diag_sockid *id);
@@ -44,15 +53,22 @@ bool nvmet_connection_is(const struct nvmet_connection *connection,
 /* A socket for the next two. */
 int nvmet_diag_open(int *ret, struct err *err);
 
-/* Adds all connections to the portal, in any state but TIME_WAIT, to the list. */
+/*
+ * Adds all connections to the portal, in any state but TIME_WAIT, to the list, at its end. After an
+ * error the socket is of no more use: the rest of an answer may still come.
+ */
 int nvmet_diag_list(int fd, const struct portal *portal, struct nvmet_connections *list,
 		    struct err *err);
 
 /* Resets the connection; one that has ended meanwhile is fine. */
 int nvmet_diag_abort(int fd, const struct nvmet_connection *connection, struct err *err);
 
-/* A socket that has something to read when TCP sockets of this network namespace were destroyed. */
-int nvmet_diag_watch(int *ret, struct err *err);
+/*
+ * A socket that has something to read when TCP sockets of this network namespace were destroyed
+ * whose own port is one of the portals'; of any port when there are more than NVMET_DIAG_PORTS_MAX
+ * portals. fd: -1, or one made before, which is told of these portals from now on.
+ */
+int nvmet_diag_watch(const struct portal *portals, size_t portal_count, int *fd, struct err *err);
 
 /* Calls gone for each that was. Never waits. ERR_UNAVAILABLE: some events were lost. */
 int nvmet_diag_events(int fd, void (*gone)(void *data, const struct inet_diag_sockid *id),

@@ -12,14 +12,19 @@
  *   - a Connect that is being executed has passed the ACL as it was, and makes a controller that
  *     a cut in this moment may miss. It can be seen by the bytes that were received and sent.
  * A host that is half-way through connecting asks for its I/O queues in the name of a controller
- * that was cut, and would be refused for good. Nothing tells such hosts from others but their
- * address and their activity: connections from an address that had a session cut, and that were not
- * answered a Connect, are aborted with a reset (SOCK_DESTROY, CONFIG_INET_DIAG_DESTROY), and if a
- * session was cut in its first steps the guard stays until its host has been silent for 250 ms,
- * and refuses what it opens. Either makes it begin anew.
- * The order: begin, cut, end, wait; the first three with the guard up. wait blocks on the kernel's
- * events of sockets that end, and for peers that are silent, whose sockets outlive their queue
- * without an event, by looking again.
+ * that was cut: it would be refused for good, or, while I/O keeps that controller, get a queue that
+ * the cut has missed. Nothing tells such hosts from others but their address and their activity:
+ * connections from an address that had a session cut, and that had not been answered a Connect when
+ * the drain began or have not been since, are aborted with a reset (SOCK_DESTROY,
+ * CONFIG_INET_DIAG_DESTROY) and waited for as what was cut; and if a session was cut in its first
+ * steps the guard stays until its host has been silent for 250 ms, and refuses what it opens.
+ * Either makes it begin anew. Who sends the beginning of a Connect and no more, from whatever
+ * address, is aborted, too, after 2 s: no fence waits for it longer. The order: begin, cut, end,
+ * wait; the first three with the guard up. wait blocks on the kernel's events of sockets that end,
+ * and for peers that are silent, whose sockets outlive their queue without an event, by looking
+ * again. A drain whose wait has failed still knows what it has not seen the end of: begin, or wait,
+ * again with the same one. A new one would not see it any more, because the kernel does not list a
+ * connection that both ends have closed, whatever nvmet still does.
  */
 #ifndef NVME_TARGET_NVMET_DRAIN_H
 #define NVME_TARGET_NVMET_DRAIN_H
@@ -31,29 +36,39 @@
 struct nvmet_drain {
 	int request;
 	int events;
-	const struct portal *portals; /* borrowed */
+	struct portal *portals;
 	size_t portal_count;
-	struct nvmet_connections connections;
+	struct nvmet_connections connections; /* at the beginning all, then those that end; sorted */
+	bool lost; /* events: what is neither listed nor told of may be gone or not */
 };
 
 #define NVMET_DRAIN_INIT ((struct nvmet_drain) { .request = -1, .events = -1 })
 
 /*
- * Notes all connections to the portals, once no Connect is being executed. ERR_FAILED_PRECONDITION:
- * the kernel does not tell of its sockets. ERR_UNAVAILABLE: a Connect takes more than 2 s.
+ * Notes all connections to the portals, once no Connect is being executed: one that takes more than
+ * 2 s is aborted. What an earlier wait has not seen the end of stays noted, also on failure.
+ * ERR_FAILED_PRECONDITION: the kernel does not tell of its sockets. ERR_UNAVAILABLE: a Connect
+ * could not be aborted.
  */
 int nvmet_drain_begin(struct nvmet_drain *drain, const struct portal *portals, size_t portal_count,
 		      struct err *err);
 
-/* After the cut: forgets those that live on, and sees to hosts that are half-way. Up to 250 ms. */
+/*
+ * After the cut, complete or not: forgets those that live on, and sees to hosts that are half-way.
+ * Up to 250 ms.
+ */
 int nvmet_drain_end(struct nvmet_drain *drain, struct err *err);
 
 /*
  * Waits until the rest is gone: for those that were cut however long their I/O takes; for those
  * that were ending by themselves before, which may be another volume's, NVMET_DRAIN_OTHERS_MS.
- * ERR_UNAVAILABLE: the kernel's events were lost.
+ * ERR_UNAVAILABLE: events of the kernel were lost, and so it is not known of some whether they are
+ * gone; from then on it waits NVMET_DRAIN_OTHERS_MS at a time.
  */
 int nvmet_drain_wait(struct nvmet_drain *drain, struct err *err);
+
+/* Whether there is something that it has not seen the end of. */
+bool nvmet_drain_pending(const struct nvmet_drain *drain);
 
 void nvmet_drain_fini(struct nvmet_drain *drain);
 #define cleanup_nvmet_drain CLEANUP(nvmet_drain_fini)

@@ -25,12 +25,70 @@ struct fence {
 	size_t link_count;
 	struct portal *portals; /* ours, and those of the links */
 	size_t portal_count;
+	struct nvmet_drain *drain; /* borrowed from the list of struct nvmet */
+};
+
+/*
+ * The drain of a subsystem's fence. It outlives a fence that failed: only it knows what that one
+ * cut, and the next fence of the subsystem goes on with it. One volume has one caller at a time,
+ * so only the list itself is under the lock.
+ */
+struct nvmet_fenced {
+	struct nvmet_fenced *next;
+	char nqn[NQN_SIZE];
 	struct nvmet_drain drain;
 };
 
+static struct nvmet_fenced **fenced_find(struct nvmet *nvmet, const char *nqn)
+{
+	struct nvmet_fenced **at = &nvmet->fenced;
+
+	while (*at && strcmp((*at)->nqn, nqn) != 0)
+		at = &(*at)->next;
+	return at;
+}
+
+/* Call it with the lock held. */
+static struct nvmet_drain *fenced_ensure(struct nvmet *nvmet, const char *nqn)
+{
+	struct nvmet_fenced **at = fenced_find(nvmet, nqn);
+
+	if (!*at) {
+		*at = xcalloc(1, sizeof(**at));
+		snprintf((*at)->nqn, sizeof((*at)->nqn), "%s", nqn);
+		(*at)->drain = NVMET_DRAIN_INIT;
+	}
+	return &(*at)->drain;
+}
+
+static void fenced_remove(struct nvmet_fenced **at)
+{
+	struct nvmet_fenced *fenced = *at;
+
+	*at = fenced->next;
+	nvmet_drain_fini(&fenced->drain);
+	free(fenced);
+}
+
+void nvmet_fence_settle(struct nvmet *nvmet, const char *nqn)
+{
+	struct nvmet_fenced **at;
+
+	pthread_mutex_lock(&nvmet->lock);
+	at = fenced_find(nvmet, nqn);
+	if (*at)
+		fenced_remove(at);
+	pthread_mutex_unlock(&nvmet->lock);
+}
+
+void nvmet_fences_free(struct nvmet *nvmet)
+{
+	while (nvmet->fenced)
+		fenced_remove(&nvmet->fenced);
+}
+
 static void fence_fini(struct fence *fence)
 {
-	nvmet_drain_fini(&fence->drain);
 	free(fence->links);
 	free(fence->portals);
 }
@@ -110,15 +168,31 @@ static int relink(struct nvmet *nvmet, const struct fence *fence, const struct f
 	return 0;
 }
 
-static int cut(struct nvmet *nvmet, struct fence *fence, struct err *err)
+static int relink_all(struct nvmet *nvmet, const struct fence *fence, struct err *err)
 {
-	if (nvmet->live &&
-	    nvmet_drain_begin(&fence->drain, fence->portals, fence->portal_count, err) < 0)
-		return -1;
 	for (size_t i = 0; i < fence->link_count; i++)
 		if (relink(nvmet, fence, &fence->links[i], err) < 0)
 			return -1;
-	return nvmet->live ? nvmet_drain_end(&fence->drain, err) : 0;
+	return 0;
+}
+
+static int cut(struct nvmet *nvmet, struct fence *fence, struct err *err)
+{
+	struct err failure;
+	int r;
+
+	if (!nvmet->live)
+		return relink_all(nvmet, fence, err);
+	fence->drain = fenced_ensure(nvmet, fence->nqn);
+	if (nvmet_drain_begin(fence->drain, fence->portals, fence->portal_count, err) < 0)
+		return -1;
+	r = relink_all(nvmet, fence, err);
+	/* Also when some links could not be cut: others were. */
+	if (nvmet_drain_end(fence->drain, &failure) < 0 && r == 0) {
+		*err = failure;
+		r = -1;
+	}
+	return r;
 }
 
 static int cut_guarded(struct nvmet *nvmet, struct fence *fence, struct err *err)
@@ -145,7 +219,7 @@ static void allow_again(struct nvmet *nvmet, const char *dir, const char *host_n
 int nvmet_fence(struct nvmet *nvmet, const char *nqn, const struct volume_export *host,
 		struct err *err)
 {
-	cleanup_fence struct fence fence = { .nqn = nqn, .drain = NVMET_DRAIN_INIT };
+	cleanup_fence struct fence fence = { .nqn = nqn };
 	char dir[NVMET_DIR_SIZE], allowed[NVMET_DIR_SIZE + 16];
 	bool removed;
 	int r;
@@ -159,9 +233,11 @@ int nvmet_fence(struct nvmet *nvmet, const char *nqn, const struct volume_export
 	pthread_mutex_unlock(&nvmet->lock);
 	if (r < 0 && removed)
 		allow_again(nvmet, dir, host->host_nqn);
-	if (r < 0 || (nvmet->live && nvmet_drain_wait(&fence.drain, err) < 0))
-		return -1;
-	return nvmet_host_forget(nvmet, host, err);
+	if (r == 0 && fence.drain)
+		r = nvmet_drain_wait(fence.drain, err);
+	if (r == 0 || (fence.drain && !nvmet_drain_pending(fence.drain)))
+		nvmet_fence_settle(nvmet, nqn);
+	return r < 0 ? -1 : nvmet_host_forget(nvmet, host, err);
 }
 
 int nvmet_remove_host(struct nvmet *nvmet, const struct uuid *uuid,

@@ -76,4 +76,10 @@ int nvmet_host_forget(struct nvmet *nvmet, const struct volume_export *host, str
 int nvmet_fence(struct nvmet *nvmet, const char *nqn, const struct volume_export *host,
 		struct err *err);
 
+/* Forgets what fences of this subsystem have not seen the end of: it has ended, all of it. */
+void nvmet_fence_settle(struct nvmet *nvmet, const char *nqn);
+
+/* Forgets that of all subsystems. */
+void nvmet_fences_free(struct nvmet *nvmet);
+
 #endif

@@ -37,8 +37,9 @@ static int listen_at(struct portal *portal)
 {
 	struct sockaddr_storage addr;
 	socklen_t len = portal_sockaddr(portal, &addr);
-	int fd = socket(portal->family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(portal->family, SOCK_STREAM | SOCK_CLOEXEC, 0), yes = 1;
 
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)), 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&addr, len), 0);
 	assert_int_equal(listen(fd, 8), 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
@@ -144,6 +145,7 @@ static void test_many(void **state)
 	}
 	look(&portal);
 	assert_int_equal(list.count, ARRAY_SIZE(hosts));
+	nvmet_connections_sort(&list);
 	for (size_t i = 0; i < list.count; i++)
 		assert_ptr_equal(nvmet_connections_find(&list, &list.items[i].id), &list.items[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(hosts); i++) {
@@ -165,14 +167,14 @@ static void test_abort_and_event(void **state)
 	struct portal portal = loopback(AF_INET, "127.0.0.1");
 	int listener = listen_at(&portal), host = dial(&portal);
 	int target = accept(listener, NULL, NULL);
-	struct pollfd poller = { .events = POLLIN };
+	struct pollfd poller = { .fd = -1, .events = POLLIN };
 	struct err err = ERR_INIT;
 	bool seen = false;
 	char byte;
 
 	(void)state;
 	look(&portal);
-	assert_int_equal(nvmet_diag_watch(&poller.fd, &err), 0);
+	assert_int_equal(nvmet_diag_watch(&portal, 1, &poller.fd, &err), 0);
 	assert_int_equal(nvmet_diag_abort(diag, &list.items[0], &err), 0);
 	assert_int_equal(recv(host, &byte, 1, 0), -1);
 	assert_int_equal(errno, ECONNRESET);
@@ -190,15 +192,56 @@ static void test_abort_and_event(void **state)
 	close(listener);
 }
 
+/* The end of one connection to the portal, heard or not at the socket. */
+static bool hears(int fd, const struct portal *portal)
+{
+	int listener = listen_at((struct portal *)portal), host = dial(portal);
+	int target = accept(listener, NULL, NULL);
+	struct pollfd poller = { .fd = fd, .events = POLLIN };
+	struct err err = ERR_INIT;
+	bool seen = false;
+
+	look(portal);
+	close(target);
+	close(host);
+	close(listener);
+	/* The kernel tells of it some time after. */
+	while (!seen && poll(&poller, 1, 500) == 1)
+		assert_int_equal(nvmet_diag_events(fd, note, &seen, &err), 0);
+	return seen;
+}
+
+static void test_only_our_ports_are_heard(void **state)
+{
+	struct portal ours[2], theirs;
+	struct err err = ERR_INIT;
+	int fd = -1;
+
+	(void)state;
+	ours[0] = theirs = loopback(AF_INET, "127.0.0.1");
+	ours[1] = loopback(AF_INET6, "::1");
+	close(listen_at(&ours[0]));
+	close(listen_at(&ours[1]));
+	close(listen_at(&theirs));
+	assert_int_equal(nvmet_diag_watch(ours, 2, &fd, &err), 0);
+	assert_true(hears(fd, &ours[0]) && hears(fd, &ours[1]));
+	assert_false(hears(fd, &theirs));
+	assert_int_equal(nvmet_diag_watch(&theirs, 1, &fd, &err), 0);
+	assert_true(hears(fd, &theirs));
+	assert_false(hears(fd, &ours[0]));
+	/* No port is left out when there are too many for a filter. */
+	assert_int_equal(nvmet_diag_watch(&theirs, NVMET_DIAG_PORTS_MAX + 1, &fd, &err), 0);
+	assert_true(hears(fd, &ours[0]));
+	close(fd);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_both_families),
-		TEST(test_other_addresses_and_ports),
-		TEST(test_many),
-		TEST(test_abort_and_event),
+		TEST(test_both_families),   TEST(test_other_addresses_and_ports), TEST(test_many),
+		TEST(test_abort_and_event), TEST(test_only_our_ports_are_heard),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,7 +5,16 @@
  */
 #include "tests/unit/nvmet_tree.h"
 
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "nvme/base/clock.h"
+#include "nvme/target/nvmet_diag.h"
 
 #define UUID "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11"
 #define NQN VOLUME_NQN_PREFIX UUID
@@ -148,6 +157,133 @@ static void test_no_guard_does_not_stop_the_fence(void **state)
 	assert_false(tree_has(ACL HOST_A));
 }
 
+/* --- with sessions ---------------------------------------------------------------------------- */
+
+static int session_host = -1, session_target = -1;
+static const char *stuck_link; /* cannot be removed */
+
+int unlinkat(int fd, const char *path, int flags)
+{
+	if (stuck_link && strcmp(path, stuck_link) == 0)
+		return errno = EIO, -1;
+	return (int)syscall(SYS_unlinkat, fd, path, flags);
+}
+
+/* In the place of the C library's: the relinking of the fence, in which the kernel cuts. */
+int symlinkat(const char *to, int fd, const char *path)
+{
+	if (strstr(path, "subsystems/" NQN) && session_target >= 0)
+		shutdown(session_target, SHUT_RDWR);
+	return (int)syscall(SYS_symlinkat, to, fd, path);
+}
+
+/* A port of this machine's, and a session there that has got through its Connect. */
+static void begin_session(void)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET,
+				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	cleanup_close int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(addr);
+	char bytes[1224] = { 0 }, port[8];
+
+	assert_int_equal(bind(listener, (struct sockaddr *)&addr, len), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&addr, &len), 0);
+	session_host = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(session_host, (struct sockaddr *)&addr, len), 0);
+	session_target = accept(listener, NULL, NULL);
+	assert_int_equal(send(session_host, bytes, 1224, 0), 1224);
+	assert_int_equal(recv(session_target, bytes, 1224, MSG_WAITALL), 1224);
+	assert_int_equal(send(session_target, bytes, 152, 0), 152);
+	assert_int_equal(recv(session_host, bytes, 152, MSG_WAITALL), 152);
+	snprintf(port, sizeof(port), "%u", ntohs(addr.sin_port));
+	tree_port("0", "127.0.0.1", port);
+	tree_link("subsystems/" NQN, "ports/0/subsystems/" NQN);
+	nvmet.live = true;
+}
+
+/* Both ends are closed, but nvmet, which this process stands for, is not done with it. */
+static void close_host_when_cut(void)
+{
+	if (!guard_is_up() && session_host >= 0) {
+		close(session_host);
+		session_host = -1;
+	}
+}
+
+static void *release_later(void *arg)
+{
+	poll(NULL, 0, 200);
+	close(session_target);
+	return arg;
+}
+
+static void assert_waits_for_release(void)
+{
+	uint64_t begin_ns = clock_now_ns();
+	struct err err = ERR_INIT;
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, release_later, NULL), 0);
+	if (remove_a(false, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_true(clock_now_ns() - begin_ns >= 150000000);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	session_target = -1;
+	assert_null(nvmet.fenced);
+}
+
+static void test_waits_for_what_it_cut(void **state)
+{
+	(void)state;
+	begin_session();
+	guard_seen = close_host_when_cut;
+	assert_waits_for_release();
+}
+
+/*
+ * The first call has cut the session and then failed at another port. The next one does not find
+ * the session in the kernel's list any more, and waits for its I/O all the same.
+ */
+static void test_a_failed_fence_is_remembered(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	begin_session();
+	guard_seen = close_host_when_cut;
+	stuck_link = "ports/1/subsystems/" NQN;
+	assert_int_equal(remove_a(false, &err), -1);
+	assert_non_null(nvmet.fenced);
+	assert_true(tree_has(ACL HOST_A));
+	stuck_link = NULL;
+	assert_waits_for_release();
+}
+
+/* With the namespace, all I/O of the volume has ended. */
+static void test_removal_settles_a_failed_fence(void **state)
+{
+	struct volume volume = { .uuid = { UUID } };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	begin_session();
+	guard_seen = close_host_when_cut;
+	stuck_link = "ports/1/subsystems/" NQN;
+	assert_int_equal(remove_a(false, &err), -1);
+	assert_non_null(nvmet.fenced);
+	stuck_link = NULL;
+	/* What is a part of a subsystem in configfs goes with it; not so here. */
+	assert_int_equal(root_unlink(&nvmet.root, &err, ACL HOST_A), 0);
+	assert_int_equal(root_unlink(&nvmet.root, &err, ACL HOST_B), 0);
+	assert_int_equal(root_rmdir(&nvmet.root, &err, "subsystems/" NQN "/allowed_hosts"), 0);
+	if (nvmet_remove(&nvmet, &volume, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_null(nvmet.fenced);
+	close(session_target);
+	session_target = -1;
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, tree_teardown)
 
 int main(void)
@@ -159,6 +295,9 @@ int main(void)
 		TEST(test_again),
 		TEST(test_no_guard_does_not_stop_the_fence),
 		TEST(test_what_is_not_cut_keeps_its_entry),
+		TEST(test_waits_for_what_it_cut),
+		TEST(test_a_failed_fence_is_remembered),
+		TEST(test_removal_settles_a_failed_fence),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
