@@ -183,7 +183,7 @@ struct target_pool_info {
 	uint64_t capacity_bytes; /* 0, as the next two, when the pool cannot be asked */
 	uint64_t available_bytes;
 	uint64_t maximum_bytes;
-	uint64_t provisioned_bytes;
+	uint64_t provisioned_bytes; /* what its records promise, also those not in use */
 	char warning[256]; /* "": all is well */
 };
 

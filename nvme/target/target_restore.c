@@ -48,6 +48,18 @@ static void quarantine(struct target *target, struct pool *pool, const char *nam
 			  KV("record", name), KV_ERR(why));
 }
 
+/* Not used, but its backing is among what the pool takes for allocated by its volumes. */
+static void count_second(struct pool *pool, const struct uuid *uuid)
+{
+	cleanup_volume struct volume volume = { 0 };
+	struct err ignored;
+
+	if (record_load(&pool->records, uuid, &volume, &ignored) > 0)
+		pool_count(pool, volume_promised_bytes(&volume));
+	else
+		count_backing(pool, uuid);
+}
+
 static void load_record(struct target *target, struct pool *pool, const char *name)
 {
 	cleanup_volume struct volume volume = { 0 };
@@ -65,6 +77,7 @@ static void load_record(struct target *target, struct pool *pool, const char *na
 		log_error("volume has records in two pools, the second is not used",
 			  KV("volume", uuid.text), KV("used", entry->pool->name),
 			  KV("not_used", pool->name));
+		count_second(pool, &uuid);
 		return;
 	}
 	found = record_load(&pool->records, &uuid, &volume, &err);

@@ -293,16 +293,25 @@ static void test_record_of_another_volume_is_quarantined(void **state)
 static void test_volume_in_two_pools(void **state)
 {
 	cleanup_volume_list struct volume_list list = { 0 };
+	cleanup_target_info struct target_info info = { 0 };
 	struct err err = ERR_INIT;
 
 	(void)state;
 	put_record("fast", UUID, VOLUME_READY, 8192, NULL);
 	put_record("slow", UUID, VOLUME_READY, 4096, NULL);
+	put_record("fast", OTHER, VOLUME_READY, 16384, NULL);
+	put("slow/" OTHER ".json", "{");
+	put_image("slow", OTHER, 32768, "data");
 	start();
 	assert_int_equal(target_get(target, "", "", &list, &err), 0);
-	assert_int_equal(list.count, 1);
+	assert_int_equal(list.count, 2);
 	assert_string_equal(list.volumes[0].pool, "fast");
-	assert_true(there("slow/" UUID ".json"));
+	assert_string_equal(list.volumes[1].pool, "fast");
+	assert_true(there("slow/" UUID ".json") && there("slow/" OTHER ".json"));
+	/* What lies there takes of its pool all the same: as recorded, or as it is. */
+	target_info(target, &info);
+	assert_int_equal(info.pools[0].provisioned_bytes, 8192 + 16384);
+	assert_int_equal(info.pools[1].provisioned_bytes, 4096 + 32768);
 }
 
 /* An export in the tree, as far as plain directories can show one. */
