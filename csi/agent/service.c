@@ -111,9 +111,28 @@ static int get_volume(struct rpc_call *call, const void *request, void *response
 	return 0;
 }
 
-/* One answer stays below the size of a message, its last volume included. */
 #define LIST_MAX 1000
-#define LIST_BYTES (2U << 20)
+
+/* As many of the volumes as fit into one answer, and at least one. */
+static void fill_page(struct rpc_call *call, const struct volume_list *found, bool conditions,
+		      Nvmeot__Target__V1__ListVolumesResponse *answer)
+{
+	size_t bytes = 0;
+
+	answer->volumes = rpc_alloc(call, found->count * sizeof(*answer->volumes));
+	for (size_t i = 0; i < found->count; i++) {
+		Nvmeot__Target__V1__Volume *wire = wire_volume(call, &found->volumes[i]);
+
+		if (conditions)
+			wire_conditions(call, &found->volumes[i].uuid, wire);
+		bytes += protobuf_c_message_get_packed_size(&wire->base);
+		if (i && bytes > RPC_PAGE_BYTES) {
+			answer->more = true;
+			return;
+		}
+		answer->volumes[answer->n_volumes++] = wire;
+	}
+}
 
 static int list_volumes(struct rpc_call *call, const void *request, void *response, struct err *err)
 {
@@ -123,22 +142,13 @@ static int list_volumes(struct rpc_call *call, const void *request, void *respon
 	size_t max = list->max_entries > 0 && list->max_entries < LIST_MAX ?
 			     (size_t)list->max_entries :
 			     LIST_MAX;
-	size_t bytes = 0;
 	bool more = false;
 
 	if ((*list->target_id && check_target(call, list->target_id, err) < 0) ||
 	    target_list(call->context, list->start_after, max, &found, &more, err) < 0)
 		return -1;
-	answer->volumes = rpc_alloc(call, found.count * sizeof(*answer->volumes));
-	for (size_t i = 0; i < found.count && bytes < LIST_BYTES; i++) {
-		Nvmeot__Target__V1__Volume *wire = wire_volume(call, &found.volumes[i]);
-
-		if (list->with_conditions)
-			wire_conditions(call, &found.volumes[i].uuid, wire);
-		answer->volumes[answer->n_volumes++] = wire;
-		bytes += protobuf_c_message_get_packed_size(&wire->base);
-	}
-	answer->more = more || answer->n_volumes < found.count;
+	answer->more = more;
+	fill_page(call, &found, list->with_conditions, answer);
 	return 0;
 }
 

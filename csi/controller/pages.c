@@ -7,7 +7,6 @@
 
 /* An answer stays below the 4 MiB that clients of gRPC take, its last entry included. */
 #define PAGE_MAX 1000
-#define PAGE_BYTES (2U << 20)
 /* Looking at a volume's health costs its target some disk, and many have nothing to show. */
 #define ASK_MAX_CONDITIONS 250
 #define PAGE_MAX_CONDITIONS 1000
@@ -74,7 +73,7 @@ static int parse_token(const struct controller *controller, const char *token, s
 static bool is_full(const struct walk *walk)
 {
 	return walk->entries == walk->max || walk->visits == walk->max_visits ||
-	       walk->bytes >= PAGE_BYTES;
+	       walk->bytes >= RPC_PAGE_BYTES;
 }
 
 static size_t at_most(size_t a, size_t b)

@@ -16,6 +16,12 @@
 #include "nvme/base/clock.h"
 #include "nvme/base/err.h"
 
+/*
+ * Where an answer of many items stops, and leaves the rest to the next page: half of what clients
+ * of gRPC take unless told otherwise.
+ */
+#define RPC_PAGE_BYTES (2U << 20)
+
 struct rpc_call {
 	void *context;		  /* of the service */
 	const char *method;	  /* full name, "/csi.v1.Node/NodeStageVolume" */
