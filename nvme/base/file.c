@@ -79,11 +79,9 @@ int file_replace(const struct root *root, const char *name, const char *text, st
 
 int file_remove(const struct root *root, const char *name, struct err *err)
 {
-	if (unlinkat(root->fd, name, 0) < 0) {
-		if (errno == ENOENT)
-			return 0;
+	/* One that is gone may be so only until a crash. */
+	if (unlinkat(root->fd, name, 0) < 0 && errno != ENOENT)
 		return err_sys(err, errno, "remove %s/%s", root->path, name);
-	}
 	if (fsync(root->fd) < 0)
 		return err_sys(err, errno, "fsync %s", root->path);
 	return 0;

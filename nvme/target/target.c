@@ -119,17 +119,12 @@ static int find_shown(struct target *target, const struct uuid *uuid, const char
 		      const struct target_entry **ret, struct err *err)
 {
 	const struct target_entry *entry = target_entry_find(target, uuid);
+	const struct target_entry absent = { .uuid = *uuid };
 
 	if (entry && entry->quarantined)
 		return target_quarantined(entry, err);
-	if (!entry || !is_in_pool(entry, pool))
-		return err_set(err, ERR_NOT_FOUND, "target %s has no volume %s%s%s", target->id,
-			       uuid->text, pool[0] ? " in pool " : "", pool);
-	if (entry->volume.state != VOLUME_READY)
-		return err_set(err, ERR_ABORTED,
-			       "volume %s is in state %s: the call that is to "
-			       "finish this runs, or must be made again",
-			       uuid->text, volume_state_name(entry->volume.state));
+	if (target_expect(target, entry ?: &absent, pool, err) < 0)
+		return -1;
 	*ret = entry;
 	return 0;
 }

@@ -102,15 +102,17 @@ int target_list(struct target *target, const char *after, size_t max, struct vol
  * VOLUME_BLOCK_BYTES: record, backing, the kernel's namespace, which tells the hosts, record. One
  * that is this large already is success, after the kernel was told again. An expansion that was
  * begun before is finished first, as target_export and target_restore do, too; one that fails is
- * taken back unless the backing has grown. ERR_NOT_FOUND; ERR_RESOURCE_EXHAUSTED; ERR_DATA_LOSS
- * when the backing is gone or short; ERR_FAILED_PRECONDITION while it is exported read-only.
+ * taken back unless the backing has grown. ERR_NOT_FOUND; ERR_ABORTED when it is being created or
+ * deleted, and that call is to be made again first; ERR_RESOURCE_EXHAUSTED; ERR_DATA_LOSS when the
+ * backing is gone or short; ERR_FAILED_PRECONDITION while it is exported read-only.
  */
 int target_expand(struct target *target, const char *uuid, const char *pool, uint64_t size_bytes,
 		  struct volume *ret, struct err *err);
 
 /*
  * Sets mutable parameters of a volume of a pool (empty: of any); others stay. ERR_NOT_FOUND;
- * ERR_INVALID_ARGUMENT when they leave the bounds of a volume's parameters.
+ * ERR_ABORTED as target_expand; ERR_INVALID_ARGUMENT when they leave the bounds of a volume's
+ * parameters.
  */
 int target_modify(struct target *target, const char *uuid, const char *pool,
 		  const struct volume_parameter *set, size_t count, struct volume *ret,
@@ -164,8 +166,8 @@ int target_delete(struct target *target, const char *uuid, const char *pool, str
 
 /*
  * Exports a volume to a host, and says so only when configfs says so. The errors of export_decide;
- * ERR_NOT_FOUND; ERR_DATA_LOSS when the backing is gone or has another size. After any later error
- * the host still holds the volume, until target_unexport.
+ * ERR_NOT_FOUND; ERR_ABORTED as target_expand; ERR_DATA_LOSS when the backing is gone or has
+ * another size. After any later error the host still holds the volume, until target_unexport.
  */
 int target_export(struct target *target, const char *uuid, const struct volume_export *want,
 		  struct volume *ret, struct err *err);
@@ -184,7 +186,7 @@ struct target_pool_info {
 	uint64_t available_bytes;
 	uint64_t maximum_bytes;
 	uint64_t provisioned_bytes; /* what its records promise, also those not in use */
-	char warning[256]; /* "": all is well */
+	char warning[256];	    /* "": all is well */
 };
 
 struct target_info {

@@ -103,7 +103,7 @@ int target_expand(struct target *target, const char *uuid, const char *pool, uin
 	struct target_entry *entry;
 	int r;
 
-	if (volume_check_size(size_bytes, err) < 0 || target_acquire(target, uuid, &entry, err) < 0)
+	if (volume_check_size(size_bytes, err) < 0 || target_take(target, uuid, &entry, err) < 0)
 		return -1;
 	r = target_expect(target, entry, pool, err);
 	if (r == 0) {
@@ -164,7 +164,7 @@ int target_modify(struct target *target, const char *uuid, const char *pool,
 	if (count > VOLUME_PARAMETERS_MAX)
 		return err_set(err, ERR_INVALID_ARGUMENT, "%zu parameters are more than %d", count,
 			       VOLUME_PARAMETERS_MAX);
-	if (target_acquire(target, uuid, &entry, err) < 0)
+	if (target_take(target, uuid, &entry, err) < 0)
 		return -1;
 	r = target_expect(target, entry, pool, err);
 	if (r == 0)

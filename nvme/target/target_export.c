@@ -63,7 +63,7 @@ int target_export(struct target *target, const char *uuid, const struct volume_e
 	if ((unsigned)want->access >= VOLUME_ACCESS_COUNT)
 		return err_set(err, ERR_INVALID_ARGUMENT, "access %d is none of 0 to %d",
 			       (int)want->access, VOLUME_ACCESS_COUNT - 1);
-	if (target_acquire(target, uuid, &entry, err) < 0)
+	if (target_take(target, uuid, &entry, err) < 0)
 		return -1;
 	r = export_locked(target, entry, want, ret, err);
 	target_release(target, entry);
@@ -158,6 +158,8 @@ int target_unexport(struct target *target, const char *uuid, const char *host_nq
 	if (target_acquire(target, uuid, &entry, err) < 0)
 		return -1;
 	r = unexport_locked(target, entry, checked, err);
+	if (r == 0)
+		r = target_settle(target, entry, err);
 	target_release(target, entry);
 	return r;
 }

@@ -33,6 +33,12 @@ static void entry_free(struct target_entry *entry)
 	free(entry);
 }
 
+/* Whether something is known of the volume. */
+static bool is_known(const struct target_entry *entry)
+{
+	return entry->present || entry->quarantined || entry->unsure;
+}
+
 void target_entries_trim(struct target *target)
 {
 	size_t kept = 0;
@@ -40,7 +46,7 @@ void target_entries_trim(struct target *target)
 	for (size_t i = 0; i < target->entries.count; i++) {
 		struct target_entry *entry = target_entry_at(target, i);
 
-		if (entry->present || entry->quarantined)
+		if (is_known(entry))
 			target->entries.items[kept++] = entry;
 		else
 			entry_free(entry);
@@ -68,7 +74,7 @@ static void unref(struct target *target, struct target_entry *entry)
 	bool last;
 
 	pthread_mutex_lock(&target->lock);
-	last = --entry->refs == 0 && !entry->present && !entry->quarantined;
+	last = --entry->refs == 0 && !is_known(entry);
 	if (last)
 		index_remove(&target->entries, entry->uuid.text);
 	pthread_mutex_unlock(&target->lock);
@@ -109,14 +115,59 @@ void target_release(struct target *target, struct target_entry *entry)
 	unref(target, entry);
 }
 
+static void set_unsure(struct target *target, struct target_entry *entry, struct pool *pool,
+		       bool unsure)
+{
+	pthread_mutex_lock(&target->lock);
+	entry->pool = pool;
+	entry->unsure = unsure;
+	pthread_mutex_unlock(&target->lock);
+}
+
+int target_settle(struct target *target, struct target_entry *entry, struct err *err)
+{
+	cleanup_turn struct target_turn turn = { 0 };
+	int r;
+
+	if (!entry->unsure)
+		return 0;
+	if (target_turn_take(target, entry->pool, &turn, err) < 0)
+		return -1;
+	r = entry->present ? record_save(&entry->pool->records, &entry->volume, err) :
+			     record_remove(&entry->pool->records, &entry->uuid, err);
+	if (r < 0)
+		return err_wrap(err, "settle the record of volume %s", entry->uuid.text);
+	set_unsure(target, entry, entry->pool, false);
+	return 0;
+}
+
+int target_take(struct target *target, const char *uuid, struct target_entry **ret, struct err *err)
+{
+	struct target_entry *entry;
+
+	if (target_acquire(target, uuid, &entry, err) < 0)
+		return -1;
+	if (target_settle(target, entry, err) < 0) {
+		target_release(target, entry);
+		return -1;
+	}
+	*ret = entry;
+	return 0;
+}
+
 int target_expect(const struct target *target, const struct target_entry *entry, const char *pool,
 		  struct err *err)
 {
-	if (entry->present && entry->volume.state == VOLUME_READY &&
-	    (!pool[0] || strcmp(pool, entry->pool->name) == 0))
-		return 0;
-	return err_set(err, ERR_NOT_FOUND, "target %s has no volume %s%s%.64s", target->id,
-		       entry->uuid.text, pool[0] ? " in pool " : "", pool);
+	if (!entry->present || (pool[0] && strcmp(pool, entry->pool->name) != 0))
+		return err_set(err, ERR_NOT_FOUND, "target %s has no volume %s%s%.64s", target->id,
+			       entry->uuid.text, pool[0] ? " in pool " : "", pool);
+	if (entry->volume.state != VOLUME_READY)
+		return err_set(err, ERR_ABORTED,
+			       "volume %s is in state %s: its %s was begun and runs, or must be "
+			       "asked for again first",
+			       entry->uuid.text, volume_state_name(entry->volume.state),
+			       entry->volume.state == VOLUME_CREATING ? "creation" : "deletion");
+	return 0;
 }
 
 int target_expect_backing(const struct target_entry *entry, struct err *err)
@@ -184,6 +235,7 @@ void target_put(struct target *target, struct target_entry *entry, struct pool *
 	entry->volume = *volume;
 	entry->pool = pool;
 	entry->present = true;
+	entry->unsure = false;
 	pthread_mutex_unlock(&target->lock);
 	volume_fini(&old);
 	*volume = (struct volume) { 0 };
@@ -192,8 +244,10 @@ void target_put(struct target *target, struct target_entry *entry, struct pool *
 int target_commit(struct target *target, struct target_entry *entry, struct pool *pool,
 		  struct volume *volume, struct err *err)
 {
-	if (record_save(&pool->records, volume, err) < 0)
+	if (record_save(&pool->records, volume, err) < 0) {
+		set_unsure(target, entry, pool, true);
 		return -1;
+	}
 	target_put(target, entry, pool, volume);
 	return 0;
 }
@@ -202,13 +256,16 @@ int target_forget(struct target *target, struct target_entry *entry, struct err 
 {
 	struct volume old;
 
-	if (record_remove(&entry->pool->records, &entry->uuid, err) < 0)
+	if (record_remove(&entry->pool->records, &entry->uuid, err) < 0) {
+		set_unsure(target, entry, entry->pool, true);
 		return -1;
+	}
 	pthread_mutex_lock(&target->lock);
 	old = entry->volume;
 	count_hosts(target, &old, true);
 	entry->volume = (struct volume) { 0 };
 	entry->present = false;
+	entry->unsure = false;
 	pthread_mutex_unlock(&target->lock);
 	pool_unpromise(entry->pool, volume_promised_bytes(&old));
 	volume_fini(&old);

@@ -22,6 +22,7 @@ struct target_entry {
 	bool present;	  /* volume and pool are valid */
 	bool quarantined; /* there is a record, but it could not be read; pool is valid */
 	bool set_aside;	  /* … and it was renamed to .bad */
+	bool unsure;	  /* writing the record failed: it may say something newer; pool is valid */
 	struct volume volume;
 	struct pool *pool;
 	pthread_mutex_t busy;
@@ -73,6 +74,17 @@ int target_acquire(struct target *target, const char *uuid, struct target_entry 
 		   struct err *err);
 void target_release(struct target *target, struct target_entry *entry);
 
+/*
+ * Makes the record say what the table says, if the last attempt to change it failed: it may have
+ * been replaced or removed all the same, and only the step that makes that durable have failed.
+ * Takes a turn in the pool.
+ */
+int target_settle(struct target *target, struct target_entry *entry, struct err *err);
+
+/* target_acquire, then target_settle: for whatever is no fence, which must not wait for a pool. */
+int target_take(struct target *target, const char *uuid, struct target_entry **ret,
+		struct err *err);
+
 /* The entry, made when there is none, without taking it: for target_restore, which is alone. */
 struct target_entry *target_entry_ensure(struct target *target, const struct uuid *uuid);
 /* Borrowed; NULL when there is none. */
@@ -90,7 +102,10 @@ void target_entries_trim(struct target *target);
 /* Raises the error for a quarantined entry. */
 int target_quarantined(const struct target_entry *entry, struct err *err);
 
-/* Raises ERR_NOT_FOUND unless the volume is there, ready, and in this pool (empty: any). */
+/*
+ * Raises ERR_NOT_FOUND unless the volume is there and in this pool (empty: any), ERR_ABORTED when
+ * it is being created or deleted.
+ */
 int target_expect(const struct target *target, const struct target_entry *entry, const char *pool,
 		  struct err *err);
 
@@ -101,11 +116,17 @@ int target_expect_backing(const struct target_entry *entry, struct err *err);
 void target_put(struct target *target, struct target_entry *entry, struct pool *pool,
 		struct volume *volume);
 
-/* Writes the record of volume, then puts it into the table; takes it over when it returns 0. */
+/*
+ * Writes the record of volume, then puts it into the table; takes it over when it returns 0. When
+ * it fails the table stays as it is, and the record is unsure: see target_settle.
+ */
 int target_commit(struct target *target, struct target_entry *entry, struct pool *pool,
 		  struct volume *volume, struct err *err);
 
-/* Removes the record, then the volume from the table, and gives back what it took of the pool. */
+/*
+ * Removes the record, then the volume from the table, and gives back what it took of the pool.
+ * Fails as target_commit.
+ */
 int target_forget(struct target *target, struct target_entry *entry, struct err *err);
 
 /* A copy for a caller, with `blank` as it is now; a backing that cannot be read is not blank. */

@@ -167,7 +167,7 @@ int target_create(struct target *target, const struct volume *request, struct vo
 	int r;
 
 	if (volume_check(request, err) < 0 ||
-	    target_acquire(target, request->uuid.text, &entry, err) < 0)
+	    target_take(target, request->uuid.text, &entry, err) < 0)
 		return -1;
 	r = finish_old(target, entry, err);
 	if (r == 0 && entry->present)
@@ -285,7 +285,7 @@ int target_delete(struct target *target, const char *uuid, const char *pool, str
 			       "target %s has no pool \"%.64s\"; whether volume %.36s is there "
 			       "cannot be known: give the agent that pool",
 			       target->id, pool, uuid);
-	if (target_acquire(target, uuid, &entry, err) < 0)
+	if (target_take(target, uuid, &entry, err) < 0)
 		return -1;
 	r = delete_locked(target, entry, pool, err);
 	target_release(target, entry);
