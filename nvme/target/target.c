@@ -9,6 +9,7 @@
 #include "nvme/target/target_table.h"
 
 #define TURN_WAIT_MS 2000
+#define ROOM_WAIT_MS 4000
 
 static int open_pools(struct target *target, const struct target_config *config, struct err *err)
 {
@@ -39,7 +40,9 @@ int target_new(const struct target_config *config, struct target **ret, struct e
 
 	target->nvmet.root = ROOT_INIT;
 	target->turn_wait_ms = TURN_WAIT_MS;
+	target->room_wait_ms = ROOM_WAIT_MS;
 	pthread_mutex_init(&target->lock, NULL);
+	pthread_cond_init(&target->heard, NULL);
 	if (!pool_name_valid(config->id))
 		return err_set(err, ERR_INVALID_ARGUMENT,
 			       "target name \"%.64s\" is not 1 to 32 characters of a-z, 0-9 and -",
@@ -57,6 +60,9 @@ int target_new(const struct target_config *config, struct target **ret, struct e
 
 void target_free(struct target *target)
 {
+	/* Storage that hangs keeps a thread that still needs it. */
+	if (!target_rooms_quiet(target))
+		return;
 	for (size_t i = 0; i < target->entries.count; i++) {
 		struct target_entry *entry = target_entry_at(target, i);
 
@@ -77,6 +83,7 @@ void target_free(struct target *target)
 	free(target->turns);
 	free(target->topology);
 	nvmet_close(&target->nvmet);
+	pthread_cond_destroy(&target->heard);
 	pthread_mutex_destroy(&target->lock);
 	free(target);
 }
@@ -282,11 +289,12 @@ const struct target_label *target_topology(const struct target *target, size_t *
 static void pool_info(struct target *target, struct pool *pool, struct target_pool_info *ret)
 {
 	struct pool_usage usage = { 0 };
+	uint64_t provisioned_bytes = 0;
 	struct err err;
 
 	strcpy(ret->name, pool->name);
 	ret->kind = pool->ops->kind;
-	if (target_usage(target, pool, &usage, &err) < 0) {
+	if (target_usage(target, pool, &usage, &provisioned_bytes, &err) < 0) {
 		log_warning("pool cannot be asked", KV("pool", pool->name), KV_ERR(&err));
 		snprintf(ret->warning, sizeof(ret->warning), "%.*s", (int)sizeof(ret->warning) - 1,
 			 err.msg);
@@ -296,9 +304,7 @@ static void pool_info(struct target *target, struct pool *pool, struct target_po
 	ret->available_bytes = usage.available_bytes;
 	ret->maximum_bytes = usage.maximum_bytes;
 	strcpy(ret->warning, usage.warning);
-	pthread_mutex_lock(&pool->lock);
-	ret->provisioned_bytes = pool->provisioned_bytes;
-	pthread_mutex_unlock(&pool->lock);
+	ret->provisioned_bytes = provisioned_bytes;
 }
 
 void target_info(struct target *target, struct target_info *ret)

@@ -71,7 +71,8 @@ int target_restore(struct target *target, struct err *err);
 
 /*
  * Creates the volume that request describes (uuid, name, size_bytes, volatile_cache, parameters;
- * pool may be empty: the one with most room). One that exists with the same name, size, write cache
+ * pool may be empty: the one with most room of those that answer within some
+ * seconds; ERR_UNAVAILABLE when none does). One that exists with the same name, size, write cache
  * (and pool, if one is named) is returned as it is; ERR_ALREADY_EXISTS says what differs.
  * ERR_INVALID_ARGUMENT, ERR_RESOURCE_EXHAUSTED, ERR_FAILED_PRECONDITION.
  */

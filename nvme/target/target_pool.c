@@ -49,20 +49,130 @@ void target_turn_fini(struct target_turn *turn)
 	turn->taken = NULL;
 }
 
-int target_usage(struct target *target, struct pool *pool, struct pool_usage *ret, struct err *err)
-{
-	cleanup_turn struct target_turn turn = { 0 };
-	struct target_room *room = &target->rooms[place_of(target, pool)];
-	struct pool_usage usage;
+/* --- room ------------------------------------------------------------------------------------- */
 
-	if (target_turn_take(target, pool, &turn, err) < 0 || pool_usage(pool, &usage, err) < 0)
+struct question {
+	struct target *target;
+	size_t place; /* of the pool */
+};
+
+/* In a thread of its own, which the storage may keep for ever. */
+static void *question_run(void *arg)
+{
+	cleanup_free struct question *question = arg;
+	struct target *target = question->target;
+	struct target_room *room = &target->rooms[question->place];
+	struct pool *pool = target->pools[question->place];
+	struct pool_usage usage = { 0 };
+	uint64_t provisioned_bytes;
+	struct err err = ERR_INIT;
+	bool failed = pool_usage(pool, &usage, &err) < 0;
+
+	pthread_mutex_lock(&pool->lock);
+	provisioned_bytes = pool->provisioned_bytes;
+	pthread_mutex_unlock(&pool->lock);
+	pthread_mutex_lock(&target->lock);
+	room->failed = failed;
+	room->err = err;
+	if (!failed) {
+		room->usage = usage;
+		room->provisioned_bytes = provisioned_bytes;
+		room->until = deadline_after_ms(LATELY_MS);
+	}
+	room->answered = room->begun;
+	pthread_cond_broadcast(&target->heard);
+	pthread_mutex_unlock(&target->lock);
+	return NULL;
+}
+
+/* Under the lock. */
+static int question_begin(struct target *target, size_t place, struct err *err)
+{
+	struct question *question = xcalloc(1, sizeof(*question));
+	struct target_room *room = &target->rooms[place];
+	pthread_t thread;
+	int number;
+
+	*question = (struct question) { .target = target, .place = place };
+	number = pthread_create(&thread, NULL, question_run, question);
+	if (number) {
+		free(question);
+		return err_sys(err, number, "a thread that asks pool %s",
+			       target->pools[place]->name);
+	}
+	pthread_detach(thread);
+	room->begun++;
+	room->begun_ns = clock_now_ns();
+	return 0;
+}
+
+static bool is_open(const struct target_room *room)
+{
+	return room->answered != room->begun;
+}
+
+static bool is_overdue(const struct target *target, const struct target_room *room)
+{
+	return is_open(room) && clock_now_ns() - room->begun_ns >= target->room_wait_ms * 1000000;
+}
+
+/* Until there is an answer to a question that was begun after now. Under the lock. */
+static int wait_for_answer(struct target *target, size_t place, struct err *err)
+{
+	struct target_room *room = &target->rooms[place];
+	struct timespec until = deadline_timespec(deadline_after_ms(target->room_wait_ms));
+	uint64_t wanted = room->begun + 1;
+
+	while (room->answered < wanted) {
+		if (!is_open(room) && question_begin(target, place, err) < 0)
+			return -1;
+		if (is_overdue(target, room) ||
+		    pthread_cond_clockwait(&target->heard, &target->lock, CLOCK_MONOTONIC,
+					   &until) == ETIMEDOUT)
+			return err_set(err, ERR_UNAVAILABLE,
+				       "pool %s does not answer: its storage was asked for its "
+				       "room %.1f s ago",
+				       target->pools[place]->name,
+				       (double)(clock_now_ns() - room->begun_ns) / 1e9);
+	}
+	if (room->failed)
+		*err = room->err;
+	return room->failed ? -1 : 0;
+}
+
+int target_usage(struct target *target, struct pool *pool, struct pool_usage *ret,
+		 uint64_t *ret_provisioned_bytes, struct err *err)
+{
+	size_t place = place_of(target, pool);
+	struct target_room *room = &target->rooms[place];
+	cleanup_turn struct target_turn turn = { 0 };
+	int r;
+
+	if (target_turn_take(target, pool, &turn, err) < 0)
 		return -1;
 	pthread_mutex_lock(&target->lock);
-	room->usage = usage;
-	room->until = deadline_after_ms(LATELY_MS);
+	r = wait_for_answer(target, place, err);
+	if (r == 0) {
+		*ret = room->usage;
+		if (ret_provisioned_bytes)
+			*ret_provisioned_bytes = room->provisioned_bytes;
+	}
 	pthread_mutex_unlock(&target->lock);
-	*ret = usage;
-	return 0;
+	return r;
+}
+
+bool target_rooms_quiet(struct target *target)
+{
+	struct timespec until = deadline_timespec(deadline_after_ms(target->room_wait_ms));
+	bool quiet = true;
+
+	pthread_mutex_lock(&target->lock);
+	for (size_t i = 0; quiet && i < target->pool_count; i++)
+		while (quiet && is_open(&target->rooms[i]))
+			quiet = pthread_cond_clockwait(&target->heard, &target->lock,
+						       CLOCK_MONOTONIC, &until) != ETIMEDOUT;
+	pthread_mutex_unlock(&target->lock);
+	return quiet;
 }
 
 int target_usage_lately(struct target *target, struct pool *pool, struct pool_usage *ret,
@@ -76,7 +186,7 @@ int target_usage_lately(struct target *target, struct pool *pool, struct pool_us
 	if (fresh)
 		*ret = room->usage;
 	pthread_mutex_unlock(&target->lock);
-	return fresh ? 0 : target_usage(target, pool, ret, err);
+	return fresh ? 0 : target_usage(target, pool, ret, NULL, err);
 }
 
 bool target_path_is_in(const struct pool *pool, const struct uuid *uuid, const char *path)

@@ -36,10 +36,16 @@ struct target_host {
 	size_t made;	    /* the exports that say it is of our making; more than 0 */
 };
 
-/* What target_info and others have last heard of a pool's room. */
+/* What is known of a pool's room. It is asked for by a thread of its own: see target_usage. */
 struct target_room {
 	struct pool_usage usage;
+	uint64_t provisioned_bytes;
 	struct deadline until; /* when it is too old for conditions */
+	uint64_t begun;	       /* the number of the last question; 0: none yet */
+	uint64_t answered;     /* the number of the last answer */
+	uint64_t begun_ns;
+	bool failed; /* … which was this: */
+	struct err err;
 };
 
 #define TARGET_TURNS 16 /* far below the workers of the server */
@@ -57,9 +63,11 @@ struct target {
 	uint64_t calls;		   /* that wanted an entry so far */
 	struct index hosts;	   /* of struct target_host, by NQN: those that are of our making */
 	struct target_room *rooms; /* one for each pool */
+	pthread_cond_t heard;	   /* an answer has come */
 
 	sem_t *turns; /* one for each pool; see target_turn_take */
 	uint64_t turn_wait_ms;
+	uint64_t room_wait_ms;
 };
 
 /* --- volumes ---------------------------------------------------------------------------------- */
@@ -160,12 +168,20 @@ int target_turn_take(struct target *target, const struct pool *pool, struct targ
 void target_turn_fini(struct target_turn *turn);
 #define cleanup_turn CLEANUP(target_turn_fini)
 
-/* The room of a pool as it is now. Takes a turn in it. */
-int target_usage(struct target *target, struct pool *pool, struct pool_usage *ret, struct err *err);
+/*
+ * The room of a pool as it is now, and if ret_provisioned_bytes is not NULL what it has promised.
+ * Takes a turn in it. Waits for the storage for a moment and no longer, and not at all while it
+ * owes an answer that long: ERR_UNAVAILABLE. Of a pool that hangs one thread is kept by this.
+ */
+int target_usage(struct target *target, struct pool *pool, struct pool_usage *ret,
+		 uint64_t *ret_provisioned_bytes, struct err *err);
 
 /* As target_usage, but what was heard some seconds ago is good enough. */
 int target_usage_lately(struct target *target, struct pool *pool, struct pool_usage *ret,
 			struct err *err);
+
+/* Whether no question for the room of a pool is open, waiting for a moment until it is so. */
+bool target_rooms_quiet(struct target *target);
 
 /* Borrowed; NULL when there is none of this name. */
 struct pool *target_pool_find(const struct target *target, const char *name);

@@ -41,31 +41,38 @@ static int check_same(const struct volume *have, const struct volume *request, s
 /* The pool that takes the largest volume, of those that answer. */
 static int roomiest(struct target *target, struct pool **ret, struct err *err)
 {
+	char text[512];
+	struct strb silent = strb_over(text, sizeof(text));
 	struct pool *best = NULL;
 	uint64_t most = 0;
 
 	for (size_t i = 0; i < target->pool_count; i++) {
 		struct pool_usage usage;
+		struct err failure;
 
-		if (target_usage(target, target->pools[i], &usage, err) < 0) {
+		if (target_usage(target, target->pools[i], &usage, NULL, &failure) < 0) {
 			log_warning("pool cannot be asked", KV("pool", target->pools[i]->name),
-				    KV_ERR(err));
+				    KV_ERR(&failure));
+			strb_addf(&silent, "%s%.160s", silent.len ? "; " : "", failure.msg);
 		} else if (!best || usage.maximum_bytes > most) {
 			most = usage.maximum_bytes;
 			best = target->pools[i];
 		}
 	}
 	if (!best)
-		return -1;
+		return err_set(err, ERR_UNAVAILABLE,
+			       "no pool of target %s says how much room it has: %s%s", target->id,
+			       text, silent.overflow ? "…" : "");
 	*ret = best;
 	return 0;
 }
 
+/* Where there is no choice nobody is asked: pool_promise will see whether there is room. */
 static int choose_pool(struct target *target, const char *name, struct pool **ret, struct err *err)
 {
-	if (!name[0])
+	if (!name[0] && target->pool_count > 1)
 		return roomiest(target, ret, err);
-	*ret = target_pool_find(target, name);
+	*ret = name[0] ? target_pool_find(target, name) : target->pools[0];
 	if (!*ret)
 		return err_set(err, ERR_INVALID_ARGUMENT, "target %s has no pool \"%.64s\"",
 			       target->id, name);
