@@ -33,9 +33,10 @@ static void parse_options(struct settings *s, int argc, char **argv)
 		  .list = &s->portals,
 		  .help = "where hosts reach the volumes; repeatable" },
 		{ .name = "pool",
-		  .arg = "NAME=dir:PATH",
+		  .arg = "NAME=KIND:WHERE",
 		  .list = &s->pools,
-		  .help = "where volumes are kept; repeatable" },
+		  .help = "where volumes are kept: NAME=dir:/PATH or NAME=lvm:VG/THINPOOL; "
+			  "repeatable" },
 		{ .name = "overcommit",
 		  .arg = "POOL=RATIO",
 		  .list = &s->overcommit,
@@ -87,7 +88,8 @@ static int check_settings(const struct settings *s, struct err *err)
 			       "--portal=tcp://IP:PORT is required and missing");
 	if (!s->pools.count)
 		return err_set(err, ERR_INVALID_ARGUMENT,
-			       "--pool=NAME=dir:PATH is required and missing");
+			       "--pool=NAME=dir:/PATH or --pool=NAME=lvm:VG/THINPOOL is required "
+			       "and missing");
 	if (!s->tls_dir && !s->insecure)
 		return err_set(err, ERR_INVALID_ARGUMENT,
 			       "give --tls-dir, or --insecure on loopback");

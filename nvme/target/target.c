@@ -30,7 +30,8 @@ static int open_pools(struct target *target, const struct target_config *config,
 	}
 	if (target->pool_count == 0)
 		return err_set(err, ERR_INVALID_ARGUMENT,
-			       "no pool is given; one has the form NAME=dir:/PATH");
+			       "no pool is given; one has the form NAME=dir:/PATH or "
+			       "NAME=lvm:VG/THINPOOL");
 	return 0;
 }
 

@@ -36,7 +36,7 @@ struct target_label {
 /* Borrowed for the time of target_new. */
 struct target_config {
 	const char *id;		  /* [a-z0-9-]{1,32} */
-	const char *const *pools; /* "NAME=dir:/PATH" */
+	const char *const *pools; /* "NAME=dir:/PATH", "NAME=lvm:VG/THINPOOL" */
 	size_t pool_count;
 	const struct portal *portals; /* every volume is exported at all of them */
 	size_t portal_count;
