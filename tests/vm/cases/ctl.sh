@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The operator's tool against a real agent, beside one that is not there.
+# The operator's tool against a real agent, beside one that is not there; and where the agent says
+# that it stands, as the controller tells it on.
 # shellcheck source=tests/vm/guest/driver.sh
 . "$NVMEOT_SRC/tests/vm/guest/driver.sh"
 make_pool "$pool_dir" 4G
 defer stop_driver
 open_client "$agent_address"
-start_agent
+open_client "$controller_socket"
+start_agent --topology=topology.kubernetes.io/zone=a --topology=example.com/rack=7
 
 target=nvmeot.target.v1.Target
 uuid=5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11
@@ -49,6 +51,9 @@ check "exact bytes in JSON" prints '["t1/p1/'$uuid'",1073741824,["'$host'"],[]]'
 check "exports" shows "t1/p1/$uuid +$host +single-node +false" exports
 check "exports in JSON" prints '["single-node",false]' '[.exports[0] | .access, .readonly]' exports
 check "targets" shows "t1 +.* +p1 +dir +[0-9.]+Gi .* tcp://127.0.0.1:4420 .*" targets
+segments='{"example.com/rack":"7","topology.kubernetes.io/zone":"a"}'
+check "where the target stands" prints "$segments" '.targets[0].topology | to_entries | sort_by(.key) |
+	from_entries' targets
 check "targets in JSON" prints '["t1","p1"]' '[.targets[0] | .target, .pools[0].pool]' targets
 
 : >"$pool_dir/00000000-0000-4000-8000-000000000001.img"
@@ -72,3 +77,15 @@ check "the error and the other one's volume" \
 
 rpc "$agent_address" $target Unexport "{\"target_id\":\"t1\",\"uuid\":\"$uuid\"}" >/dev/null
 rpc "$agent_address" $target DeleteVolume "{\"target_id\":\"t1\",\"uuid\":\"$uuid\"}" >/dev/null
+
+start_controller
+cap=$(capability SINGLE_NODE_WRITER)
+answer=$(controller CreateVolume "{\"name\":\"pvc-2\",\"volume_capabilities\":[$cap],
+	\"capacity_range\":{\"required_bytes\":1073741824}}")
+echo "$answer"
+check "the controller says from where the volume can be reached" \
+	[ "$(jq -cS '[.volume.accessible_topology[].segments]' <<<"$answer")" = "[$segments]" ]
+check "nothing is made elsewhere" refuses RESOURCE_EXHAUSTED . controller CreateVolume \
+	"{\"name\":\"pvc-3\",\"volume_capabilities\":[$cap],\"accessibility_requirements\":{
+	\"requisite\":[{\"segments\":{\"topology.kubernetes.io/zone\":\"b\"}}]}}"
+controller DeleteVolume "{\"volume_id\":\"$(jq -r .volume.volume_id <<<"$answer")\"}" >/dev/null

@@ -47,10 +47,11 @@ start() {
 	pids[$name]=$!
 }
 
+# start_agent [FLAG...]
 start_agent() {
 	mkdir -p "$pool_dir"
 	start agent nvmeot-target --name=t1 --listen="$agent_address" --insecure \
-		--portal="$portal" --pool="$pool" --log-level="${log_level:-info}"
+		--portal="$portal" --pool="$pool" --log-level="${log_level:-info}" "$@"
 	wait_for 60 answers "$agent_address" nvmeot.target.v1.Target GetInfo || no_start agent
 }
 
