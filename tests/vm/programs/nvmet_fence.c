@@ -251,6 +251,41 @@ static void test_fence_waits_for_writes(void **state)
 	initiator_close(&a);
 }
 
+/* Two who are no hosts: one sends nothing, the other the beginning of a command and no more. */
+static void test_fence_past_strangers(void **state)
+{
+	int silent, endless;
+	char part[2000] = { 0 };
+	uint8_t pdu[PDU_SIZE];
+	struct initiator a, b;
+	uint64_t begin_ns;
+
+	(void)state;
+	prepare(VOLUME, backing, 1, 2);
+	link_volumes(VOLUME, VOLUME);
+	silent = initiator_dial(&portals[0], CONNECT_MS);
+	endless = initiator_dial(&portals[0], CONNECT_MS);
+	assert_int_equal(initiator_hello(endless, CONNECT_MS), 0);
+	initiator_capsule(pdu, 0x7f, 1, 8192);
+	assert_int_equal(initiator_send(endless, pdu, part, sizeof(part)), 0);
+	assert_connects(&a, &portals[0], 1);
+	begin_ns = clock_now_ns();
+	fence(1);
+	printf("[fence past a stranger who never ends: %u ms]\n",
+	       (unsigned)((clock_now_ns() - begin_ns) / 1000000));
+	assert_true(is_closed(endless) && is_closed(a.io) && is_closed(a.admin));
+	assert_refused(1);
+	assert_connects(&b, &portals[0], 2);
+	/* Nobody is left to wait for. */
+	begin_ns = clock_now_ns();
+	fence(2);
+	assert_true(clock_now_ns() - begin_ns < 2000000000);
+	close(silent);
+	close(endless);
+	initiator_close(&a);
+	initiator_close(&b);
+}
+
 /* --- others that connect all the time --------------------------------------------------------- */
 
 #define OTHERS 12
@@ -404,6 +439,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_guard_of_a_killed_process, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fence, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fence_waits_for_writes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_fence_past_strangers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fence_while_others_connect, setup, teardown),
 	};
 
