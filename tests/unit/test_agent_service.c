@@ -14,7 +14,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "csi/agent/client.h"
 #include "csi/agent/service.h"
+#include "csi/rpc/server.h"
 #include "nvme/base/file.h"
 #include "nvme/base/proc.h"
 #include "target.pb-c.h"
@@ -495,6 +497,31 @@ static void test_info(void **state)
 	assert_int_equal(answer->pools[0]->n_warnings, 0);
 }
 
+/* Served as it is, and asked by the controller's side of the protocol. */
+static void test_topology_as_the_controller_sees_it(void **state)
+{
+	cleanup_free char *address = xasprintf("unix://%s/agent.sock", dir);
+	struct rpc_server_config config = {
+		.endpoint = address, .services = &service, .service_count = 1, .max_workers = 1
+	};
+	struct agent_info info cleanup_agent_info = { 0 };
+	struct agent *agent = NULL;
+	struct rpc_server *server;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(rpc_server_new(&config, &server, &err), 0);
+	assert_int_equal(rpc_server_start(server, &err), 0);
+	assert_int_equal(agent_new("box", address, NULL, &agent, &err), 0);
+	if (agent_info(agent, deadline_after_ms(60000), &info, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_int_equal(info.topology.count, 2);
+	assert_string_equal(map_get(info.topology, "topology.kubernetes.io/zone"), "a");
+	assert_string_equal(map_get(info.topology, "rack"), "7");
+	agent_free(agent);
+	rpc_server_free(server);
+}
+
 static void test_orphans(void **state)
 {
 	Nvmeot__Target__V1__ListOrphansRequest request =
@@ -556,6 +583,7 @@ int main(void)
 		CASE(test_conditions_only_when_asked_for),
 		CASE(test_pages_of_large_volumes),
 		CASE(test_info),
+		CASE(test_topology_as_the_controller_sees_it),
 		CASE(test_orphans),
 		CASE(test_lock_keys),
 	};
