@@ -14,6 +14,7 @@
 #define COMMAND_MS 60000
 #define ARGS_MAX 24
 #define SELECTION_SIZE 512
+#define UUID_LETTERS "0123456789abcdef-" /* none means anything in a regular expression */
 #define LETTERS "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+_.-"
 
 /* Without udev nobody else would make the nodes; with it, it has nothing to do with ours. */
@@ -141,8 +142,9 @@ static const char *field(json_object *row, const char *key)
 	return json_object_object_get_ex(row, key, &value) ? json_object_get_string(value) : "";
 }
 
-/* Adds the names that begin so; too many of them are asked for by their next letter. */
-static int list_prefix(const struct lvm *lvm, const char *tag, const char *prefix,
+/* Adds the names that begin so; too many of them are asked for by their next letter, of which a
+ * UUID has left as many as letters says. */
+static int list_prefix(const struct lvm *lvm, const char *tag, const char *prefix, size_t letters,
 		       struct root_names *names, struct err *err)
 {
 	cleanup_json json_object *object = NULL;
@@ -153,9 +155,11 @@ static int list_prefix(const struct lvm *lvm, const char *tag, const char *prefi
 	snprintf(selection, sizeof(selection), "tags=%s && pool_lv=%s && lv_name=~^%s", tag,
 		 lvm->pool, prefix);
 	r = report(lvm, "lv_name", selection, &object, &rows, err);
-	for (const char *c = LETTERS; r == 0 && *c; c++) {
+	if (r == 0 && letters == 0)
+		return err_set(err, ERR_INTERNAL, "lvm lvs printed too much for %s", selection);
+	for (const char *c = UUID_LETTERS; r == 0 && *c; c++) {
 		snprintf(longer, sizeof(longer), "%s%c", prefix, *c);
-		if (list_prefix(lvm, tag, longer, names, err) < 0)
+		if (list_prefix(lvm, tag, longer, letters - 1, names, err) < 0)
 			return -1;
 	}
 	for (size_t i = 0; r > 0 && i < json_object_array_length(rows); i++) {
@@ -172,7 +176,7 @@ int lvm_list(const struct lvm *lvm, const char *tag, const char *prefix, struct 
 {
 	cleanup_root_names struct root_names names = { 0 };
 
-	if (list_prefix(lvm, tag, prefix, &names, err) < 0)
+	if (list_prefix(lvm, tag, prefix, UUID_TEXT_SIZE - 1, &names, err) < 0)
 		return -1;
 	*ret = names;
 	names = (struct root_names) { 0 };
@@ -210,6 +214,19 @@ int lvm_find(const struct lvm *lvm, const char *name, const char *tag, bool *ret
 			       lvm->pool);
 	*ret_tagged = has_tag(field(row, "lv_tags"), tag);
 	return 1;
+}
+
+int lvm_claim(const struct lvm *lvm, const char *name, const char *tag, struct err *err)
+{
+	bool tagged = false;
+	int found = lvm_find(lvm, name, tag, &tagged, err);
+
+	if (found > 0 && !tagged)
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "thin volume %s/%s has not the tag %s, so it is not ours: rename "
+			       "it, or lvchange --addtag %s",
+			       lvm->group, name, tag, tag);
+	return found;
 }
 
 /* --- opening ---------------------------------------------------------------------------------- */
@@ -310,16 +327,15 @@ int lvm_create(const struct lvm *lvm, const char *name, uint64_t size_bytes,
 	return run(&args, "create a thin volume", NULL, err);
 }
 
-int lvm_activate(const struct lvm *lvm, const char *tag, struct err *err)
+int lvm_activate(const struct lvm *lvm, const char *name, struct err *err)
 {
 	struct args args = args_new("lvchange");
-	char selection[SELECTION_SIZE];
+	char full[2 * LVM_NAME_SIZE];
 
-	snprintf(selection, sizeof(selection), "tags=%s && pool_lv=%s", tag, lvm->pool);
+	full_name(lvm, name, full);
 	add2(&args, "--activate", "y");
-	add2(&args, "-S", selection);
-	add(&args, lvm->group);
-	return run(&args, "activate thin volumes", NULL, err);
+	add(&args, full);
+	return run(&args, "activate a thin volume", NULL, err);
 }
 
 int lvm_grow(const struct lvm *lvm, const char *name, uint64_t size_bytes, struct err *err)
@@ -346,17 +362,19 @@ int lvm_untag(const struct lvm *lvm, const char *name, const char *tag, struct e
 	return run(&args, "take the tag off a thin volume", NULL, err);
 }
 
-int lvm_remove(const struct lvm *lvm, const char *name, struct err *err)
+int lvm_remove(const struct lvm *lvm, const char *name, const char *tag, struct err *err)
 {
 	struct args args = args_new("lvremove");
 	char full[2 * LVM_NAME_SIZE];
+	int found = lvm_claim(lvm, name, tag, err);
 	struct err ignored;
-	bool tagged;
 
+	if (found <= 0)
+		return found;
 	full_name(lvm, name, full);
 	add(&args, "--yes");
 	add(&args, full);
 	if (run(&args, "remove a thin volume", NULL, err) == 0)
 		return 0;
-	return lvm_find(lvm, name, "", &tagged, &ignored) == 0 ? 0 : -1;
+	return lvm_claim(lvm, name, tag, &ignored) == 0 ? 0 : -1;
 }

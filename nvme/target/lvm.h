@@ -32,13 +32,22 @@ struct lvm {
  */
 int lvm_open(const char *argument, struct lvm *ret, struct err *err);
 
-/* The names of the thin volumes that have a tag and begin with prefix, active or not. */
+/*
+ * The names of the thin volumes that have a tag and are prefix and a UUID's text, active or not.
+ * Others that begin with prefix may be among them. prefix is a part of a regular expression, too.
+ */
 int lvm_list(const struct lvm *lvm, const char *tag, const char *prefix, struct root_names *ret,
 	     struct err *err);
 
-/* Whether there is such a thin volume, active or not, and whether it has a tag. 1: yes; 0: no. */
+/*
+ * Whether there is such a thin volume, active or not, and whether it has a tag. 1: yes; 0: no.
+ * ERR_FAILED_PRECONDITION: the name is that of something outside of the thin pool.
+ */
 int lvm_find(const struct lvm *lvm, const char *name, const char *tag, bool *ret_tagged,
 	     struct err *err);
+
+/* As lvm_find, but one without the tag is ERR_FAILED_PRECONDITION. */
+int lvm_claim(const struct lvm *lvm, const char *name, const char *tag, struct err *err);
 
 /*
  * Makes a thin volume of at least size_bytes and gives it the tags. ERR_RESOURCE_EXHAUSTED: lvm2
@@ -47,12 +56,12 @@ int lvm_find(const struct lvm *lvm, const char *name, const char *tag, bool *ret
 int lvm_create(const struct lvm *lvm, const char *name, uint64_t size_bytes,
 	       const char *const tags[], struct err *err);
 
-/* Makes the devices of all thin volumes with a tag. */
-int lvm_activate(const struct lvm *lvm, const char *tag, struct err *err);
+/* Makes its device. */
+int lvm_activate(const struct lvm *lvm, const char *name, struct err *err);
 int lvm_grow(const struct lvm *lvm, const char *name, uint64_t size_bytes, struct err *err);
 int lvm_untag(const struct lvm *lvm, const char *name, const char *tag, struct err *err);
-/* An absent one is fine. */
-int lvm_remove(const struct lvm *lvm, const char *name, struct err *err);
+/* An absent one is fine, one that lvm_claim refuses stays and is its error. */
+int lvm_remove(const struct lvm *lvm, const char *name, const char *tag, struct err *err);
 
 /* /dev/GROUP/NAME, which lvm2 makes when the volume is active; pure. */
 void lvm_path(const struct lvm *lvm, const char *name, char out[PATH_MAX]);

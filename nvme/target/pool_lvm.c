@@ -20,6 +20,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "nvme/base/file.h"
@@ -39,6 +40,7 @@
 #define RECORDS_INODES "65536" /* each record is one, with a block of 4096 bytes */
 #define MKFS_MS 60000
 #define METADATA_LIMIT_PERCENT 90
+#define SYS_PATH "/sys"
 #define SECTOR DM_SECTOR_BYTES
 
 struct lvm_pool {
@@ -95,29 +97,67 @@ static int lv_open(const struct lvm *lvm, const char *name, struct lv *ret, stru
 	return 1;
 }
 
-/* 1: opened, after making its device if need be; 0: there is no such thin volume. */
+/*
+ * Opens one that is ours for sure, after making its device if need be: the name alone says neither
+ * which thin pool of the volume group it is in nor who made it, so lvm2 is asked. 0: there is no
+ * such thin volume.
+ */
 static int lv_find(const struct lvm *lvm, const char *name, struct lv *ret, struct err *err)
 {
-	int found = lv_open(lvm, name, ret, err);
-	bool ours = false;
+	int found = lvm_claim(lvm, name, TAG, err);
+	struct err failure = { 0 };
 
-	if (found != 0)
-		return found;
-	found = lvm_find(lvm, name, TAG, &ours, err);
 	if (found <= 0)
 		return found;
-	if (!ours)
-		return err_set(err, ERR_FAILED_PRECONDITION,
-			       "thin volume %s/%s has not the tag " TAG ", so it is not ours: "
-			       "rename it, or lvchange --addtag " TAG,
-			       lvm->group, name);
-	if (lvm_activate(lvm, TAG, err) < 0)
-		return -1;
 	found = lv_open(lvm, name, ret, err);
-	if (found == 0)
-		return err_set(err, ERR_INTERNAL, "thin volume %s/%s cannot be activated",
-			       lvm->group, name);
-	return found;
+	if (found != 0)
+		return found;
+	/* What lvm2 complains about need not be this volume. */
+	if (lvm_activate(lvm, name, &failure) == 0)
+		err_set(&failure, ERR_INTERNAL, "thin volume %s/%s cannot be activated", lvm->group,
+			name);
+	found = lv_open(lvm, name, ret, err);
+	if (found != 0)
+		return found;
+	*err = failure;
+	return -1;
+}
+
+/* Whether a block device is a thin volume of the thin pool, by sysfs; false: that is not known. */
+static bool is_in_pool(const struct lvm *lvm, dev_t number)
+{
+	cleanup_root_names struct root_names below = { 0 };
+	cleanup_root struct root sys = ROOT_INIT;
+	char name[ROOT_VALUE_SIZE], pool[DM_NAME_SIZE];
+	struct err ignored;
+
+	if (!lvm_dm_name(lvm, lvm->pool, "-tpool", pool) ||
+	    root_open(&sys, SYS_PATH, &ignored) < 0 ||
+	    root_list(&sys, &below, &ignored, "dev/block/%u:%u/slaves", major(number),
+		      minor(number)) < 0)
+		return false;
+	for (size_t i = 0; i < below.count; i++)
+		if (root_read(&sys, name, &ignored, "dev/block/%u:%u/slaves/%s/dm/name",
+			      major(number), minor(number), below.names[i]) > 0 &&
+		    strcmp(name, pool) == 0)
+			return true;
+	return false;
+}
+
+/* As lv_find, but does without lvm2 where the kernel knows the thin pool: it is not asked about the
+ * tag then, so nothing may be changed because of what this finds. */
+static int lv_glance(const struct lvm *lvm, const char *name, struct lv *ret, struct err *err)
+{
+	CLEANUP(lv_close) struct lv lv = { .fd = -1 };
+	int found = lv_open(lvm, name, &lv, err);
+
+	if (found < 0)
+		return -1;
+	if (!found || !is_in_pool(lvm, lv.number))
+		return lv_find(lvm, name, ret, err);
+	*ret = lv;
+	lv.fd = -1;
+	return 1;
 }
 
 /* A volume's thin volume, which must be large enough. */
@@ -141,7 +181,8 @@ static int lv_get(const struct lvm *lvm, const struct volume *volume, uint64_t s
 	return 0;
 }
 
-/* What has been allocated for a thin volume. One whose pool has failed has no figure. */
+/* What has been allocated for a thin volume. One whose pool has failed has no figure, nor has one
+ * without a device. */
 static int lv_mapped(const struct lvm *lvm, const char *name, uint64_t *ret_bytes, struct err *err)
 {
 	char device[DM_NAME_SIZE], status[DM_STATUS_SIZE];
@@ -150,34 +191,45 @@ static int lv_mapped(const struct lvm *lvm, const char *name, uint64_t *ret_byte
 
 	lvm_dm_name(lvm, name, "", device);
 	found = dm_status(device, status, err);
-	if (found <= 0)
-		return found;
+	if (found < 0)
+		return -1;
+	if (!found)
+		return err_set(err, ERR_INTERNAL,
+			       "thin volume %s/%s has no device-mapper device %s", lvm->group, name,
+			       device);
 	if (sscanf(status, "%" SCNu64, &sectors) != 1)
 		return err_set(err, ERR_INTERNAL, "thin volume %s/%s has the status \"%.100s\"",
 			       lvm->group, name, status);
 	*ret_bytes = sectors * SECTOR;
-	return 1;
+	return 0;
 }
 
 /* --- volumes ---------------------------------------------------------------------------------- */
 
-static int pool_lvm_find(struct pool *pool, const struct uuid *uuid, struct pool_backing *ret,
-			 struct err *err)
-{
-	const struct lvm *lvm = &lvm_pool(pool)->lvm;
-	CLEANUP(lv_close) struct lv lv = { .fd = -1 };
-	char name[LVM_NAME_SIZE];
-	uint64_t mapped = 0;
-	int found;
+typedef int (*lv_finder)(const struct lvm *lvm, const char *name, struct lv *ret, struct err *err);
 
-	lv_name(uuid, name);
-	found = lv_find(lvm, name, &lv, err);
+static int backing_look(const struct lvm *lvm, const char *name, lv_finder find,
+			struct pool_backing *ret, struct err *err)
+{
+	CLEANUP(lv_close) struct lv lv = { .fd = -1 };
+	uint64_t mapped = 0;
+	int found = find(lvm, name, &lv, err);
+
 	if (found <= 0)
 		return found;
 	if (lv_mapped(lvm, name, &mapped, err) < 0)
 		return -1;
 	*ret = (struct pool_backing) { .size_bytes = lv.size_bytes, .blank = mapped == 0 };
 	return 1;
+}
+
+static int pool_lvm_find(struct pool *pool, const struct uuid *uuid, struct pool_backing *ret,
+			 struct err *err)
+{
+	char name[LVM_NAME_SIZE];
+
+	lv_name(uuid, name);
+	return backing_look(&lvm_pool(pool)->lvm, name, lv_glance, ret, err);
 }
 
 /* Only asks lvm2 what is there when it is: most volumes are new. */
@@ -193,7 +245,7 @@ static int pool_lvm_create(struct pool *pool, const struct volume *volume, struc
 	lv_name(&volume->uuid, name);
 	if (lvm_create(lvm, name, volume->size_bytes, tags, &failure) == 0)
 		return 0;
-	found = pool_lvm_find(pool, &volume->uuid, &backing, err);
+	found = backing_look(lvm, name, lv_find, &backing, err);
 	if (found < 0)
 		return -1;
 	if (!found) {
@@ -207,7 +259,7 @@ static int pool_lvm_create(struct pool *pool, const struct volume *volume, struc
 			       lvm->group, name);
 	if (backing.size_bytes == round_up(lvm, volume->size_bytes))
 		return 0;
-	if (lvm_remove(lvm, name, err) < 0)
+	if (lvm_remove(lvm, name, TAG, err) < 0)
 		return -1;
 	return lvm_create(lvm, name, volume->size_bytes, tags, err);
 }
@@ -280,7 +332,7 @@ static int pool_lvm_remove(struct pool *pool, const struct uuid *uuid, struct er
 	char name[LVM_NAME_SIZE];
 
 	lv_name(uuid, name);
-	return lvm_remove(&lvm_pool(pool)->lvm, name, err);
+	return lvm_remove(&lvm_pool(pool)->lvm, name, TAG, err);
 }
 
 static int pool_lvm_list(struct pool *pool, struct root_names *ret, struct err *err)
@@ -380,7 +432,7 @@ static int pool_lvm_allocation(struct pool *pool, struct pool_allocation *ret, s
 		if (record_name_uuid(names.names[i], &uuid, &ignored) < 0)
 			continue;
 		lv_name(&uuid, name);
-		if (lv_mapped(lvm, name, &mapped, &ignored) > 0)
+		if (lv_mapped(lvm, name, &mapped, &ignored) == 0)
 			sum.bytes += mapped;
 		sum.overhead_bytes += lvm->chunk_bytes;
 	}

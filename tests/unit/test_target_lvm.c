@@ -16,10 +16,13 @@
 #include <unistd.h>
 
 #include "nvme/base/file.h"
+#include "nvme/base/strb.h"
 #include "nvme/target/lvm.h"
 
 #define NAME "nvmeot-5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11"
 #define REPORT(rows) "{ \"report\": [ { \"lv\": [" rows "] } ] }"
+#define ROW(pool, tags)                                                                            \
+	REPORT("{\"lv_name\":\"" NAME "\",\"pool_lv\":\"" pool "\",\"lv_tags\":\"" tags "\"}")
 #define FACTS(zero)                                                                                \
 	REPORT("{\"vg_extent_size\":\"4194304\", \"chunk_size\":\"65536\", \"zero\":\"" zero "\""  \
 	       "}")
@@ -151,23 +154,46 @@ static void test_list(void **state)
 	assert_ran("-S tags=nvmeot && pool_lv=tp && lv_name=~^nvmeot- vg");
 }
 
+/* Answers a list as the real one does: by the regular expression. */
+static const char lists[] = "re=${*##*=~}\n"
+			    "rows=$(grep -E -e \"${re% vg}\" $dir/names |"
+			    " sed 's/.*/{\"lv_name\":\"&\"},/')\n"
+			    "printf '{\"report\":[{\"lv\":[%s]}]}' \"${rows%,}\"\n"
+			    "exit 0\n";
+
 /* A report that is longer than what is captured is not cut: it is asked for in parts. */
 static void test_long_list(void **state)
+{
+	static char text[2000 * sizeof(NAME)];
+	struct strb all = strb_over(text, sizeof(text));
+	cleanup_root_names struct root_names names = { 0 };
+	struct err err;
+
+	(void)state;
+	for (unsigned i = 0; i < 1500; i++)
+		strb_addf(&all, "nvmeot-%08x-6f0c-4f0e-9f0a-0b6f3f6c2a11\n", i * 2654435761U);
+	strb_add(&all, "other\nnvmeot-records-tp\n");
+	assert_false(all.overflow);
+	put("names", text);
+	put("answer", lists);
+	assert_int_equal(lvm_list(&lvm, "nvmeot", "nvmeot-", &names, &err), 0);
+	assert_int_equal(names.count, 1500);
+	for (size_t i = 0; i < names.count; i++)
+		assert_non_null(strstr(text, names.names[i]));
+}
+
+static void test_endless_list(void **state)
 {
 	cleanup_root_names struct root_names names = { 0 };
 	struct err err;
 
 	(void)state;
-	put("answer", "case \"$*\" in\n"
-		      "*'=~^nvmeot- vg') head -c 100000 /dev/zero | tr '\\0' x; exit 0;;\n"
-		      "*'=~^nvmeot-7 vg') echo '" REPORT(
-			      "{\\\"lv_name\\\":\\\"nvmeot-7a\\\"}") "' |"
-								     " tr -d '\\\\'; exit 0;;\n"
-								     "esac\n");
-	answer(REPORT(""));
-	assert_int_equal(lvm_list(&lvm, "nvmeot", "nvmeot-", &names, &err), 0);
-	assert_int_equal(names.count, 1);
-	assert_string_equal(names.names[0], "nvmeot-7a");
+	put("answer", "head -c 100000 /dev/zero | tr '\\0' x\nexit 0\n");
+	assert_int_equal(lvm_list(&lvm, "nvmeot", "nvmeot-", &names, &err), -1);
+	assert_int_equal(err.code, ERR_INTERNAL);
+	assert_non_null(strstr(err.msg, "printed too much for tags=nvmeot && pool_lv=tp && "
+					"lv_name=~^nvmeot-000000000000000000000000000000000000"));
+	assert_int_equal(names.count, 0);
 }
 
 static void test_find(void **state)
@@ -212,14 +238,45 @@ static void test_changes(void **state)
 	assert_ran("lvcreate --config activation{udev_sync=0 udev_rules=0} --yes --name " NAME
 		   " --virtualsize 4096b --thinpool tp --setactivationskip n --addtag nvmeot "
 		   "--addtag nvmeot.formatting vg");
-	assert_int_equal(lvm_activate(&lvm, "nvmeot", &err), 0);
-	assert_ran("--activate y -S tags=nvmeot && pool_lv=tp vg");
+	assert_int_equal(lvm_activate(&lvm, NAME, &err), 0);
+	assert_ran("--activate y vg/" NAME);
 	assert_int_equal(lvm_grow(&lvm, NAME, 8192, &err), 0);
 	assert_ran("--yes --size 8192b vg/" NAME);
 	assert_int_equal(lvm_untag(&lvm, NAME, "t", &err), 0);
 	assert_ran("--deltag t vg/" NAME);
-	assert_int_equal(lvm_remove(&lvm, NAME, &err), 0);
-	assert_ran("lvremove");
+	answer(ROW("tp", "nvmeot"));
+	assert_int_equal(lvm_remove(&lvm, NAME, "nvmeot", &err), 0);
+	assert_ran("--yes vg/" NAME);
+}
+
+/* What another thin pool holds, or somebody else made, is never removed. */
+static void test_others_are_not_removed(void **state)
+{
+	static const struct {
+		const char *out, *message;
+	} rows[] = {
+		{ ROW("other", "nvmeot"), "vg/" NAME " is not in thin pool tp" },
+		{ ROW("", "nvmeot"), "vg/" NAME " is not in thin pool tp" },
+		{ ROW("tp", "a,nvmeot.formatting"), "vg/" NAME " has not the tag nvmeot, " },
+	};
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		cleanup_free char *log = NULL;
+
+		answer(rows[i].out);
+		assert_int_equal(lvm_claim(&lvm, NAME, "nvmeot", &err), -1);
+		assert_int_equal(lvm_remove(&lvm, NAME, "nvmeot", &err), -1);
+		assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+		assert_non_null(strstr(err.msg, rows[i].message));
+		assert_int_equal(file_read(&root, "log", &log, &err), 1);
+		assert_null(strstr(log, "lvremove"));
+	}
+	answer(ROW("tp", "a,nvmeot"));
+	assert_int_equal(lvm_claim(&lvm, NAME, "nvmeot", &err), 1);
+	answer(REPORT(""));
+	assert_int_equal(lvm_claim(&lvm, NAME, "nvmeot", &err), 0);
 }
 
 static void test_failures_say_what_lvm_says(void **state)
@@ -232,10 +289,10 @@ static void test_failures_say_what_lvm_says(void **state)
 	put("status", "5");
 	put("err", "  Device is\n  on fire\n");
 	assert_int_equal(lvm_create(&lvm, NAME, 4096, tags, &err[0]), -1);
-	assert_int_equal(lvm_activate(&lvm, "nvmeot", &err[1]), -1);
+	assert_int_equal(lvm_activate(&lvm, NAME, &err[1]), -1);
 	assert_int_equal(lvm_grow(&lvm, NAME, 8192, &err[2]), -1);
 	assert_int_equal(lvm_untag(&lvm, NAME, "t", &err[3]), -1);
-	assert_int_equal(lvm_remove(&lvm, NAME, &err[4]), -1);
+	assert_int_equal(lvm_remove(&lvm, NAME, "nvmeot", &err[4]), -1);
 	assert_int_equal(lvm_list(&lvm, "nvmeot", "nvmeot-", &names, &err[5]), -1);
 	for (size_t i = 0; i < ARRAY_SIZE(err); i++) {
 		assert_int_equal(err[i].code, ERR_INTERNAL);
@@ -246,15 +303,23 @@ static void test_failures_say_what_lvm_says(void **state)
 	assert_int_equal(err[0].code, ERR_RESOURCE_EXHAUSTED);
 }
 
+/* Also one that somebody else removes in that moment. */
 static void test_an_absent_one_is_removed(void **state)
 {
 	struct err err;
 
 	(void)state;
 	answer(REPORT(""));
-	put("answer",
-	    "case $1 in lvremove) echo 'Failed to find logical volume' >&2; exit 5;; esac\n");
-	assert_int_equal(lvm_remove(&lvm, NAME, &err), 0);
+	assert_int_equal(lvm_remove(&lvm, NAME, "nvmeot", &err), 0);
+	answer(ROW("tp", "nvmeot"));
+	put("rows", REPORT(""));
+	put("answer", "case $1 in lvremove) mv $dir/rows $dir/out\n"
+		      "echo 'Failed to find logical volume' >&2; exit 5;; esac\n");
+	assert_int_equal(lvm_remove(&lvm, NAME, "nvmeot", &err), 0);
+	answer(ROW("tp", "nvmeot"));
+	put("answer", "case $1 in lvremove) echo 'in use' >&2; exit 5;; esac\n");
+	assert_int_equal(lvm_remove(&lvm, NAME, "nvmeot", &err), -1);
+	assert_non_null(strstr(err.msg, "remove a thin volume: lvm lvremove failed with status 5"));
 }
 
 static void test_names_of_devices(void **state)
@@ -282,8 +347,10 @@ int main(void)
 		CASE(test_open_refusals),
 		CASE(test_list),
 		CASE(test_long_list),
+		CASE(test_endless_list),
 		CASE(test_find),
 		CASE(test_changes),
+		CASE(test_others_are_not_removed),
 		CASE(test_failures_say_what_lvm_says),
 		CASE(test_an_absent_one_is_removed),
 		CASE(test_names_of_devices),

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <inttypes.h>
 #include <linux/fs.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@
 #include <unistd.h>
 
 #include "nvme/base/proc.h"
+#include "nvme/base/root.h"
 #include "nvme/base/strb.h"
 
 static int fake_open(const char *path, int flags, ...);
@@ -30,26 +32,36 @@ static int fake_fstat(int fd, struct stat *st);
 static int fake_ioctl(int fd, unsigned long request, uint64_t *size);
 static int fake_proc_run(const char *const argv[], struct deadline deadline,
 			 struct proc_result *ret, struct err *err);
+static int fake_root_open(struct root *root, const char *path, struct err *err);
 
 #define open fake_open
 #define fstat fake_fstat
 #define ioctl fake_ioctl
 #define proc_run fake_proc_run
+#define root_open fake_root_open
 #include "nvme/target/pool_lvm.c"
 #undef open
 #undef fstat
 #undef ioctl
 #undef proc_run
+#undef root_open
 
 #define UUID "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11"
 #define UUID2 "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a12"
 #define LV "nvmeot-" UUID
 #define MIB (UINT64_C(1) << 20)
-#define NUMBER 1234
+#define NUMBER 1234 /* 4:210 */
+#define NUMBER_PATH "dev/block/4:210"
 
 /* The one thin volume, and everything that was done, in order. */
 static struct {
 	bool there, active, foreign, formatting;
+	bool elsewhere;	     /* it is in another thin pool */
+	bool no_sysfs;	     /* the kernel does not say in which one it is */
+	bool no_device;	     /* there is no device-mapper device of its name */
+	bool activate_fails; /* what lvm2 says, whether or not it becomes active */
+	bool stays_inactive;
+	unsigned claims; /* how often lvm2 was asked whose it is */
 	uint64_t size, mapped;
 	const char *pool_status;
 	dev_t below;
@@ -58,7 +70,7 @@ static struct {
 	char log[1024];
 } world;
 
-static char dir[64];
+static char dir[64], sys_dir[80];
 static struct lvm_pool pool;
 static struct volume volume;
 
@@ -106,6 +118,13 @@ static int fake_proc_run(const char *const argv[], struct deadline deadline,
 	return 0;
 }
 
+/* "/sys" is a tree where the volume's device lies on that of its thin pool. */
+static int fake_root_open(struct root *root, const char *path, struct err *err)
+{
+	assert_string_equal(path, "/sys");
+	return root_open(root, world.no_sysfs ? "/proc/self/fdinfo" : sys_dir, err);
+}
+
 int lvm_open(const char *argument, struct lvm *ret, struct err *err)
 {
 	(void)argument, (void)ret;
@@ -129,10 +148,24 @@ int lvm_list(const struct lvm *lvm, const char *tag, const char *prefix, struct 
 int lvm_find(const struct lvm *lvm, const char *name, const char *tag, bool *ret_tagged,
 	     struct err *err)
 {
-	(void)lvm, (void)name, (void)err;
+	(void)lvm, (void)name;
+	if (world.there && world.elsewhere)
+		return err_set(err, ERR_FAILED_PRECONDITION, "is not in thin pool tp");
 	if (world.there)
 		*ret_tagged = strcmp(tag, FORMATTING_TAG) == 0 ? world.formatting : !world.foreign;
 	return world.there;
+}
+
+int lvm_claim(const struct lvm *lvm, const char *name, const char *tag, struct err *err)
+{
+	bool tagged = false;
+	int found = lvm_find(lvm, name, tag, &tagged, err);
+
+	assert_string_equal(tag, "nvmeot");
+	world.claims++;
+	if (found > 0 && !tagged)
+		return err_set(err, ERR_FAILED_PRECONDITION, "has not the tag nvmeot");
+	return found;
 }
 
 int lvm_create(const struct lvm *lvm, const char *name, uint64_t size_bytes,
@@ -148,12 +181,13 @@ int lvm_create(const struct lvm *lvm, const char *name, uint64_t size_bytes,
 	return 0;
 }
 
-int lvm_activate(const struct lvm *lvm, const char *tag, struct err *err)
+int lvm_activate(const struct lvm *lvm, const char *name, struct err *err)
 {
-	(void)lvm, (void)tag, (void)err;
+	(void)lvm;
+	assert_non_null(strstr(name, "nvmeot-"));
 	did("activate");
-	world.active = true;
-	return 0;
+	world.active = !world.stays_inactive;
+	return world.activate_fails ? err_set(err, ERR_INTERNAL, "lvchange failed") : 0;
 }
 
 int lvm_grow(const struct lvm *lvm, const char *name, uint64_t size_bytes, struct err *err)
@@ -173,9 +207,10 @@ int lvm_untag(const struct lvm *lvm, const char *name, const char *tag, struct e
 	return 0;
 }
 
-int lvm_remove(const struct lvm *lvm, const char *name, struct err *err)
+int lvm_remove(const struct lvm *lvm, const char *name, const char *tag, struct err *err)
 {
 	(void)lvm, (void)name, (void)err;
+	assert_string_equal(tag, "nvmeot");
 	did("remove");
 	world.there = world.active = false;
 	return 0;
@@ -229,7 +264,7 @@ int dm_status(const char *name, char out[DM_STATUS_SIZE], struct err *err)
 		snprintf(out, DM_STATUS_SIZE, "Fail");
 	else
 		snprintf(out, DM_STATUS_SIZE, "%" PRIu64 " 5", world.mapped / 512);
-	return strcmp(name, "tp-tpool") == 0 ? world.pool_status != NULL : 1;
+	return strcmp(name, "tp-tpool") == 0 ? world.pool_status != NULL : !world.no_device;
 }
 
 void view_path(const struct uuid *uuid, char out[PATH_MAX])
@@ -279,6 +314,29 @@ int through_remove(const struct uuid *uuid, struct err *err)
 
 /* --- tests ------------------------------------------------------------------------------------ */
 
+/* The device-mapper device that the volume's device lies on. */
+static int sysfs_says(const char *below)
+{
+	const char *const dirs[] = { "dev",
+				     "dev/block",
+				     NUMBER_PATH,
+				     NUMBER_PATH "/slaves",
+				     NUMBER_PATH "/slaves/dm-7",
+				     NUMBER_PATH "/slaves/dm-7/dm" };
+	cleanup_root struct root sys = ROOT_INIT;
+	cleanup_close int file = -1;
+	struct err err;
+
+	if ((mkdir(sys_dir, 0700) < 0 && errno != EEXIST) || root_open(&sys, sys_dir, &err) < 0)
+		return -1;
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
+		if (root_mkdir(&sys, &err, "%s", dirs[i]) < 0)
+			return -1;
+	file = openat(sys.fd, NUMBER_PATH "/slaves/dm-7/dm/name", O_CREAT | O_TRUNC | O_WRONLY,
+		      0600);
+	return dprintf(file, "%s\n", below) < 0 ? -1 : 0;
+}
+
 static int setup(void **state)
 {
 	struct err err;
@@ -290,14 +348,23 @@ static int setup(void **state)
 	strcpy(dir, "/tmp/test_target_pool_lvm.XXXXXX");
 	if (!mkdtemp(dir))
 		return -1;
-	return root_open(&pool.pool.records, dir, &err);
+	if (root_open(&pool.pool.records, dir, &err) < 0)
+		return -1;
+	snprintf(sys_dir, sizeof(sys_dir), "%s.sys", dir);
+	return sysfs_says("tp-tpool");
+}
+
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+	(void)st, (void)flag, (void)ftw;
+	return remove(path);
 }
 
 static int teardown(void **state)
 {
 	(void)state;
 	root_close(&pool.pool.records);
-	return rmdir(dir);
+	return nftw(sys_dir, remove_one, 8, FTW_DEPTH | FTW_PHYS) < 0 ? -1 : rmdir(dir);
 }
 
 static void assert_did(const char *expected)
@@ -343,6 +410,99 @@ static void test_find(void **state)
 	world.mapped = UINT64_MAX;
 	assert_int_equal(pool_lvm_find(&pool.pool, &volume.uuid, &backing, &err), -1);
 	assert_non_null(strstr(err.msg, "\"Fail\""));
+}
+
+static void is_elsewhere(void)
+{
+	world.elsewhere = true;
+	assert_int_equal(sysfs_says("other-tpool"), 0);
+}
+
+/* Looking at a volume runs no program when the kernel says which thin pool it is in. */
+static void test_find_is_cheap(void **state)
+{
+	struct pool_backing backing = { 0 };
+	struct err err;
+
+	(void)state;
+	a_volume_is_there(20 * MIB, 65536);
+	assert_int_equal(pool_lvm_find(&pool.pool, &volume.uuid, &backing, &err), 1);
+	assert_int_equal(world.claims, 0);
+	world.no_sysfs = true;
+	assert_int_equal(pool_lvm_find(&pool.pool, &volume.uuid, &backing, &err), 1);
+	assert_int_equal(world.claims, 1);
+}
+
+/* Without a device of its name nobody knows whether it holds data. */
+static void test_doubt_is_not_blank(void **state)
+{
+	struct pool_backing backing = { 0 };
+	struct err err;
+
+	(void)state;
+	a_volume_is_there(20 * MIB, 0);
+	world.no_device = true;
+	assert_int_equal(pool_lvm_find(&pool.pool, &volume.uuid, &backing, &err), -1);
+	assert_int_equal(err.code, ERR_INTERNAL);
+	assert_non_null(strstr(err.msg, "vg/" LV " has no device-mapper device"));
+	assert_false(backing.blank);
+	assert_int_equal(pool_lvm_create(&pool.pool, &volume, &err), -1);
+	assert_did("create 18; ");
+}
+
+/* What counts is whether there is a device then: lvm2 fails because of others, too. */
+static void test_activation(void **state)
+{
+	struct pool_backing backing = { 0 };
+	struct err err;
+
+	(void)state;
+	a_volume_is_there(20 * MIB, 65536);
+	world.active = false;
+	world.activate_fails = true;
+	assert_int_equal(pool_lvm_find(&pool.pool, &volume.uuid, &backing, &err), 1);
+	world.active = false;
+	world.stays_inactive = true;
+	assert_int_equal(pool_lvm_find(&pool.pool, &volume.uuid, &backing, &err), -1);
+	assert_string_equal(err.msg, "lvchange failed");
+	world.activate_fails = false;
+	assert_int_equal(pool_lvm_find(&pool.pool, &volume.uuid, &backing, &err), -1);
+	assert_non_null(strstr(err.msg, "vg/" LV " cannot be activated"));
+	assert_did("activate; activate; activate; ");
+}
+
+/* One of another thin pool of the group, or of somebody else, whose device is there. */
+static void test_others_are_left_alone(void **state)
+{
+	struct pool_backing backing;
+	struct err err;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		const char *message = i ? "is not in thin pool tp" : "has not the tag nvmeot";
+
+		a_volume_is_there(8 * MIB, 0);
+		world.foreign = true;
+		if (i)
+			is_elsewhere();
+		assert_int_equal(pool_lvm_create(&pool.pool, &volume, &err), -1);
+		assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+		assert_string_equal(err.msg, message);
+		assert_did("create 18; ");
+		world.size = 20 * MIB;
+		assert_int_equal(pool_lvm_grow(&pool.pool, &volume, &err), -1);
+		assert_string_equal(err.msg, message);
+		assert_int_equal(pool_lvm_attach(&pool.pool, &volume, false, &err), -1);
+		assert_string_equal(err.msg, message);
+		assert_int_equal(pool_lvm_attach(&pool.pool, &volume, true, &err), -1);
+		assert_string_equal(err.msg, message);
+		assert_int_equal(ensure_records(&pool.lvm, "nvmeot-records-tp", &err), -1);
+		assert_string_equal(err.msg, message);
+		assert_did("");
+	}
+	assert_int_equal(pool_lvm_find(&pool.pool, &volume.uuid, &backing, &err), -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+	assert_string_equal(err.msg, "is not in thin pool tp");
 }
 
 static void test_create(void **state)
@@ -520,10 +680,18 @@ static void test_records_are_formatted_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_find),       CASE(test_create),
-		CASE(test_grow),       CASE(test_attach),
-		CASE(test_list),       CASE(test_room),
-		CASE(test_allocation), CASE(test_records_are_formatted_once),
+		CASE(test_find),
+		CASE(test_find_is_cheap),
+		CASE(test_doubt_is_not_blank),
+		CASE(test_activation),
+		CASE(test_others_are_left_alone),
+		CASE(test_create),
+		CASE(test_grow),
+		CASE(test_attach),
+		CASE(test_list),
+		CASE(test_room),
+		CASE(test_allocation),
+		CASE(test_records_are_formatted_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
