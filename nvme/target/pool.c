@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "nvme/target/spare.h"
+
 #define MEASURE_MS 60000
 
 static const struct pool_ops *const kinds[] = { &pool_dir_ops, &pool_lvm_ops };
@@ -57,6 +59,7 @@ int pool_open(const char *text, struct pool **ret, struct err *err)
 	pool->ops = ops;
 	pool->overcommit = 1;
 	pthread_mutex_init(&pool->lock, NULL);
+	spare_fill(&pool->records);
 	*ret = pool;
 	return 0;
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "nvme/base/file.h"
+#include "nvme/target/spare.h"
 
 #define RECORD_VERSION 1
 #define RECORD_SUFFIX ".json"
@@ -379,6 +380,19 @@ int record_load(const struct root *root, const struct uuid *uuid, struct volume 
 	return 1;
 }
 
+/* Full storage must not keep a volume from going. */
+static int replace(const struct root *root, const char *name, const char *text, struct err *err)
+{
+	int r = file_replace(root, name, text, err);
+
+	for (int i = 0; i < SPARE_COUNT && r < 0; i++) {
+		if ((err->sys != ENOSPC && err->sys != EDQUOT) || !spare_give(root))
+			return -1;
+		r = file_replace(root, name, text, err);
+	}
+	return r;
+}
+
 int record_save(const struct root *root, const struct volume *volume, struct err *err)
 {
 	cleanup_free char *text = record_format(volume);
@@ -390,7 +404,10 @@ int record_save(const struct root *root, const struct volume *volume, struct err
 		return err_set(err, ERR_INVALID_ARGUMENT,
 			       "the record of volume %s would have %zu bytes, more than %u",
 			       volume->uuid.text, strlen(text), FILE_MAX_BYTES);
-	return file_replace(root, name, text, err);
+	if (replace(root, name, text, err) < 0)
+		return -1;
+	spare_fill(root);
+	return 0;
 }
 
 int record_commit(const struct root *root, const struct uuid *uuid, struct err *err)
@@ -413,7 +430,10 @@ int record_remove(const struct root *root, const struct uuid *uuid, struct err *
 
 	file_name(uuid, false, name);
 	file_name(uuid, true, begun);
-	return file_remove(root, begun, err) < 0 || file_remove(root, name, err) < 0 ? -1 : 0;
+	if (file_remove(root, begun, err) < 0 || file_remove(root, name, err) < 0)
+		return -1;
+	spare_fill(root);
+	return 0;
 }
 
 static bool has_suffix(const char *name, const char *suffix)

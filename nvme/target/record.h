@@ -37,7 +37,10 @@ int record_parse(const char *text, const struct uuid *uuid, struct volume *ret, 
 int record_load(const struct root *root, const struct uuid *uuid, struct volume *ret,
 		struct err *err);
 
-/* Durable when it returns 0. Not with another state for a volume that is being created. */
+/*
+ * Durable when it returns 0. Not with another state for a volume that is being created. Without
+ * space for it one of the spares (spare.h) is given back.
+ */
 int record_save(const struct root *root, const struct volume *volume, struct err *err);
 
 /*

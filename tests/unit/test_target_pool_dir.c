@@ -19,6 +19,7 @@
 
 #include "nvme/target/pool.h"
 #include "nvme/target/record.h"
+#include "nvme/target/spare.h"
 
 #define UUID "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11"
 
@@ -46,6 +47,8 @@ static int teardown(void **state)
 	(void)state;
 	if (pool_remove(pool, &uuid, &err) < 0)
 		return -1;
+	while (spare_give(&pool->records))
+		;
 	pool_close(pool);
 	return rmdir(dir);
 }

@@ -13,6 +13,7 @@
 
 #include "nvme/base/file.h"
 #include "nvme/target/record.h"
+#include "nvme/target/spare.h"
 
 #define HOST "nqn.2014-08.org.nvmexpress:uuid:aaaaaaaa-0000-4000-8000-000000000001"
 #define UUID "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11"
@@ -229,6 +230,8 @@ static void test_too_large_a_record_is_not_written(void **state)
 	assert_int_equal(record_save(&root, &volume, &err), -1);
 	assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
 	assert_int_equal(record_remove(&root, &uuid, &err), 0);
+	while (spare_give(&root))
+		;
 	root_close(&root);
 	assert_int_equal(rmdir(dir), 0);
 }
@@ -316,6 +319,8 @@ static void test_files(void **state)
 	assert_int_equal(root_unlink(&root, &err, UUID ".json.bad"), 0);
 	assert_int_equal(root_unlink(&root, &err, UUID ".img"), 0);
 	assert_int_equal(root_unlink(&root, &err, "." UUID ".json.tmp"), 0);
+	while (spare_give(&root))
+		;
 	root_close(&root);
 	assert_int_equal(rmdir(dir), 0);
 }
