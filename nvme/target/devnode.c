@@ -20,6 +20,9 @@ int devnode_ensure(const char *name, mode_t type, dev_t number, struct err *err)
 	if (root_open(&dev, DEV_PATH, err) < 0)
 		return -1;
 	if (fstatat(dev.fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+		/* udev makes links of some. */
+		if (S_ISLNK(st.st_mode))
+			fstatat(dev.fd, name, &st, 0);
 		if ((st.st_mode & S_IFMT) == type && st.st_rdev == number)
 			return 0;
 		if (root_unlink(&dev, err, "%s", name) < 0)

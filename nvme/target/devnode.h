@@ -10,7 +10,10 @@
 
 #include "nvme/base/err.h"
 
-/* Makes the node, of type S_IFBLK or S_IFCHR; another that has its name is replaced. */
+/*
+ * Makes the node, of type S_IFBLK or S_IFCHR. A link to such a node is as good; anything else that
+ * has its name is replaced.
+ */
 int devnode_ensure(const char *name, mode_t type, dev_t number, struct err *err);
 
 /* The same, and opens it with these flags; *ret is owned. err->sys is that of open(2). */

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/dm-ioctl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -19,6 +20,7 @@
 #define NAME_PREFIX "nvmeot-"
 #define NAME_SIZE (sizeof(NAME_PREFIX) + UUID_TEXT_SIZE)
 #define CONTROL_MINOR 236 /* Documentation/admin-guide/devices.txt: "mapper/control" */
+#define LIST_SIZE 65536U
 #define CLASS_PATH "/sys/class/misc/device-mapper"
 
 /* libdevmapper.h's DM_UDEV_DISABLE_{DM,SUBSYSTEM,DISK,OTHER}_RULES_FLAG, where the kernel hands
@@ -47,15 +49,21 @@ static int control_open(int *ret, struct err *err)
 	return devnode_control("mapper/control", CONTROL_MINOR, "device-mapper (dm_mod)", ret, err);
 }
 
-static int call(int dm, unsigned long command, const char *name, struct request *request)
+static int call_sized(int dm, unsigned long command, const char *name, struct request *request,
+		      uint32_t size)
 {
 	struct dm_ioctl *head = &request->head;
 
 	memcpy(head->version, (uint32_t[]) { 4, 0, 0 }, sizeof(head->version));
-	head->data_size = sizeof(*request);
+	head->data_size = size;
 	head->data_start = offsetof(struct request, payload);
 	snprintf(head->name, sizeof(head->name), "%s", name);
 	return ioctl(dm, command, request);
+}
+
+static int call(int dm, unsigned long command, const char *name, struct request *request)
+{
+	return call_sized(dm, command, name, request, sizeof(*request));
 }
 
 static int failed(const char *name, const char *verb, struct err *err)
@@ -221,4 +229,86 @@ int dm_status(const char *name, char out[DM_STATUS_SIZE], struct err *err)
 	strb = strb_over(out, DM_STATUS_SIZE);
 	strb_addn(&strb, line, strnlen(line, sizeof(request.payload) - sizeof(*spec)));
 	return 1;
+}
+
+int dm_number(const char *name, dev_t *ret, struct err *err)
+{
+	struct request request = { 0 };
+	cleanup_close int dm = -1;
+
+	if (control_open(&dm, err) < 0)
+		return -1;
+	if (call(dm, DM_DEV_STATUS, name, &request) < 0)
+		return errno == ENXIO ? 0 : failed(name, "look at", err);
+	if (!(request.head.flags & DM_ACTIVE_PRESENT_FLAG))
+		return 0;
+	*ret = (dev_t)request.head.dev;
+	return 1;
+}
+
+/* --- all of them ------------------------------------------------------------------------------ */
+
+/* *ret is owned. */
+static int list_all(int dm, struct request **ret, struct err *err)
+{
+	for (uint32_t size = LIST_SIZE;; size *= 2) {
+		cleanup_free struct request *request = xcalloc(1, size);
+
+		if (call_sized(dm, DM_LIST_DEVICES, "", request, size) < 0)
+			return err_sys(err, errno, "list the devices of device-mapper");
+		if (request->head.flags & DM_BUFFER_FULL_FLAG)
+			continue;
+		*ret = steal_ptr(&request);
+		return 0;
+	}
+}
+
+static int device_is_suspended(int dm, const char *name, bool *ret, struct err *err)
+{
+	struct request request = { 0 };
+
+	if (call(dm, DM_DEV_STATUS, name, &request) < 0 && errno != ENXIO)
+		return failed(name, "look at", err);
+	*ret = request.head.flags & DM_SUSPEND_FLAG;
+	return 0;
+}
+
+/* The first of an empty list has no number. */
+static const struct dm_name_list *first_entry(const struct request *all)
+{
+	const struct dm_name_list *entry = (const struct dm_name_list *)all->payload;
+
+	return entry->dev ? entry : NULL;
+}
+
+static const struct dm_name_list *next_entry(const struct dm_name_list *entry)
+{
+	if (!entry->next)
+		return NULL;
+	return (const struct dm_name_list *)((const char *)entry + entry->next);
+}
+
+int dm_list_suspended(const char *prefix, struct root_names *ret, struct err *err)
+{
+	cleanup_root_names struct root_names names = { 0 };
+	cleanup_free struct request *all = NULL;
+	cleanup_close int dm = -1;
+
+	if (control_open(&dm, err) < 0 || list_all(dm, &all, err) < 0)
+		return -1;
+	for (const struct dm_name_list *e = first_entry(all); e; e = next_entry(e)) {
+		bool suspended = false;
+
+		if (strncmp(e->name, prefix, strlen(prefix)) != 0)
+			continue;
+		if (device_is_suspended(dm, e->name, &suspended, err) < 0)
+			return -1;
+		if (!suspended)
+			continue;
+		names.names = xrealloc(names.names, names.count + 1, sizeof(*names.names));
+		names.names[names.count++] = xstrdup(e->name);
+	}
+	*ret = names;
+	names = (struct root_names) { 0 };
+	return 0;
 }

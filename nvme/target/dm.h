@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "nvme/base/parse.h"
+#include "nvme/base/root.h"
 
 #define DM_SECTOR_BYTES 512U
 #define DM_NAME_SIZE 128 /* the kernel's DM_NAME_LEN */
@@ -42,5 +43,14 @@ int dm_remove(const struct uuid *uuid, struct err *err);
  * says, after the metadata of the pool was committed. 1: read; 0: no such device.
  */
 int dm_status(const char *name, char out[DM_STATUS_SIZE], struct err *err);
+
+/* The number of any device that has a table. 1: there is one; 0: there is none; -1: error. */
+int dm_number(const char *name, dev_t *ret, struct err *err);
+
+/*
+ * The names of all devices that begin so and are suspended: all I/O to them waits until somebody
+ * resumes them.
+ */
+int dm_list_suspended(const char *prefix, struct root_names *ret, struct err *err);
 
 #endif

@@ -82,9 +82,141 @@ static void full_name(const struct lvm *lvm, const char *name, char out[2 * LVM_
 	snprintf(out, 2 * LVM_NAME_SIZE, "%s/%s", lvm->group, name);
 }
 
-void lvm_path(const struct lvm *lvm, const char *name, char out[PATH_MAX])
+/* --- suspended devices ------------------------------------------------------------------------ */
+
+/* Hyphens of the two names are doubled, so that the one between them stands out. */
+static void add_mangled(struct strb *out, const char *name)
 {
-	snprintf(out, PATH_MAX, "/dev/%s/%s", lvm->group, name);
+	for (; *name; name++) {
+		strb_addc(out, *name);
+		if (*name == '-')
+			strb_addc(out, '-');
+	}
+}
+
+bool lvm_dm_name(const struct lvm *lvm, const char *name, const char *suffix,
+		 char out[DM_NAME_SIZE])
+{
+	struct strb text = strb_over(out, DM_NAME_SIZE);
+
+	add_mangled(&text, lvm->group);
+	strb_addc(&text, '-');
+	add_mangled(&text, name);
+	strb_add(&text, suffix);
+	return !text.overflow;
+}
+
+/* The pool itself and the parts that lvm2 makes it of. */
+static bool is_pool_part(const struct lvm *lvm, const char *device)
+{
+	static const char *const suffixes[] = { "", "-tpool", "_tdata", "_tmeta" };
+	char name[DM_NAME_SIZE];
+
+	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++)
+		if (lvm_dm_name(lvm, lvm->pool, suffixes[i], name) && strcmp(device, name) == 0)
+			return true;
+	return false;
+}
+
+/* The name behind that of a device, if it is one of ours. */
+static bool unmangle(const struct lvm *lvm, const char *device, char out[LVM_NAME_SIZE])
+{
+	char group[DM_NAME_SIZE], ours[DM_NAME_SIZE];
+	struct strb text = strb_over(out, LVM_NAME_SIZE);
+
+	if (!lvm_dm_name(lvm, "", "", group) || !lvm_dm_name(lvm, LVM_PREFIX, "", ours) ||
+	    strncmp(device, ours, strlen(ours)) != 0)
+		return false;
+	for (const char *p = device + strlen(group); *p; p++) {
+		strb_addc(&text, *p);
+		if (p[0] == '-' && p[1] == '-')
+			p++;
+	}
+	return !text.overflow;
+}
+
+static int refresh(const struct lvm *lvm, const char *name, struct err *err)
+{
+	struct args args = args_new("lvchange");
+	char full[2 * LVM_NAME_SIZE];
+
+	full_name(lvm, name, full);
+	add(&args, "--refresh");
+	add(&args, full);
+	return run(&args, "refresh a thin volume", NULL, err);
+}
+
+/* Those of the whole group: names are ours or not. */
+static int list_suspended(const struct lvm *lvm, struct root_names *ret, struct err *err)
+{
+	char prefix[DM_NAME_SIZE];
+
+	if (!lvm_dm_name(lvm, "", "", prefix))
+		return err_set(err, ERR_INVALID_ARGUMENT, "the name of volume group %s is too long",
+			       lvm->group);
+	return dm_list_suspended(prefix, ret, err);
+}
+
+/*
+ * Lets lvm2 resume what a killed command has left suspended: it knows the right tables. Its lock
+ * makes that wait for a command that is still at work. First the pool, which the others lie on.
+ */
+static int resume(const struct lvm *lvm, struct err *err)
+{
+	cleanup_root_names struct root_names before = { 0 }, after = { 0 };
+	struct err failure = ERR_INIT;
+	char name[LVM_NAME_SIZE];
+	bool pool = false;
+
+	if (list_suspended(lvm, &before, err) < 0)
+		return -1;
+	for (size_t i = 0; i < before.count; i++)
+		pool = pool || is_pool_part(lvm, before.names[i]);
+	if (pool)
+		refresh(lvm, lvm->pool, &failure);
+	for (size_t i = 0; i < before.count; i++)
+		if (unmangle(lvm, before.names[i], name))
+			refresh(lvm, name, &failure);
+	if (before.count == 0)
+		return 0;
+	if (list_suspended(lvm, &after, err) < 0)
+		return -1;
+	for (size_t i = 0; i < after.count; i++)
+		if (is_pool_part(lvm, after.names[i]) || unmangle(lvm, after.names[i], name))
+			return err_set(err, ERR_UNAVAILABLE,
+				       "device /dev/mapper/%s is suspended, so that I/O hangs, and "
+				       "stays so: dmsetup resume %s%s%s",
+				       after.names[i], after.names[i], failure.msg[0] ? "; " : "",
+				       failure.msg);
+	return 0;
+}
+
+/* --- one by one ------------------------------------------------------------------------------- */
+
+static int turn_take(const struct lvm *lvm, struct err *err)
+{
+	struct timespec until = deadline_timespec(deadline_after_ms(COMMAND_MS));
+
+	if (pthread_mutex_clocklock(lvm->turn, CLOCK_MONOTONIC, &until) == 0)
+		return 0;
+	return err_set(err, ERR_UNAVAILABLE,
+		       "volume group %s is busy: other changes to it have taken a minute",
+		       lvm->group);
+}
+
+/* Runs a command that changes something, and cleans up after one that failed. */
+static int change(const struct lvm *lvm, const struct args *args, const char *what, struct err *err)
+{
+	struct err failure = ERR_INIT;
+	int r;
+
+	if (turn_take(lvm, err) < 0)
+		return -1;
+	r = run(args, what, NULL, err);
+	if (r < 0 && resume(lvm, &failure) < 0)
+		err_wrap(err, "%s", failure.msg);
+	pthread_mutex_unlock(lvm->turn);
+	return r;
 }
 
 /* --- reports ---------------------------------------------------------------------------------- */
@@ -279,32 +411,20 @@ int lvm_open(const char *argument, struct lvm *ret, struct err *err)
 			       "\"%.200s\" is not of the form VG/THINPOOL", argument);
 	strcpy(lvm.group, group);
 	strcpy(lvm.pool, pool);
-	if (read_facts(&lvm, err) < 0)
+	if (read_facts(&lvm, err) < 0 || resume(&lvm, err) < 0)
 		return -1;
+	lvm.turn = xcalloc(1, sizeof(*lvm.turn));
+	pthread_mutex_init(lvm.turn, NULL);
 	*ret = lvm;
 	return 0;
 }
 
-/* Hyphens of the two names are doubled, so that the one between them stands out. */
-static void add_mangled(struct strb *out, const char *name)
+void lvm_close(struct lvm *lvm)
 {
-	for (; *name; name++) {
-		strb_addc(out, *name);
-		if (*name == '-')
-			strb_addc(out, '-');
-	}
-}
-
-bool lvm_dm_name(const struct lvm *lvm, const char *name, const char *suffix,
-		 char out[DM_NAME_SIZE])
-{
-	struct strb text = strb_over(out, DM_NAME_SIZE);
-
-	add_mangled(&text, lvm->group);
-	strb_addc(&text, '-');
-	add_mangled(&text, name);
-	strb_add(&text, suffix);
-	return !text.overflow;
+	if (lvm->turn)
+		pthread_mutex_destroy(lvm->turn);
+	free(lvm->turn);
+	lvm->turn = NULL;
 }
 
 /* --- changing --------------------------------------------------------------------------------- */
@@ -324,7 +444,7 @@ int lvm_create(const struct lvm *lvm, const char *name, uint64_t size_bytes,
 	for (; *tags; tags++)
 		add2(&args, "--addtag", *tags);
 	add(&args, lvm->group);
-	return run(&args, "create a thin volume", NULL, err);
+	return change(lvm, &args, "create a thin volume", err);
 }
 
 int lvm_activate(const struct lvm *lvm, const char *name, struct err *err)
@@ -335,7 +455,7 @@ int lvm_activate(const struct lvm *lvm, const char *name, struct err *err)
 	full_name(lvm, name, full);
 	add2(&args, "--activate", "y");
 	add(&args, full);
-	return run(&args, "activate a thin volume", NULL, err);
+	return change(lvm, &args, "activate a thin volume", err);
 }
 
 int lvm_grow(const struct lvm *lvm, const char *name, uint64_t size_bytes, struct err *err)
@@ -348,7 +468,18 @@ int lvm_grow(const struct lvm *lvm, const char *name, uint64_t size_bytes, struc
 	add(&args, "--yes");
 	add2(&args, "--size", size);
 	add(&args, full);
-	return run(&args, "grow a thin volume", NULL, err);
+	return change(lvm, &args, "grow a thin volume", err);
+}
+
+int lvm_refresh(const struct lvm *lvm, const char *name, struct err *err)
+{
+	int r;
+
+	if (turn_take(lvm, err) < 0)
+		return -1;
+	r = refresh(lvm, name, err);
+	pthread_mutex_unlock(lvm->turn);
+	return r;
 }
 
 int lvm_untag(const struct lvm *lvm, const char *name, const char *tag, struct err *err)
@@ -359,7 +490,7 @@ int lvm_untag(const struct lvm *lvm, const char *name, const char *tag, struct e
 	full_name(lvm, name, full);
 	add2(&args, "--deltag", tag);
 	add(&args, full);
-	return run(&args, "take the tag off a thin volume", NULL, err);
+	return change(lvm, &args, "take the tag off a thin volume", err);
 }
 
 int lvm_remove(const struct lvm *lvm, const char *name, const char *tag, struct err *err)
@@ -374,7 +505,7 @@ int lvm_remove(const struct lvm *lvm, const char *name, const char *tag, struct 
 	full_name(lvm, name, full);
 	add(&args, "--yes");
 	add(&args, full);
-	if (run(&args, "remove a thin volume", NULL, err) == 0)
+	if (change(lvm, &args, "remove a thin volume", err) == 0)
 		return 0;
 	return lvm_claim(lvm, name, tag, &ignored) == 0 ? 0 : -1;
 }

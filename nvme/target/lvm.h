@@ -1,36 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Thin volumes of one thin pool, by lvm2's commands. Each command runs under a deadline, since a
- * device that hangs would hold it for ever; lvm2 itself lets the commands of one volume group wait
- * for each other. Nothing depends on udev: lvm2 is told to make its device nodes itself. What lvm2
- * says about an error is part of the message. A command that was killed at any moment leaves lvm2's
- * metadata as before or after it; the device may then be missing, which lvm_activate mends.
+ * Thin volumes of one thin pool, by lvm2's commands. Each command runs under a deadline of a
+ * minute, since a device that hangs would hold it for ever. Those that change something go one by
+ * one: a caller that has not had its turn within a minute gets ERR_UNAVAILABLE, with nothing begun,
+ * so that none is killed half-way because others were before it. lvm2 itself makes them wait for
+ * those of other processes. Nothing depends on udev. What lvm2 says about an error is part of the
+ * message.
+ *
+ * A command that was killed at any moment leaves lvm2's metadata as before or after it, but it may
+ * leave devices behind that are missing (lvm_activate), have their old size (lvm_refresh) or are
+ * suspended, so that all I/O of the thin pool hangs: opening, and each change that fails, looks for
+ * those and lets lvm2 resume them.
  */
 #ifndef NVME_TARGET_LVM_H
 #define NVME_TARGET_LVM_H
 
-#include <limits.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "nvme/base/root.h"
 #include "nvme/target/dm.h"
 
-#define LVM_NAME_SIZE 128 /* lvm(8): names of logical volumes are shorter */
+#define LVM_PREFIX "nvmeot-" /* names of thin volumes of our making begin so */
+#define LVM_NAME_SIZE 128    /* lvm(8): names of logical volumes are shorter */
 
 struct lvm {
 	char group[LVM_NAME_SIZE];
 	char pool[LVM_NAME_SIZE];
 	uint64_t extent_bytes; /* sizes are rounded up to it */
 	uint64_t chunk_bytes;  /* what the thin pool allocates at a time */
+	pthread_mutex_t *turn; /* of the commands that change something; owned */
 };
 
 /*
  * Reads "GROUP/THINPOOL". ERR_INVALID_ARGUMENT: malformed. ERR_FAILED_PRECONDITION: there is no
  * such thin pool, or it does not zero what it hands out, so that a volume could show what another
- * one held, or lvm2 is not installed.
+ * one held, or lvm2 is not installed. ERR_UNAVAILABLE: one of its devices stays suspended.
  */
 int lvm_open(const char *argument, struct lvm *ret, struct err *err);
+void lvm_close(struct lvm *lvm);
 
 /*
  * The names of the thin volumes that have a tag and are prefix and a UUID's text, active or not.
@@ -59,15 +68,14 @@ int lvm_create(const struct lvm *lvm, const char *name, uint64_t size_bytes,
 /* Makes its device. */
 int lvm_activate(const struct lvm *lvm, const char *name, struct err *err);
 int lvm_grow(const struct lvm *lvm, const char *name, uint64_t size_bytes, struct err *err);
+/* Makes its device anew from what lvm2's metadata says, and lets it run. */
+int lvm_refresh(const struct lvm *lvm, const char *name, struct err *err);
 int lvm_untag(const struct lvm *lvm, const char *name, const char *tag, struct err *err);
 /* An absent one is fine, one that lvm_claim refuses stays and is its error. */
 int lvm_remove(const struct lvm *lvm, const char *name, const char *tag, struct err *err);
 
-/* /dev/GROUP/NAME, which lvm2 makes when the volume is active; pure. */
-void lvm_path(const struct lvm *lvm, const char *name, char out[PATH_MAX]);
-
 /* The name of its device-mapper device; of a thin pool's, suffix is "-tpool", else "". False: it
- * would be too long. */
+ * would be too long. Pure. */
 bool lvm_dm_name(const struct lvm *lvm, const char *name, const char *suffix,
 		 char out[DM_NAME_SIZE]);
 

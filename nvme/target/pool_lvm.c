@@ -24,21 +24,20 @@
 #include <unistd.h>
 
 #include "nvme/base/file.h"
-#include "nvme/base/proc.h"
+#include "nvme/target/devnode.h"
 #include "nvme/target/dm.h"
 #include "nvme/target/lvm.h"
 #include "nvme/target/record.h"
+#include "nvme/target/records_fs.h"
 #include "nvme/target/through.h"
 #include "nvme/target/view.h"
 
 #define RUN_PATH "/run/nvmeot"
-#define NAME_PREFIX "nvmeot-"
+#define NAME_PREFIX LVM_PREFIX
 #define RECORDS_PREFIX NAME_PREFIX "records-" /* followed by the thin pool's name */
 #define TAG "nvmeot"
 #define FORMATTING_TAG "nvmeot.formatting"
 #define RECORDS_BYTES (256ULL << 20)
-#define RECORDS_INODES "65536" /* each record is one, with a block of 4096 bytes */
-#define MKFS_MS 60000
 #define METADATA_LIMIT_PERCENT 90
 #define SYS_PATH "/sys"
 #define SECTOR DM_SECTOR_BYTES
@@ -59,6 +58,11 @@ static void lv_name(const struct uuid *uuid, char out[LVM_NAME_SIZE])
 	snprintf(out, LVM_NAME_SIZE, NAME_PREFIX "%s", uuid->text);
 }
 
+static void records_name(const struct lvm *lvm, char out[LVM_NAME_SIZE])
+{
+	snprintf(out, LVM_NAME_SIZE, RECORDS_PREFIX "%.64s", lvm->pool);
+}
+
 static uint64_t round_up(const struct lvm *lvm, uint64_t bytes)
 {
 	return (bytes + lvm->extent_bytes - 1) / lvm->extent_bytes * lvm->extent_bytes;
@@ -77,23 +81,37 @@ static void lv_close(struct lv *lv)
 	cleanup_closep(&lv->fd);
 }
 
-/* 1: opened; 0: it has no device. */
+static void lv_path(const struct lvm *lvm, const char *name, char out[PATH_MAX])
+{
+	char device[DM_NAME_SIZE];
+
+	lvm_dm_name(lvm, name, "", device);
+	snprintf(out, PATH_MAX, "/dev/mapper/%s", device);
+}
+
+/*
+ * 1: opened; 0: it has no device. What lvm2 has made of nodes does not count: in a container with a
+ * /dev of its own there are none for what was active before.
+ */
 static int lv_open(const struct lvm *lvm, const char *name, struct lv *ret, struct err *err)
 {
+	char device[DM_NAME_SIZE], node[DM_NAME_SIZE + sizeof("mapper/")];
 	cleanup_close int fd = -1;
-	char path[PATH_MAX];
 	uint64_t size = 0;
-	struct stat st;
+	dev_t number = 0;
+	int found;
 
-	lvm_path(lvm, name, path);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 && (errno == ENOENT || errno == ENXIO))
-		return 0;
-	if (fd < 0)
-		return err_sys(err, errno, "open %s", path);
-	if (fstat(fd, &st) < 0 || ioctl(fd, BLKGETSIZE64, &size) < 0)
-		return err_sys(err, errno, "ask for the size of %s", path);
-	*ret = (struct lv) { steal_fd(&fd), st.st_rdev, size };
+	lvm_dm_name(lvm, name, "", device);
+	found = dm_number(device, &number, err);
+	if (found <= 0)
+		return found;
+	snprintf(node, sizeof(node), "mapper/%s", device);
+	if (devnode_open(node, S_IFBLK, number, O_RDONLY, &fd, err) < 0)
+		/* It went in this moment. */
+		return err->sys == ENXIO || err->sys == ENODEV ? 0 : -1;
+	if (ioctl(fd, BLKGETSIZE64, &size) < 0)
+		return err_sys(err, errno, "ask for the size of /dev/%s", node);
+	*ret = (struct lv) { steal_fd(&fd), number, size };
 	return 1;
 }
 
@@ -160,9 +178,9 @@ static int lv_glance(const struct lvm *lvm, const char *name, struct lv *ret, st
 	return 1;
 }
 
-/* A volume's thin volume, which must be large enough. */
-static int lv_get(const struct lvm *lvm, const struct volume *volume, uint64_t size_bytes,
-		  struct lv *ret, struct err *err)
+/* The thin volume of a volume that has one. */
+static int lv_get(const struct lvm *lvm, const struct volume *volume, struct lv *ret,
+		  struct err *err)
 {
 	char name[LVM_NAME_SIZE];
 	int found;
@@ -174,11 +192,24 @@ static int lv_get(const struct lvm *lvm, const struct volume *volume, uint64_t s
 	if (!found)
 		return err_set(err, ERR_DATA_LOSS, "the backing %s/%s of the volume is gone",
 			       lvm->group, name);
-	if (ret->size_bytes < size_bytes)
-		return err_set(err, ERR_DATA_LOSS,
-			       "%s/%s has %" PRIu64 " bytes, its record says %" PRIu64, lvm->group,
-			       name, ret->size_bytes, size_bytes);
 	return 0;
+}
+
+/* As the record says, rounded up; the larger size of an expansion under way is as good. */
+static int check_size(const struct lvm *lvm, const struct volume *volume, const struct lv *lv,
+		      struct err *err)
+{
+	uint64_t wanted = round_up(lvm, volume->size_bytes);
+	char name[LVM_NAME_SIZE];
+
+	if (lv->size_bytes == wanted ||
+	    (volume->growing_bytes && lv->size_bytes == round_up(lvm, volume->growing_bytes)))
+		return 0;
+	lv_name(&volume->uuid, name);
+	return err_set(err, ERR_DATA_LOSS,
+		       "%s/%s has %" PRIu64 " bytes, its record says %" PRIu64 ", which is %" PRIu64
+		       " rounded up",
+		       lvm->group, name, lv->size_bytes, volume->size_bytes, wanted);
 }
 
 /* What has been allocated for a thin volume. One whose pool has failed has no figure, nor has one
@@ -281,6 +312,24 @@ static int resize_attached(const struct uuid *uuid, const struct lv *lv, uint64_
 	return through_resize(uuid, err);
 }
 
+/*
+ * A command that failed may have grown it all the same; one that was killed may have changed the
+ * metadata and not the device.
+ */
+static int lv_grow(const struct lvm *lvm, const char *name, uint64_t size_bytes, uint64_t wanted,
+		   struct err *err)
+{
+	CLEANUP(lv_close) struct lv lv = { .fd = -1 };
+	struct err ignored;
+
+	if (lvm_grow(lvm, name, size_bytes, err) == 0)
+		return 0;
+	if (lvm_refresh(lvm, name, &ignored) == 0 && lv_open(lvm, name, &lv, &ignored) > 0 &&
+	    lv.size_bytes == wanted)
+		return 0;
+	return -1;
+}
+
 static int pool_lvm_grow(struct pool *pool, const struct volume *volume, struct err *err)
 {
 	const struct lvm *lvm = &lvm_pool(pool)->lvm;
@@ -289,14 +338,14 @@ static int pool_lvm_grow(struct pool *pool, const struct volume *volume, struct 
 	char name[LVM_NAME_SIZE];
 
 	lv_name(&volume->uuid, name);
-	if (lv_get(lvm, volume, 0, &lv, err) < 0)
+	if (lv_get(lvm, volume, &lv, err) < 0)
 		return -1;
 	if (lv.size_bytes > wanted)
 		return err_set(err, ERR_INTERNAL,
 			       "%s/%s has %" PRIu64 " bytes, more than the %" PRIu64
 			       " it is to grow to; backings are never cut",
 			       lvm->group, name, lv.size_bytes, wanted);
-	if (lv.size_bytes < wanted && lvm_grow(lvm, name, volume->size_bytes, err) < 0)
+	if (lv.size_bytes < wanted && lv_grow(lvm, name, volume->size_bytes, wanted, err) < 0)
 		return -1;
 	return resize_attached(&volume->uuid, &lv, volume->size_bytes, err);
 }
@@ -304,10 +353,11 @@ static int pool_lvm_grow(struct pool *pool, const struct volume *volume, struct 
 static int pool_lvm_attach(struct pool *pool, const struct volume *volume, bool readonly,
 			   struct err *err)
 {
+	const struct lvm *lvm = &lvm_pool(pool)->lvm;
 	CLEANUP(lv_close) struct lv lv = { .fd = -1 };
 	char path[PATH_MAX];
 
-	if (lv_get(&lvm_pool(pool)->lvm, volume, volume->size_bytes, &lv, err) < 0)
+	if (lv_get(lvm, volume, &lv, err) < 0 || check_size(lvm, volume, &lv, err) < 0)
 		return -1;
 	if (readonly)
 		return view_ensure(&volume->uuid, lv.fd, volume->size_bytes, err);
@@ -373,9 +423,15 @@ static void pool_lvm_device_path(const struct pool *pool, const struct volume *v
 
 /* The warning that goes with a thin pool's state; each of them closes it. */
 static void judge_state(const char *mode, uint64_t metadata_used, uint64_t metadata_total,
-			struct pool_room *room)
+			bool records_readonly, struct pool_room *room)
 {
-	if (strcmp(mode, "rw") != 0)
+	if (records_readonly)
+		snprintf(room->warning, sizeof(room->warning),
+			 "an I/O error has made the file system of the records read-only, so no "
+			 "volume can change; the thin pool is in mode \"%.32s\": repair it "
+			 "(lvmthin(7)), then start the target agent again",
+			 mode);
+	else if (strcmp(mode, "rw") != 0)
 		snprintf(room->warning, sizeof(room->warning),
 			 "the thin pool is in mode \"%.32s\": see lvmthin(7) about its repair",
 			 mode);
@@ -406,20 +462,30 @@ static int pool_lvm_room(struct pool *pool, struct pool_room *ret, struct err *e
 			       found ? status : "");
 	room.capacity_bytes = total * lvm->chunk_bytes;
 	room.free_bytes = (total - used) * lvm->chunk_bytes;
-	judge_state(mode, metadata_used, metadata_total, &room);
+	judge_state(mode, metadata_used, metadata_total, records_fs_is_readonly(&pool->records),
+		    &room);
 	*ret = room;
 	return 0;
 }
 
-/*
- * A volume is allocated by whole chunks, and so may take one more than its size; the records may
- * come to fill their thin volume.
- */
+/* What the thin volume of the records may still take: all of it was written when it was made. */
+static uint64_t records_unwritten(const struct lvm *lvm)
+{
+	char name[LVM_NAME_SIZE];
+	uint64_t mapped = 0;
+	struct err ignored;
+
+	records_name(lvm, name);
+	lv_mapped(lvm, name, &mapped, &ignored);
+	return mapped < RECORDS_BYTES ? RECORDS_BYTES - mapped : 0;
+}
+
+/* A volume is allocated by whole chunks, and so may take one more than its size. */
 static int pool_lvm_allocation(struct pool *pool, struct pool_allocation *ret, struct err *err)
 {
 	const struct lvm *lvm = &lvm_pool(pool)->lvm;
 	cleanup_root_names struct root_names names = { 0 };
-	struct pool_allocation sum = { .overhead_bytes = RECORDS_BYTES };
+	struct pool_allocation sum = { .overhead_bytes = records_unwritten(lvm) };
 
 	if (record_list(&pool->records, RECORD_LIVE, &names, err) < 0)
 		return -1;
@@ -442,30 +508,6 @@ static int pool_lvm_allocation(struct pool *pool, struct pool_allocation *ret, s
 
 /* --- the records' file system ----------------------------------------------------------------- */
 
-static int make_fs(const char *path, struct err *err)
-{
-	const char *const argv[] = { "mkfs.ext4",
-				     "-q",
-				     "-F",
-				     "-m",
-				     "0",
-				     "-J",
-				     "size=8",
-				     "-N",
-				     RECORDS_INODES,
-				     "-E",
-				     "lazy_itable_init=1,lazy_journal_init=1",
-				     path,
-				     NULL };
-	cleanup_free struct proc_result *result = xcalloc(1, sizeof(*result));
-
-	if (proc_run(argv, deadline_after_ms(MKFS_MS), result, err) < 0)
-		return -1;
-	if (result->exit_code != 0)
-		return err_set(err, ERR_INTERNAL, "mkfs.ext4 %s: %.400s", path, result->err);
-	return 0;
-}
-
 /*
  * Makes the thin volume of the records with its file system, if there is none. The tag says from
  * the first moment on that the file system is not whole yet; without it nothing is ever formatted.
@@ -483,30 +525,21 @@ static int ensure_records(const struct lvm *lvm, const char *name, struct err *e
 		return -1;
 	if (!formatting)
 		return 0;
-	lvm_path(lvm, name, path);
-	if (make_fs(path, err) < 0)
-		return -1;
+	lv_path(lvm, name, path);
+	if (records_fs_make(path, lv.size_bytes, err) < 0)
+		return err_wrap(err, "the records of thin pool %s/%s", lvm->group, lvm->pool);
 	return lvm_untag(lvm, name, FORMATTING_TAG, err);
 }
 
-/* One that a killed process left mounted is used as it is. */
 static int mount_records(const struct lvm *lvm, const char *name, const char *dir, struct err *err)
 {
 	CLEANUP(lv_close) struct lv lv = { .fd = -1 };
-	char device[PATH_MAX];
-	struct stat st;
+	char path[PATH_MAX];
 
-	lvm_path(lvm, name, device);
 	if (lv_open(lvm, name, &lv, err) < 0)
 		return -1;
-	if (stat(dir, &st) < 0)
-		return err_sys(err, errno, "stat %s", dir);
-	if (st.st_dev == lv.number)
-		return 0;
-	if (mount(device, dir, "ext4", MS_NOSUID | MS_NODEV | MS_NOEXEC,
-		  "noinit_itable,errors=remount-ro") < 0)
-		return err_sys(err, errno, "mount %s at %s", device, dir);
-	return 0;
+	lv_path(lvm, name, path);
+	return records_fs_mount(path, lv.number, dir, err);
 }
 
 static int lock(int fd, const char *path, struct err *err)
@@ -532,7 +565,7 @@ static int open_records(struct lvm_pool *pool, struct err *err)
 		return err_sys(err, errno, "open %s", path);
 	if (lock(pool->lock, path, err) < 0)
 		return -1;
-	snprintf(name, sizeof(name), RECORDS_PREFIX "%.64s", lvm->pool);
+	records_name(lvm, name);
 	if (ensure_records(lvm, name, err) < 0)
 		return -1;
 	snprintf(path, sizeof(path), RUN_PATH "/%s/pool-%s", lvm->group, lvm->pool);
@@ -552,6 +585,7 @@ static void pool_lvm_close(struct pool *base)
 	if (mounted)
 		umount2(base->records.path, UMOUNT_NOFOLLOW);
 	cleanup_closep(&pool->lock);
+	lvm_close(&pool->lvm);
 	free(pool);
 }
 
@@ -580,6 +614,7 @@ static int pool_lvm_open(const char *argument, struct pool **ret, struct err *er
 	    open_records(pool, err) < 0) {
 		root_close(&pool->pool.records);
 		cleanup_closep(&pool->lock);
+		lvm_close(&pool->lvm);
 		free(pool);
 		return -1;
 	}

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,25 @@ static const char script[] = "#!/bin/sh\n"
 static char dir[64], path[PATH_MAX];
 static struct root root;
 static struct lvm lvm;
+
+/* What device-mapper says is suspended: the lines of a file, in which a refresh clears up. */
+int dm_list_suspended(const char *prefix, struct root_names *ret, struct err *err)
+{
+	cleanup_root_names struct root_names names = { 0 };
+	cleanup_free char *text = NULL;
+	char *save = NULL;
+
+	assert_string_equal(prefix, "vg-");
+	if (file_read(&root, "suspended", &text, err) < 0)
+		return -1;
+	for (char *l = strtok_r(text ?: "", "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
+		names.names = xrealloc(names.names, names.count + 1, sizeof(*names.names));
+		names.names[names.count++] = xstrdup(l);
+	}
+	*ret = names;
+	names = (struct root_names) { 0 };
+	return 0;
+}
 
 static void put(const char *name, const char *text)
 {
@@ -80,6 +100,7 @@ static int teardown(void **state)
 	struct err err;
 
 	(void)state;
+	lvm_close(&lvm);
 	if (root_list(&root, &names, &err, ".") < 0)
 		return -1;
 	for (size_t i = 0; i < names.count; i++)
@@ -242,6 +263,8 @@ static void test_changes(void **state)
 	assert_ran("--activate y vg/" NAME);
 	assert_int_equal(lvm_grow(&lvm, NAME, 8192, &err), 0);
 	assert_ran("--yes --size 8192b vg/" NAME);
+	assert_int_equal(lvm_refresh(&lvm, NAME, &err), 0);
+	assert_ran("--refresh vg/" NAME);
 	assert_int_equal(lvm_untag(&lvm, NAME, "t", &err), 0);
 	assert_ran("--deltag t vg/" NAME);
 	answer(ROW("tp", "nvmeot"));
@@ -322,18 +345,117 @@ static void test_an_absent_one_is_removed(void **state)
 	assert_non_null(strstr(err.msg, "remove a thin volume: lvm lvremove failed with status 5"));
 }
 
+/* All of this group, and what is ours among it. */
+static const char suspended[] = "vg-root\n"
+				"vg-nvmeot--5d5f4a53--6f0c--4f0e--9f0a--0b6f3f6c2a11\n"
+				"vg-tp2-tpool\n"
+				"vg-tp-tpool\n"
+				"vg-tp_tmeta\n"
+				"vg-nvmeot--records--tp\n";
+
+static char *refreshed(void)
+{
+	cleanup_free char *log = NULL;
+	char *found = xstrdup(""), *save = NULL;
+	struct err err;
+
+	assert_int_equal(file_read(&root, "log", &log, &err), 1);
+	for (char *l = strtok_r(log, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
+		cleanup_free char *before = found;
+
+		found = xasprintf("%s%s%s", before, strstr(l, "--refresh") ? strrchr(l, ' ') : "",
+				  strstr(l, "lvextend") ? " lvextend" : "");
+	}
+	return found;
+}
+
+/* Of a command that was killed: lvm2 resumes them, those underneath first, foreign ones never. */
+static void test_suspended_devices_are_resumed(void **state)
+{
+	static const char all[] = " vg/tp vg/" NAME " vg/nvmeot-records-tp";
+	cleanup_free char *at_open = NULL, *after_failure = NULL;
+	struct lvm other = { 0 };
+	struct err err;
+
+	(void)state;
+	put("suspended", suspended);
+	put("answer", "case $* in *nvmeot-records-tp) echo vg-root >$dir/suspended;; esac\n");
+	assert_int_equal(lvm_open("vg/tp", &other, &err), 0);
+	lvm_close(&other);
+	at_open = refreshed();
+	assert_string_equal(at_open, all);
+	put("log", "");
+	put("suspended", "");
+	put("answer", "case $* in\n"
+		      "lvextend*) echo vg-tp-tpool >$dir/suspended; kill -9 $$;;\n"
+		      "*--refresh*vg/tp) : >$dir/suspended;;\n"
+		      "esac\n");
+	assert_int_equal(lvm_grow(&lvm, NAME, 8192, &err), -1);
+	assert_int_equal(err.code, ERR_INTERNAL);
+	after_failure = refreshed();
+	assert_string_equal(after_failure, " lvextend vg/tp");
+}
+
+static void test_one_that_stays_suspended_is_named(void **state)
+{
+	struct lvm other = { 0 };
+	struct err err;
+
+	(void)state;
+	put("suspended", suspended);
+	put("answer", "case $* in *--refresh*) echo 'no way' >&2; exit 5;; esac\n");
+	assert_int_equal(lvm_open("vg/tp", &other, &err), -1);
+	assert_int_equal(err.code, ERR_UNAVAILABLE);
+	assert_non_null(strstr(err.msg, "dmsetup resume vg-nvmeot--5d5f4a53--6f0c--4f0e--9f0a--"
+					"0b6f3f6c2a11; refresh a thin volume: lvm lvchange failed "
+					"with status 5: no way"));
+	put("answer", "echo 'on fire' >&2; exit 5\n");
+	assert_int_equal(lvm_grow(&lvm, NAME, 8192, &err), -1);
+	assert_non_null(strstr(err.msg, "stays so: dmsetup resume"));
+	assert_non_null(strstr(err.msg, "grow a thin volume: lvm lvextend failed with status 5"));
+}
+
+static void *grow(void *unused)
+{
+	struct err err;
+
+	(void)unused;
+	return lvm_grow(&lvm, NAME, 8192, &err) == 0 ? &lvm : NULL;
+}
+
+/* A command that changes something never begins while another one is at work. */
+static void test_changes_go_one_by_one(void **state)
+{
+	cleanup_free char *log = NULL;
+	pthread_t threads[4];
+	struct err err;
+
+	(void)state;
+	put("answer", "mkdir $dir/at-work || { echo overlap >>$dir/log; exit 1; }\n"
+		      "sleep 0.05\n"
+		      "rmdir $dir/at-work\n");
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, grow, NULL), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++) {
+		void *result = NULL;
+
+		assert_int_equal(pthread_join(threads[i], &result), 0);
+		assert_non_null(result);
+	}
+	assert_int_equal(file_read(&root, "log", &log, &err), 1);
+	assert_null(strstr(log, "overlap"));
+}
+
 static void test_names_of_devices(void **state)
 {
 	struct lvm other = { .group = "my-vg", .pool = "a-b" };
-	char name[DM_NAME_SIZE], device[PATH_MAX];
+	char name[DM_NAME_SIZE];
 
 	(void)state;
 	assert_true(lvm_dm_name(&other, "x-y", "", name));
 	assert_string_equal(name, "my--vg-x--y");
 	assert_true(lvm_dm_name(&other, other.pool, "-tpool", name));
 	assert_string_equal(name, "my--vg-a--b-tpool");
-	lvm_path(&other, "x-y", device);
-	assert_string_equal(device, "/dev/my-vg/x-y");
 	memset(other.group, '-', 100);
 	assert_false(lvm_dm_name(&other, "x", "", name));
 }
@@ -353,6 +475,9 @@ int main(void)
 		CASE(test_others_are_not_removed),
 		CASE(test_failures_say_what_lvm_says),
 		CASE(test_an_absent_one_is_removed),
+		CASE(test_suspended_devices_are_resumed),
+		CASE(test_one_that_stays_suspended_is_named),
+		CASE(test_changes_go_one_by_one),
 		CASE(test_names_of_devices),
 	};
 

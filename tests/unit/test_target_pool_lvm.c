@@ -23,27 +23,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "nvme/base/proc.h"
 #include "nvme/base/root.h"
 #include "nvme/base/strb.h"
 
-static int fake_open(const char *path, int flags, ...);
-static int fake_fstat(int fd, struct stat *st);
 static int fake_ioctl(int fd, unsigned long request, uint64_t *size);
-static int fake_proc_run(const char *const argv[], struct deadline deadline,
-			 struct proc_result *ret, struct err *err);
 static int fake_root_open(struct root *root, const char *path, struct err *err);
 
-#define open fake_open
-#define fstat fake_fstat
 #define ioctl fake_ioctl
-#define proc_run fake_proc_run
 #define root_open fake_root_open
 #include "nvme/target/pool_lvm.c"
-#undef open
-#undef fstat
 #undef ioctl
-#undef proc_run
 #undef root_open
 
 #define UUID "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11"
@@ -61,6 +50,10 @@ static struct {
 	bool no_device;	     /* there is no device-mapper device of its name */
 	bool activate_fails; /* what lvm2 says, whether or not it becomes active */
 	bool stays_inactive;
+	int open_fails;		     /* with this errno */
+	uint64_t grows_all_the_same; /* what lvm2's metadata says after it failed */
+	bool make_fails, records_readonly;
+	uint64_t records_mapped;
 	unsigned claims; /* how often lvm2 was asked whose it is */
 	uint64_t size, mapped;
 	const char *pool_status;
@@ -86,35 +79,11 @@ static void did(const char *format, ...)
 	strb_add(&log, "; ");
 }
 
-static int fake_open(const char *path, int flags, ...)
-{
-	(void)flags;
-	assert_non_null(strstr(path, "/dev/vg/nvmeot-"));
-	errno = ENOENT;
-	return world.there && world.active ? open("/dev/null", O_RDONLY | O_CLOEXEC) : -1;
-}
-
-static int fake_fstat(int fd, struct stat *st)
-{
-	assert_true(fd >= 0);
-	*st = (struct stat) { .st_rdev = NUMBER };
-	return 0;
-}
-
 static int fake_ioctl(int fd, unsigned long request, uint64_t *size)
 {
 	assert_true(fd >= 0);
 	assert_int_equal(request, BLKGETSIZE64);
 	*size = world.size;
-	return 0;
-}
-
-static int fake_proc_run(const char *const argv[], struct deadline deadline,
-			 struct proc_result *ret, struct err *err)
-{
-	(void)deadline, (void)err;
-	did("%s", argv[0]);
-	ret->exit_code = 0;
 	return 0;
 }
 
@@ -216,9 +185,19 @@ int lvm_remove(const struct lvm *lvm, const char *name, const char *tag, struct 
 	return 0;
 }
 
-void lvm_path(const struct lvm *lvm, const char *name, char out[PATH_MAX])
+int lvm_refresh(const struct lvm *lvm, const char *name, struct err *err)
 {
-	snprintf(out, PATH_MAX, "/dev/%s/%s", lvm->group, name);
+	(void)lvm, (void)err;
+	assert_string_equal(name, LV);
+	did("refresh");
+	if (world.grows_all_the_same)
+		world.size = world.grows_all_the_same;
+	return 0;
+}
+
+void lvm_close(struct lvm *lvm)
+{
+	(void)lvm;
 }
 
 bool lvm_dm_name(const struct lvm *lvm, const char *name, const char *suffix,
@@ -255,11 +234,53 @@ int dm_remove(const struct uuid *uuid, struct err *err)
 	return 0;
 }
 
+int dm_number(const char *name, dev_t *ret, struct err *err)
+{
+	(void)err;
+	assert_non_null(strstr(name, "nvmeot-"));
+	*ret = NUMBER;
+	return world.there && world.active;
+}
+
+/* Whether there is a node already makes no difference. */
+int devnode_open(const char *name, mode_t type, dev_t number, int flags, int *ret, struct err *err)
+{
+	assert_non_null(strstr(name, "mapper/nvmeot-"));
+	assert_int_equal(type, S_IFBLK);
+	assert_int_equal(number, NUMBER);
+	assert_int_equal(flags, O_RDONLY);
+	if (world.open_fails)
+		return err_sys(err, world.open_fails, "open %s", name);
+	*ret = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	return 0;
+}
+
+int records_fs_make(const char *path, uint64_t size_bytes, struct err *err)
+{
+	assert_string_equal(path, "/dev/mapper/nvmeot-records-tp");
+	did("make fs %" PRIu64, size_bytes / MIB);
+	return world.make_fails ? err_set(err, ERR_INTERNAL, "no space") : 0;
+}
+
+int records_fs_mount(const char *path, dev_t number, const char *at, struct err *err)
+{
+	(void)path, (void)number, (void)at, (void)err;
+	return 0;
+}
+
+bool records_fs_is_readonly(const struct root *records)
+{
+	(void)records;
+	return world.records_readonly;
+}
+
 int dm_status(const char *name, char out[DM_STATUS_SIZE], struct err *err)
 {
 	(void)err;
 	if (strcmp(name, "tp-tpool") == 0)
 		snprintf(out, DM_STATUS_SIZE, "%s", world.pool_status ?: "");
+	else if (strstr(name, "records"))
+		snprintf(out, DM_STATUS_SIZE, "%" PRIu64 " 5", world.records_mapped / 512);
 	else if (world.mapped == UINT64_MAX)
 		snprintf(out, DM_STATUS_SIZE, "Fail");
 	else
@@ -412,6 +433,23 @@ static void test_find(void **state)
 	assert_non_null(strstr(err.msg, "\"Fail\""));
 }
 
+/* Nothing is activated because of a node that cannot be opened; one that goes is not there. */
+static void test_open_failures(void **state)
+{
+	struct pool_backing backing = { 0 };
+	struct err err;
+
+	(void)state;
+	a_volume_is_there(20 * MIB, 65536);
+	world.open_fails = EIO;
+	assert_int_equal(pool_lvm_find(&pool.pool, &volume.uuid, &backing, &err), -1);
+	assert_int_equal(err.sys, EIO);
+	assert_did("");
+	world.open_fails = ENXIO;
+	assert_int_equal(pool_lvm_find(&pool.pool, &volume.uuid, &backing, &err), -1);
+	assert_did("activate; ");
+}
+
 static void is_elsewhere(void)
 {
 	world.elsewhere = true;
@@ -545,8 +583,18 @@ static void test_grow(void **state)
 	volume.size_bytes = 41 * MIB;
 	world.lvm_fails = true;
 	assert_int_equal(pool_lvm_grow(&pool.pool, &volume, &err), -1);
+	assert_string_equal(err.msg, "lvextend failed");
+	assert_did("grow 41; refresh; ");
+	/* The command failed, or was killed, when it had done its work. */
+	world.grows_all_the_same = 44 * MIB;
+	assert_int_equal(pool_lvm_grow(&pool.pool, &volume, &err), 0);
+	assert_did("grow 41; refresh; ");
+	world.size = 20 * MIB;
+	world.grows_all_the_same = 24 * MIB;
+	assert_int_equal(pool_lvm_grow(&pool.pool, &volume, &err), -1);
+	assert_did("grow 41; refresh; ");
+	world.size = 20 * MIB;
 	world.lvm_fails = false;
-	assert_did("grow 41; ");
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(pool_lvm_grow(&pool.pool, &volume, &err), 0);
 	assert_did("grow 41; ");
@@ -577,9 +625,21 @@ static void test_attach(void **state)
 	assert_non_null(strstr(err.msg, "has 16777216 bytes, its record says 18874368"));
 	assert_did("");
 
-	world.size = 20 * MIB;
+	/* Larger is as wrong: hosts may have seen what the record does not know of. */
+	world.size = 44 * MIB;
+	assert_int_equal(pool_lvm_attach(&pool.pool, &volume, false, &err), -1);
+	assert_int_equal(err.code, ERR_DATA_LOSS);
+	assert_non_null(strstr(err.msg, "says 18874368, which is 20971520 rounded up"));
+	volume.growing_bytes = 40 * MIB;
+	assert_int_equal(pool_lvm_attach(&pool.pool, &volume, false, &err), -1);
+	volume.growing_bytes = 41 * MIB;
 	assert_int_equal(pool_lvm_attach(&pool.pool, &volume, false, &err), 0);
 	assert_did("dm 1234 18; through; ");
+	world.size = 20 * MIB;
+	assert_int_equal(pool_lvm_attach(&pool.pool, &volume, false, &err), 0);
+	volume.growing_bytes = 0;
+	assert_int_equal(pool_lvm_attach(&pool.pool, &volume, false, &err), 0);
+	assert_did("dm 1234 18; through; dm 1234 18; through; ");
 	pool_lvm_device_path(&pool.pool, &volume, false, path);
 	assert_string_equal(path, "/dev/nvmeot-" UUID);
 	assert_int_equal(pool_lvm_attach(&pool.pool, &volume, true, &err), 0);
@@ -632,6 +692,11 @@ static void test_room(void **state)
 		assert_int_equal(room.closed, rows[i].warning[0] != '\0');
 		assert_non_null(strstr(room.warning, rows[i].warning));
 	}
+	world.records_readonly = true;
+	assert_int_equal(pool_lvm_room(&pool.pool, &room, &err), 0);
+	assert_true(room.closed);
+	assert_non_null(strstr(room.warning, "file system of the records read-only"));
+	assert_non_null(strstr(room.warning, "in mode \"out_of_data_space\""));
 	for (size_t i = 0; i < ARRAY_SIZE(failed); i++) {
 		world.pool_status = failed[i];
 		assert_int_equal(pool_lvm_room(&pool.pool, &room, &err), -1);
@@ -653,6 +718,11 @@ static void test_allocation(void **state)
 	assert_int_equal(pool_lvm_allocation(&pool.pool, &allocation, &err), 0);
 	assert_int_equal(allocation.bytes, 3 * 65536);
 	assert_int_equal(allocation.overhead_bytes, RECORDS_BYTES + 65536);
+	/* What the records have taken is taken, and not taken twice. */
+	world.records_mapped = RECORDS_BYTES;
+	assert_int_equal(pool_lvm_allocation(&pool.pool, &allocation, &err), 0);
+	assert_int_equal(allocation.bytes, 3 * 65536);
+	assert_int_equal(allocation.overhead_bytes, 65536);
 	assert_int_equal(file_remove(&pool.pool.records, UUID ".json", &err), 0);
 }
 
@@ -663,12 +733,17 @@ static void test_records_are_formatted_once(void **state)
 
 	(void)state;
 	assert_int_equal(ensure_records(&pool.lvm, "nvmeot-records-tp", &err), 0);
-	assert_did("create 256nvmeot.formatting; mkfs.ext4; untag nvmeot.formatting; ");
+	assert_did("create 256nvmeot.formatting; make fs 256; untag nvmeot.formatting; ");
 	assert_int_equal(ensure_records(&pool.lvm, "nvmeot-records-tp", &err), 0);
 	assert_did("");
 	world.formatting = true;
+	world.make_fails = true;
+	assert_int_equal(ensure_records(&pool.lvm, "nvmeot-records-tp", &err), -1);
+	assert_string_equal(err.msg, "the records of thin pool vg/tp: no space");
+	assert_did("make fs 256; ");
+	world.make_fails = false;
 	assert_int_equal(ensure_records(&pool.lvm, "nvmeot-records-tp", &err), 0);
-	assert_did("mkfs.ext4; untag nvmeot.formatting; ");
+	assert_did("make fs 256; untag nvmeot.formatting; ");
 	world.formatting = false;
 	world.active = false;
 	assert_int_equal(ensure_records(&pool.lvm, "nvmeot-records-tp", &err), 0);
@@ -681,6 +756,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_find),
+		CASE(test_open_failures),
 		CASE(test_find_is_cheap),
 		CASE(test_doubt_is_not_blank),
 		CASE(test_activation),
