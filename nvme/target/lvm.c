@@ -106,16 +106,11 @@ bool lvm_dm_name(const struct lvm *lvm, const char *name, const char *suffix,
 	return !text.overflow;
 }
 
-/* The pool itself and the parts that lvm2 makes it of. */
-static bool is_pool_part(const struct lvm *lvm, const char *device)
+static bool is_pool(const struct lvm *lvm, const char *device, const char *suffix)
 {
-	static const char *const suffixes[] = { "", "-tpool", "_tdata", "_tmeta" };
 	char name[DM_NAME_SIZE];
 
-	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++)
-		if (lvm_dm_name(lvm, lvm->pool, suffixes[i], name) && strcmp(device, name) == 0)
-			return true;
-	return false;
+	return lvm_dm_name(lvm, lvm->pool, suffix, name) && strcmp(device, name) == 0;
 }
 
 /* The name behind that of a device, if it is one of ours. */
@@ -157,38 +152,73 @@ static int list_suspended(const struct lvm *lvm, struct root_names *ret, struct 
 	return dm_list_suspended(prefix, ret, err);
 }
 
+/* What is suspended of ours, by names of devices. */
+struct suspended {
+	char stuck[DM_NAME_SIZE]; /* one of them; "": there is none */
+	bool pool;		  /* the pool itself */
+	bool below;		  /* what lvm2 makes the pool of */
+	struct root_names volumes;
+};
+
+static void suspended_fini(struct suspended *suspended)
+{
+	root_names_fini(&suspended->volumes);
+}
+
+static int find_suspended(const struct lvm *lvm, struct suspended *ret, struct err *err)
+{
+	cleanup_root_names struct root_names names = { 0 };
+
+	if (list_suspended(lvm, &names, err) < 0)
+		return -1;
+	for (size_t i = 0; i < names.count; i++) {
+		const char *device = names.names[i];
+		char name[LVM_NAME_SIZE];
+
+		if (is_pool(lvm, device, "") || is_pool(lvm, device, "-tpool")) {
+			ret->pool = true;
+		} else if (is_pool(lvm, device, "_tdata") || is_pool(lvm, device, "_tmeta")) {
+			ret->below = true;
+		} else if (unmangle(lvm, device, name)) {
+			struct root_names *v = &ret->volumes;
+
+			v->names = xrealloc(v->names, v->count + 1, sizeof(*v->names));
+			v->names[v->count++] = xstrdup(name);
+		} else {
+			continue;
+		}
+		snprintf(ret->stuck, sizeof(ret->stuck), "%s", device);
+	}
+	return 0;
+}
+
 /*
  * Lets lvm2 resume what a killed command has left suspended: it knows the right tables. Its lock
- * makes that wait for a command that is still at work. First the pool, which the others lie on.
+ * makes that wait for a command that is still at work. First the pool, which the others lie on. It
+ * suspends what is below the pool after that and resumes it before that; with the pool running over
+ * suspended devices, which is not its doing, it would hang.
  */
 static int resume(const struct lvm *lvm, struct err *err)
 {
-	cleanup_root_names struct root_names before = { 0 }, after = { 0 };
+	CLEANUP(suspended_fini) struct suspended before = { 0 }, after = { 0 };
 	struct err failure = ERR_INIT;
-	char name[LVM_NAME_SIZE];
-	bool pool = false;
 
-	if (list_suspended(lvm, &before, err) < 0)
+	if (find_suspended(lvm, &before, err) < 0)
 		return -1;
-	for (size_t i = 0; i < before.count; i++)
-		pool = pool || is_pool_part(lvm, before.names[i]);
-	if (pool)
-		refresh(lvm, lvm->pool, &failure);
-	for (size_t i = 0; i < before.count; i++)
-		if (unmangle(lvm, before.names[i], name))
-			refresh(lvm, name, &failure);
-	if (before.count == 0)
+	if (!before.stuck[0])
 		return 0;
-	if (list_suspended(lvm, &after, err) < 0)
+	if (before.pool)
+		refresh(lvm, lvm->pool, &failure);
+	for (size_t i = 0; i < before.volumes.count && (before.pool || !before.below); i++)
+		refresh(lvm, before.volumes.names[i], &failure);
+	if (find_suspended(lvm, &after, err) < 0)
 		return -1;
-	for (size_t i = 0; i < after.count; i++)
-		if (is_pool_part(lvm, after.names[i]) || unmangle(lvm, after.names[i], name))
-			return err_set(err, ERR_UNAVAILABLE,
-				       "device /dev/mapper/%s is suspended, so that I/O hangs, and "
-				       "stays so: dmsetup resume %s%s%s",
-				       after.names[i], after.names[i], failure.msg[0] ? "; " : "",
-				       failure.msg);
-	return 0;
+	if (!after.stuck[0])
+		return 0;
+	return err_set(err, ERR_UNAVAILABLE,
+		       "device /dev/mapper/%s is suspended, so that I/O hangs, and stays so: "
+		       "dmsetup resume %s%s%s",
+		       after.stuck, after.stuck, failure.msg[0] ? "; " : "", failure.msg);
 }
 
 /* --- one by one ------------------------------------------------------------------------------- */

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # A pool of thin volumes: its whole life by its own operations, what it looks like to a connected
-# host, a crash of it at any command, and its ends: full data, full metadata.
-# timeout: 1500
+# host, a crash of it at any command, of lvm2 at any of its calls, device nodes that are gone, and its
+# ends: full data, full metadata.
+# timeout: 2400
 # The hosts' writes to a full pool.
 # expect-kernel: (Buffer )?I/O error
 
@@ -171,14 +172,14 @@ fresh() {
 }
 
 # fault_everywhere FOUND BEGIN OPERATION...: from what BEGIN makes, the operation with its N-th
-# command failing, and then again: it must converge to what is to be found. Begins after the two
+# command failing, and then again: it must converge to what is to be found. Begins after the three
 # that open a pool, and ends at the N that is never reached.
 fault_everywhere() {
 	local expected=$1 begin=$2 how n left points=0
 	shift 2
 
 	for how in before after killed; do
-		for ((n = 3; n < 10; n++)); do
+		for ((n = 4; n < 11; n++)); do
 			plan 0 before
 			"$begin"
 			plan "$n" "$how"
@@ -197,6 +198,54 @@ fault_everywhere() {
 
 faulty() {
 	PATH=/run/faulty:$PATH "$NVMEOT_BUILD/tests/pool_ops" p=lvm:vg/tp "$@"
+}
+
+# An lvm2 that dies at the N-th of its ioctls, if the command is the planned one.
+make_mortal() {
+	mkdir -p /run/mortal
+	cat >/run/mortal/lvm <<-EOF
+		#!/bin/bash
+		read -r command n </run/mortal/plan
+		[[ \$command == "\$1" ]] || exec $(type -P lvm) "\$@"
+		echo killed >/run/mortal/plan
+		strace -qq -o /dev/null -e trace=ioctl -e inject=ioctl:signal=KILL:when=\$n \\
+			$(type -P lvm) "\$@" || exit
+		echo ended >/run/mortal/plan
+	EOF
+	chmod +x /run/mortal/lvm
+}
+
+suspended() {
+	dmsetup info -c --noheadings -o name,suspended | grep -c Suspended || true
+}
+
+away() {
+	ops remove "$uuid"
+}
+
+anew() {
+	ops remove "$uuid"
+	ops create "$uuid" "$bytes" volatile
+}
+
+# killed_everywhere COMMAND FOUND BEGIN OPERATION...: by a process that goes on.
+killed_everywhere() {
+	local command=$1 expected=$2 begin=$3 n points=0
+	shift 3
+
+	for ((n = 1; n < 300; n += 6)); do
+		"$begin"
+		echo "$command $n" >/run/mortal/plan
+		ops "$@" || true
+		[[ $(suspended) == 0 ]]
+		[[ $(</run/mortal/plan) == killed ]] || break
+		points=$((points + 1))
+		ops "$@"
+		[[ $(ops find "$uuid") == "$expected" ]]
+	done
+	[[ $(</run/mortal/plan) == ended ]]
+	((points >= 3))
+	echo "# $1: $command was killed at $points points" >&3
 }
 
 no_records() {
@@ -315,6 +364,28 @@ check "so does removing" fault_everywhere absent fresh remove "$uuid"
 plan 0 before
 gone
 check "so does the making of the records' file system" first_open_killed_everywhere
+
+make_mortal
+echo none 0 >/run/mortal/plan
+PATH=/run/mortal:$PATH serve
+check "creating survives the death of lvm2" \
+	killed_everywhere lvcreate "$((20 << 20)) blank" away create "$uuid" "$bytes" volatile
+check "so does growing" killed_everywhere lvextend "$((44 << 20)) blank" anew grow "$uuid" "$grown"
+check "so does removing" killed_everywhere lvremove absent anew remove "$uuid"
+unserve
+plan 0 before
+fresh
+for device in "vg-nvmeot--${uuid//-/--}" vg-tp-tpool vg-tp_tdata; do
+	dmsetup suspend --noflush --nolockfs "$device"
+done
+check "an open resumes what was left suspended" faulty find "$uuid"
+check "all of it" [ "$(suspended)" = 0 ]
+rm -rf /dev/vg /dev/mapper/vg-*
+check "without device nodes it is found" [ "$(faulty find "$uuid")" = "$((20 << 20)) blank" ]
+rm -rf /dev/vg /dev/mapper/vg-*
+check "attached" faulty attach-rw "$uuid" "$bytes" volatile
+check "and detached" faulty detach "$uuid"
+gone
 
 serve
 ops create "$uuid" 1Gi volatile
