@@ -9,11 +9,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "nvme/base/file.h"
@@ -40,6 +42,18 @@ static const char script[] = "#!/bin/sh\n"
 static char dir[64], path[PATH_MAX];
 static struct root root;
 static struct lvm lvm;
+static bool no_turn;
+
+/* A turn that comes within a minute of monotonic time, or not at all. */
+int pthread_mutex_clocklock(pthread_mutex_t *mutex, clockid_t clock, const struct timespec *until)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	assert_int_equal(clock, CLOCK_MONOTONIC);
+	assert_in_range(until->tv_sec - now.tv_sec, 50, 60);
+	return no_turn ? ETIMEDOUT : pthread_mutex_lock(mutex);
+}
 
 /* What device-mapper says is suspended: the lines of a file, in which a refresh clears up. */
 int dm_list_suspended(const char *prefix, struct root_names *ret, struct err *err)
@@ -119,6 +133,15 @@ static void assert_ran(const char *expected)
 	if (!strstr(log, expected))
 		fail_msg("\"%s\" is not in:\n%s", expected, log);
 	assert_non_null(strstr(log, "--config activation{udev_sync=0 udev_rules=0}"));
+}
+
+static void assert_not_ran(const char *unexpected)
+{
+	cleanup_free char *log = NULL;
+	struct err err;
+
+	assert_int_equal(file_read(&root, "log", &log, &err), 1);
+	assert_null(strstr(log, unexpected));
 }
 
 static void test_open(void **state)
@@ -286,15 +309,12 @@ static void test_others_are_not_removed(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		cleanup_free char *log = NULL;
-
 		answer(rows[i].out);
 		assert_int_equal(lvm_claim(&lvm, NAME, "nvmeot", &err), -1);
 		assert_int_equal(lvm_remove(&lvm, NAME, "nvmeot", &err), -1);
 		assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
 		assert_non_null(strstr(err.msg, rows[i].message));
-		assert_int_equal(file_read(&root, "log", &log, &err), 1);
-		assert_null(strstr(log, "lvremove"));
+		assert_not_ran("lvremove");
 	}
 	answer(ROW("tp", "a,nvmeot"));
 	assert_int_equal(lvm_claim(&lvm, NAME, "nvmeot", &err), 1);
@@ -435,9 +455,7 @@ static void *grow(void *unused)
 /* A command that changes something never begins while another one is at work. */
 static void test_changes_go_one_by_one(void **state)
 {
-	cleanup_free char *log = NULL;
 	pthread_t threads[4];
-	struct err err;
 
 	(void)state;
 	put("answer", "mkdir $dir/at-work || { echo overlap >>$dir/log; exit 1; }\n"
@@ -451,8 +469,29 @@ static void test_changes_go_one_by_one(void **state)
 		assert_int_equal(pthread_join(threads[i], &result), 0);
 		assert_non_null(result);
 	}
-	assert_int_equal(file_read(&root, "log", &log, &err), 1);
-	assert_null(strstr(log, "overlap"));
+	assert_not_ran("overlap");
+}
+
+/* Who has waited too long has begun nothing. */
+static void test_a_turn_that_does_not_come(void **state)
+{
+	static const char *const tags[] = { NULL };
+	struct err err[4];
+
+	(void)state;
+	no_turn = true;
+	assert_int_equal(lvm_create(&lvm, NAME, 4096, tags, &err[0]), -1);
+	assert_int_equal(lvm_activate(&lvm, NAME, &err[1]), -1);
+	assert_int_equal(lvm_grow(&lvm, NAME, 8192, &err[2]), -1);
+	assert_int_equal(lvm_refresh(&lvm, NAME, &err[3]), -1);
+	no_turn = false;
+	for (size_t i = 0; i < ARRAY_SIZE(err); i++) {
+		assert_int_equal(err[i].code, ERR_UNAVAILABLE);
+		assert_non_null(strstr(err[i].msg, "volume group vg is busy"));
+	}
+	assert_int_equal(lvm_grow(&lvm, NAME, 8192, &err[0]), 0);
+	assert_ran("lvextend");
+	assert_not_ran("lvcreate");
 }
 
 static void test_names_of_devices(void **state)
@@ -487,6 +526,7 @@ int main(void)
 		CASE(test_suspended_devices_are_resumed),
 		CASE(test_one_that_stays_suspended_is_named),
 		CASE(test_changes_go_one_by_one),
+		CASE(test_a_turn_that_does_not_come),
 		CASE(test_names_of_devices),
 	};
 
