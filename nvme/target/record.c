@@ -430,7 +430,10 @@ int record_remove(const struct root *root, const struct uuid *uuid, struct err *
 
 	file_name(uuid, false, name);
 	file_name(uuid, true, begun);
-	if (file_remove(root, begun, err) < 0 || file_remove(root, name, err) < 0)
+	if (unlinkat(root->fd, begun, 0) < 0 && errno != ENOENT)
+		return err_sys(err, errno, "remove %s/%s", root->path, begun);
+	/* Makes both removals durable. */
+	if (file_remove(root, name, err) < 0)
 		return -1;
 	spare_fill(root);
 	return 0;

@@ -125,7 +125,7 @@ static void test_create_that_cannot_be_taken_back(void **state)
 	assert_code(create(UUID, "fast", &err), &err, ERR_INTERNAL);
 	assert_non_null(strstr(err.msg, "the disk is gone"));
 	assert_non_null(strstr(err.msg, "no room for the last of it"));
-	assert_true(exists(".img", UUID) && exists(".json", UUID));
+	assert_true(exists(".img", UUID) && exists(".new.json", UUID));
 	pool->ops = good;
 	assert_int_equal(create(UUID, "fast", &err), 0);
 }
