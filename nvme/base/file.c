@@ -54,19 +54,40 @@ static int write_all(int fd, const char *text)
 	return 0;
 }
 
+/* A file whose content is durable, but not its name. */
+static int write_file(const struct root *root, const char *name, const char *text, struct err *err)
+{
+	cleanup_close int fd = -1;
+
+	fd = openat(root->fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return err_sys(err, errno, "create %s/%s", root->path, name);
+	if (write_all(fd, text) < 0 || fsync(fd) < 0) {
+		err_sys(err, errno, "write %s/%s", root->path, name);
+		unlinkat(root->fd, name, 0);
+		return -1;
+	}
+	return 0;
+}
+
+int file_create(const struct root *root, const char *name, const char *text, struct err *err)
+{
+	if (write_file(root, name, text, err) < 0)
+		return -1;
+	if (fsync(root->fd) < 0) {
+		err_sys(err, errno, "fsync %s", root->path);
+		unlinkat(root->fd, name, 0);
+		return -1;
+	}
+	return 0;
+}
+
 int file_replace(const struct root *root, const char *name, const char *text, struct err *err)
 {
 	cleanup_free char *tmp = xasprintf(".%s.tmp", name);
-	cleanup_close int fd = -1;
 
-	fd = openat(root->fd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return err_sys(err, errno, "create %s/%s", root->path, tmp);
-	if (write_all(fd, text) < 0 || fsync(fd) < 0) {
-		err_sys(err, errno, "write %s/%s", root->path, tmp);
-		unlinkat(root->fd, tmp, 0);
+	if (write_file(root, tmp, text, err) < 0)
 		return -1;
-	}
 	if (renameat(root->fd, tmp, root->fd, name) < 0) {
 		err_sys(err, errno, "rename %s/%s to %s", root->path, tmp, name);
 		unlinkat(root->fd, tmp, 0);

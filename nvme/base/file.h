@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whole small files in a rooted directory, written so that a crash leaves the old or the new
+ * Whole small files in a rooted directory, replaced so that a crash leaves the old or the new
  * content: temporary file, fsync, rename, fsync of the directory. Blocks for as long as the disk
  * does.
  */
@@ -13,6 +13,12 @@
 
 /* Reads name whole; *ret is owned and terminated. 1: read; 0: absent; -1: error (also: > 1 MiB). */
 int file_read(const struct root *root, const char *name, char **ret, struct err *err);
+
+/*
+ * Writes name, durably; mode 0600. After a crash on the way it may have any part of text: for files
+ * that say nothing until this has returned. It is cheaper than file_replace.
+ */
+int file_create(const struct root *root, const char *name, const char *text, struct err *err);
 
 /* Replaces or creates name with text, durably; mode 0600. The temporary file is ".<name>.tmp". */
 int file_replace(const struct root *root, const char *name, const char *text, struct err *err);

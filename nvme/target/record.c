@@ -404,6 +404,9 @@ int record_save(const struct root *root, const struct volume *volume, struct err
 		return err_set(err, ERR_INVALID_ARGUMENT,
 			       "the record of volume %s would have %zu bytes, more than %u",
 			       volume->uuid.text, strlen(text), FILE_MAX_BYTES);
+	/* The spares are for those that are there already. */
+	if (volume->state == VOLUME_CREATING)
+		return file_create(root, name, text, err);
 	if (replace(root, name, text, err) < 0)
 		return -1;
 	spare_fill(root);
@@ -482,6 +485,11 @@ int record_name_uuid(const char *name, struct uuid *ret, struct err *err)
 			       uuid.text);
 	*ret = uuid;
 	return 0;
+}
+
+bool record_is_begun(const char *name)
+{
+	return has_suffix(name, NEW_SUFFIX);
 }
 
 int record_quarantine(const struct root *root, const char *name, struct err *err)

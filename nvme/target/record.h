@@ -7,7 +7,9 @@
  *function here blocks for as long as the disk does.
  *
  * While the volume is being created the same text has the name <uuid>.new.json: that name alone is
- * the state VOLUME_CREATING, so that a rename ends it. A volume never has both names.
+ * the state VOLUME_CREATING, so that a rename ends it. A volume never has both names. Such a file
+ *is not written as a whole: nothing is done for the volume before it is durable, so one that is
+ * malformed is of a creation that never began.
  *
  *	{ "version": 1, "uuid": "…", "name": "…", "sizeBytes": 4096, "growingTo": 8192,
  *	  "writeCache": "none", "state": "ready", "parameters": { "key": "value" },
@@ -60,6 +62,9 @@ int record_list(const struct root *root, enum record_kind kind, struct root_name
 
 /* The UUID that such a name stands for. ERR_DATA_LOSS when it is not in canonical form. */
 int record_name_uuid(const char *name, struct uuid *ret, struct err *err);
+
+/* Whether such a name is that of a record while its volume is being created. */
+bool record_is_begun(const char *name);
 
 /* Sets a record aside as <name>.bad; an older one of that name is never overwritten. */
 int record_quarantine(const struct root *root, const char *name, struct err *err);

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "nvme/base/file.h"
 #include "nvme/base/log.h"
 #include "nvme/target/record.h"
 #include "nvme/target/target_table.h"
@@ -60,6 +61,17 @@ static void count_second(struct pool *pool, const struct uuid *uuid)
 		count_backing(pool, uuid);
 }
 
+/* The writing of it was interrupted, so nothing was done for its volume yet. */
+static void drop(struct pool *pool, const char *name, const struct err *why)
+{
+	struct err err;
+
+	log_warning("creation that never began dropped", KV("pool", pool->name), KV("record", name),
+		    KV_ERR(why));
+	if (file_remove(&pool->records, name, &err) < 0)
+		log_error("record not removed", KV("record", name), KV_ERR(&err));
+}
+
 static void load_record(struct target *target, struct pool *pool, const char *name)
 {
 	cleanup_volume struct volume volume = { 0 };
@@ -81,7 +93,9 @@ static void load_record(struct target *target, struct pool *pool, const char *na
 		return;
 	}
 	found = record_load(&pool->records, &uuid, &volume, &err);
-	if (found < 0)
+	if (found < 0 && err.code == ERR_DATA_LOSS && record_is_begun(name))
+		drop(pool, name, &err);
+	else if (found < 0)
 		quarantine(target, pool, name, &uuid, &err);
 	if (found <= 0)
 		return;

@@ -72,6 +72,26 @@ static void test_replace(void **state)
 }
 
 /* Whoever had the old file open still reads the old content whole. */
+static void test_create(void **state)
+{
+	struct err err = ERR_INIT;
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(file_create(&root, "f", "first, longer", &err), 0);
+	assert_content("first, longer");
+	assert_int_equal(file_create(&root, "f", "second", &err), 0);
+	assert_content("second");
+	assert_int_equal(count_entries(), 1);
+	assert_int_equal(fstatat(root.fd, "f", &st, 0), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(file_remove(&root, "f", &err), 0);
+	assert_int_equal(root_mkdir(&root, &err, "d"), 0);
+	assert_int_equal(file_create(&root, "d", "", &err), -1);
+	assert_non_null(strstr(err.msg, "/d: "));
+	assert_int_equal(root_rmdir(&root, &err, "d"), 0);
+}
+
 static void test_replace_is_atomic(void **state)
 {
 	cleanup_close int fd = -1;
@@ -203,6 +223,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		TEST(test_create),
 		TEST(test_replace),
 		TEST(test_replace_is_atomic),
 		TEST(test_failed_replace_leaves_nothing),

@@ -363,10 +363,10 @@ static void test_failed_creation_gives_its_room_back(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	assert_int_equal(root_mkdir(&root, &err, "fast/." UUID ".new.json.tmp"), 0);
+	assert_int_equal(root_mkdir(&root, &err, RECORD_NEW), 0);
 	assert_code(create(UUID, "fast", &err), &err, ERR_INTERNAL);
 	assert_int_equal(provisioned("fast"), 0);
-	take_away("fast/." UUID ".new.json.tmp");
+	take_away(RECORD_NEW);
 	put(IMAGE, "precious");
 	assert_code(create(UUID, "fast", &err), &err, ERR_FAILED_PRECONDITION);
 	assert_int_equal(provisioned("fast"), 0);

@@ -350,6 +350,9 @@ static void test_creating(void **state)
 	assert_non_null(mkdtemp(dir));
 	assert_int_equal(root_open(&root, dir, &err), 0);
 	assert_int_equal(record_commit(&root, &uuid, &err), -1);
+	assert_true(record_is_begun(UUID ".new.json"));
+	assert_false(record_is_begun(UUID ".json"));
+	assert_false(record_is_begun(UUID ".new.json.bad"));
 	volume.state = VOLUME_CREATING;
 	assert_int_equal(record_save(&root, &volume, &err), 0);
 	assert_only(&root, UUID ".new.json");

@@ -109,6 +109,13 @@ static bool there(const char *path)
 	return root_exists(&root, "%s", path);
 }
 
+static void take_away(const char *path)
+{
+	struct err err;
+
+	assert_int_equal(root_unlink(&root, &err, "%s", path), 0);
+}
+
 /* A record as this program writes it. */
 static void put_record(const char *pool, const char *uuid, enum volume_state state,
 		       uint64_t size_bytes, const char *host)
@@ -209,6 +216,36 @@ static void test_creating_never_removes_data(void **state)
 	assert_true(there("fast/" UUID ".img"));
 	assert_int_equal(create(UUID, 8192), ERR_FAILED_PRECONDITION);
 	assert_true(there("fast/" UUID ".img"));
+}
+
+/* Killed, or crashed, while its first record was written: nothing else was done for it. */
+static void test_creation_that_never_began_is_dropped(void **state)
+{
+	static const char *const torn[] = { "", "{\"version\":1,\"uuid\":\"" UUID };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(torn); i++) {
+		put("fast/" UUID ".new.json", torn[i]);
+		start();
+		assert_int_equal(get(UUID), ERR_NOT_FOUND);
+		assert_false(there("fast/" UUID ".new.json") ||
+			     there("fast/" UUID ".new.json.bad"));
+		assert_int_equal(create(UUID, 8192), ERR_NONE);
+		assert_int_equal(get(UUID), ERR_NONE);
+		stop();
+		take_away("fast/" UUID ".json");
+		take_away("fast/" UUID ".img");
+	}
+}
+
+/* What a newer target began is left to it. */
+static void test_creation_by_another_version_is_left_alone(void **state)
+{
+	(void)state;
+	put("fast/" UUID ".new.json", "{\"version\":2}");
+	start();
+	assert_int_equal(create(UUID, 8192), ERR_FAILED_PRECONDITION);
+	assert_true(there("fast/" UUID ".new.json"));
 }
 
 static void test_deleting_is_finished(void **state)
@@ -474,6 +511,8 @@ int main(void)
 		CASE(test_creating_is_rolled_forward),
 		CASE(test_creating_that_cannot_be_is_taken_back),
 		CASE(test_creating_never_removes_data),
+		CASE(test_creation_that_never_began_is_dropped),
+		CASE(test_creation_by_another_version_is_left_alone),
 		CASE(test_deleting_is_finished),
 		CASE(test_bad_record_is_quarantined),
 		CASE(test_unreadable_record_stays),
