@@ -4,12 +4,12 @@
  * knowledge lives. It is replaced as a whole (old or new after a crash, never a mixture) and read
  * strictly: whatever is not fully understood is an error. What is malformed the caller sets aside
  * under its name with .bad; a record of another version is whole, and stays as it is. Every
- *function here blocks for as long as the disk does.
+ * function here blocks for as long as the disk does.
  *
  * While the volume is being created the same text has the name <uuid>.new.json: that name alone is
- * the state VOLUME_CREATING, so that a rename ends it. A volume never has both names. Such a file
- *is not written as a whole: nothing is done for the volume before it is durable, so one that is
- * malformed is of a creation that never began.
+ * the state VOLUME_CREATING, so that a rename ends it. Where there are both names, because such a
+ * volume is being deleted, <uuid>.json says what it is. A file <uuid>.new.json may be half-written:
+ * nothing is done for the volume before it is durable, so that is of a creation that never began.
  *
  *	{ "version": 1, "uuid": "…", "name": "…", "sizeBytes": 4096, "growingTo": 8192,
  *	  "writeCache": "none", "state": "ready", "parameters": { "key": "value" },
@@ -39,10 +39,7 @@ int record_parse(const char *text, const struct uuid *uuid, struct volume *ret, 
 int record_load(const struct root *root, const struct uuid *uuid, struct volume *ret,
 		struct err *err);
 
-/*
- * Durable when it returns 0. Not with another state for a volume that is being created. Without
- * space for it one of the spares (spare.h) is given back.
- */
+/* Durable when it returns 0. Without space for it one of the spares (spare.h) is given back. */
 int record_save(const struct root *root, const struct volume *volume, struct err *err);
 
 /*
@@ -51,7 +48,7 @@ int record_save(const struct root *root, const struct volume *volume, struct err
  */
 int record_commit(const struct root *root, const struct uuid *uuid, struct err *err);
 
-/* Durable; an absent record is fine. */
+/* Removes the record under both names. Durable; an absent record is fine. */
 int record_remove(const struct root *root, const struct uuid *uuid, struct err *err);
 
 enum record_kind { RECORD_LIVE, RECORD_BAD };

@@ -255,12 +255,10 @@ static int delete_present(struct target *target, struct target_entry *entry, str
 	cleanup_volume struct volume deleting = volume_copy(&entry->volume);
 	cleanup_turn struct target_turn turn = { 0 };
 	uint64_t unused = volume_promised_bytes(&deleting) - deleting.size_bytes;
-	bool creating = deleting.state == VOLUME_CREATING;
 
 	deleting.state = VOLUME_DELETING;
 	deleting.growing_bytes = 0;
 	if (target_turn_take(target, entry->pool, &turn, err) < 0 ||
-	    (creating && record_commit(&entry->pool->records, &entry->uuid, err) < 0) ||
 	    target_commit(target, entry, entry->pool, &deleting, err) < 0)
 		return -1;
 	pool_unpromise(entry->pool, unused);

@@ -254,8 +254,12 @@ static void test_deleting_is_finished(void **state)
 	put_record("fast", UUID, VOLUME_DELETING, 8192, NULL);
 	put_image("fast", UUID, 8192, "old");
 	put_record("fast", OTHER, VOLUME_DELETING, 8192, NULL);
+	/* Of a volume whose creation never came to its end. */
+	put_record("fast", OTHER, VOLUME_CREATING, 8192, NULL);
 	start();
 	assert_int_equal(get(UUID), ERR_NOT_FOUND);
+	assert_int_equal(get(OTHER), ERR_NOT_FOUND);
+	assert_false(there("fast/" OTHER ".new.json") || there("fast/" OTHER ".img"));
 	assert_false(there("fast/" UUID ".img") || there("fast/" UUID ".json"));
 	assert_false(there("fast/" OTHER ".json"));
 }
