@@ -423,14 +423,15 @@ static void pool_lvm_device_path(const struct pool *pool, const struct volume *v
 
 /* The warning that goes with a thin pool's state; each of them closes it. */
 static void judge_state(const char *mode, uint64_t metadata_used, uint64_t metadata_total,
-			bool records_readonly, struct pool_room *room)
+			bool records_broken, struct pool_room *room)
 {
-	if (records_readonly)
-		snprintf(room->warning, sizeof(room->warning),
-			 "an I/O error has made the file system of the records read-only, so no "
-			 "volume can change; the thin pool is in mode \"%.32s\": repair it "
-			 "(lvmthin(7)), then start the target agent again",
-			 mode);
+	if (records_broken)
+		snprintf(
+			room->warning, sizeof(room->warning),
+			"the file system of the records had an I/O error and cannot be written, so "
+			"no volume can change; the thin pool is in mode \"%.32s\": repair it "
+			"(lvmthin(7)), then start the target agent again",
+			mode);
 	else if (strcmp(mode, "rw") != 0)
 		snprintf(room->warning, sizeof(room->warning),
 			 "the thin pool is in mode \"%.32s\": see lvmthin(7) about its repair",
@@ -462,7 +463,7 @@ static int pool_lvm_room(struct pool *pool, struct pool_room *ret, struct err *e
 			       found ? status : "");
 	room.capacity_bytes = total * lvm->chunk_bytes;
 	room.free_bytes = (total - used) * lvm->chunk_bytes;
-	judge_state(mode, metadata_used, metadata_total, records_fs_is_readonly(&pool->records),
+	judge_state(mode, metadata_used, metadata_total, records_fs_is_broken(&pool->records),
 		    &room);
 	*ret = room;
 	return 0;

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "nvme/base/proc.h"
@@ -75,11 +74,10 @@ int records_fs_make(const char *path, uint64_t size_bytes, struct err *err)
 	return run(argv, path, 0, err);
 }
 
-bool records_fs_is_readonly(const struct root *records)
+/* Newer kernels do not show it as read-only: what is written fails, and there is nothing to ask. */
+bool records_fs_is_broken(const struct root *records)
 {
-	struct statvfs st;
-
-	return fstatvfs(records->fd, &st) == 0 && st.f_flag & ST_RDONLY;
+	return futimens(records->fd, NULL) < 0;
 }
 
 /* Mounted, perhaps where this process does not see it: the lock on its root says by whom. */
@@ -109,11 +107,11 @@ static int is_usable(dev_t number, const char *dir, struct err *err)
 		return err_sys(err, errno, "stat %s", dir);
 	if (st.st_dev != number)
 		return 0;
-	if (!records_fs_is_readonly(&root))
+	if (!records_fs_is_broken(&root))
 		return 1;
 	root_close(&root);
 	if (umount2(dir, UMOUNT_NOFOLLOW) < 0)
-		return err_sys(err, errno, "unmount %s, which is read-only", dir);
+		return err_sys(err, errno, "unmount %s, which cannot be written", dir);
 	return 0;
 }
 

@@ -3,8 +3,8 @@
  * The small ext4 on a block device that holds the records of a pool whose backings are no files.
  * Every block of the device is written once before, so that thin storage below it that has become
  * full cannot fail a record. An I/O error all the same (a thin pool that has failed takes no writes
- * at all) makes the kernel mount it read-only: nothing is written then until it is mounted anew,
- * which checks it first. All of it blocks for as long as the storage does.
+ * at all) makes the kernel refuse all further writes: nothing can change then until it is mounted
+ * anew, which checks it first. All of it blocks for as long as the storage does.
  */
 #ifndef NVME_TARGET_RECORDS_FS_H
 #define NVME_TARGET_RECORDS_FS_H
@@ -25,7 +25,7 @@ int records_fs_make(const char *path, uint64_t size_bytes, struct err *err);
  */
 int records_fs_mount(const char *path, dev_t number, const char *dir, struct err *err);
 
-/* Whether an I/O error has made it read-only. */
-bool records_fs_is_readonly(const struct root *records);
+/* Whether it can no longer be written, which an I/O error causes. Looks by touching its root. */
+bool records_fs_is_broken(const struct root *records);
 
 #endif

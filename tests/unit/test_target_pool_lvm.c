@@ -52,7 +52,7 @@ static struct {
 	bool stays_inactive;
 	int open_fails;		     /* with this errno */
 	uint64_t grows_all_the_same; /* what lvm2's metadata says after it failed */
-	bool make_fails, records_readonly;
+	bool make_fails, records_broken;
 	uint64_t records_mapped;
 	unsigned claims; /* how often lvm2 was asked whose it is */
 	uint64_t size, mapped;
@@ -268,10 +268,10 @@ int records_fs_mount(const char *path, dev_t number, const char *at, struct err 
 	return 0;
 }
 
-bool records_fs_is_readonly(const struct root *records)
+bool records_fs_is_broken(const struct root *records)
 {
 	(void)records;
-	return world.records_readonly;
+	return world.records_broken;
 }
 
 int dm_status(const char *name, char out[DM_STATUS_SIZE], struct err *err)
@@ -692,10 +692,10 @@ static void test_room(void **state)
 		assert_int_equal(room.closed, rows[i].warning[0] != '\0');
 		assert_non_null(strstr(room.warning, rows[i].warning));
 	}
-	world.records_readonly = true;
+	world.records_broken = true;
 	assert_int_equal(pool_lvm_room(&pool.pool, &room, &err), 0);
 	assert_true(room.closed);
-	assert_non_null(strstr(room.warning, "file system of the records read-only"));
+	assert_non_null(strstr(room.warning, "file system of the records had an I/O error"));
 	assert_non_null(strstr(room.warning, "in mode \"out_of_data_space\""));
 	for (size_t i = 0; i < ARRAY_SIZE(failed); i++) {
 		world.pool_status = failed[i];

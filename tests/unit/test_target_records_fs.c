@@ -147,11 +147,11 @@ static void test_mounted_already(void **state)
 	assert_int_equal(stat(at, &mounted), 0);
 	assert_int_equal(records_fs_mount(image, mounted.st_dev, at, &err), 0);
 	assert_int_equal(root_open(&records, at, &err), 0);
-	assert_false(records_fs_is_readonly(&records));
+	assert_false(records_fs_is_broken(&records));
 	assert_ran("");
 
 	assert_int_equal(mount("test", at, "tmpfs", MS_REMOUNT | MS_RDONLY, NULL), 0);
-	assert_true(records_fs_is_readonly(&records));
+	assert_true(records_fs_is_broken(&records));
 	assert_int_equal(records_fs_mount(image, mounted.st_dev, at, &err), -1);
 	assert_int_equal(err.sys, EBUSY);
 	root_close(&records);

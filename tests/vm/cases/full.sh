@@ -134,8 +134,8 @@ records=$(findmnt -n -o SOURCE "$lvm_dir")
 echo 1 >"/sys/fs/ext4/$(basename "$(readlink -f "/sys/dev/block/$(stat -L -c '%Hr:%Lr' \
 	"$records")")")/trigger_fs_error"
 check "an I/O error among the records is said" eval \
-	"warnings p2 | grep 'made the file system of the records read-only'"
-check "then no volume changes" refuses INTERNAL 'Read-only file system' \
+	"warnings p2 | grep 'file system of the records had an I/O error'"
+check "then no volume changes" refuses INTERNAL 'Read-only file system|Input/output error' \
 	call Unexport p2 4 "\"host_nqn\":\"$host\""
 stop agent KILL
 start_both
