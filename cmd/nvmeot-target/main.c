@@ -151,6 +151,7 @@ int main(int argc, char **argv)
 	int rc;
 
 	serve_prepare();
+	setenv("LC_ALL", "C", 1); /* lvm2's words are looked at */
 	parse_options(&settings, argc, argv);
 	rc = log_init(settings.log_format, settings.log_level, &err);
 	if (rc == 0)

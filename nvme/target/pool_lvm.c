@@ -263,6 +263,15 @@ static int pool_lvm_find(struct pool *pool, const struct uuid *uuid, struct pool
 	return backing_look(&lvm_pool(pool)->lvm, name, lv_glance, ret, err);
 }
 
+/*
+ * One whose making was cut short before the thin pool was told of it: its device is what the pool
+ * has none of (ENODATA), so there is nothing in it, and nothing makes it usable.
+ */
+static bool is_half_made(const struct err *why)
+{
+	return strstr(why->msg, "No data available") != NULL;
+}
+
 /* Only asks lvm2 what is there when it is: most volumes are new. */
 static int pool_lvm_create(struct pool *pool, const struct volume *volume, struct err *err)
 {
@@ -277,6 +286,11 @@ static int pool_lvm_create(struct pool *pool, const struct volume *volume, struc
 	if (lvm_create(lvm, name, volume->size_bytes, tags, &failure) == 0)
 		return 0;
 	found = backing_look(lvm, name, lv_find, &backing, err);
+	if (found < 0 && is_half_made(err)) {
+		if (lvm_remove(lvm, name, TAG, err) < 0)
+			return -1;
+		return lvm_create(lvm, name, volume->size_bytes, tags, err);
+	}
 	if (found < 0)
 		return -1;
 	if (!found) {

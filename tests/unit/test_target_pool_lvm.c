@@ -50,6 +50,7 @@ static struct {
 	bool no_device;	     /* there is no device-mapper device of its name */
 	bool activate_fails; /* what lvm2 says, whether or not it becomes active */
 	bool stays_inactive;
+	bool half_made;		     /* the thin pool has no such device */
 	int open_fails;		     /* with this errno */
 	uint64_t grows_all_the_same; /* what lvm2's metadata says after it failed */
 	bool make_fails, records_broken;
@@ -155,7 +156,9 @@ int lvm_activate(const struct lvm *lvm, const char *name, struct err *err)
 	(void)lvm;
 	assert_non_null(strstr(name, "nvmeot-"));
 	did("activate");
-	world.active = !world.stays_inactive;
+	world.active = !world.stays_inactive && !world.half_made;
+	if (world.half_made)
+		return err_set(err, ERR_INTERNAL, "reload ioctl failed: No data available");
 	return world.activate_fails ? err_set(err, ERR_INTERNAL, "lvchange failed") : 0;
 }
 
@@ -569,6 +572,23 @@ static void test_create(void **state)
 	assert_string_equal(err.msg, "lvcreate failed");
 }
 
+/* One that lvm2 knows and the thin pool does not is made anew; one that just does not come stays. */
+static void test_create_after_a_death_of_lvm2(void **state)
+{
+	struct err err;
+
+	(void)state;
+	a_volume_is_there(20 * MIB, 0);
+	world.active = false;
+	world.half_made = true;
+	assert_int_equal(pool_lvm_create(&pool.pool, &volume, &err), 0);
+	assert_did("create 18; activate; remove; create 18; ");
+	world.half_made = world.active = false;
+	world.stays_inactive = true;
+	assert_int_equal(pool_lvm_create(&pool.pool, &volume, &err), -1);
+	assert_did("create 18; activate; ");
+}
+
 static void test_grow(void **state)
 {
 	struct err err;
@@ -755,19 +775,13 @@ static void test_records_are_formatted_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_find),
-		CASE(test_open_failures),
-		CASE(test_find_is_cheap),
-		CASE(test_doubt_is_not_blank),
-		CASE(test_activation),
-		CASE(test_others_are_left_alone),
-		CASE(test_create),
-		CASE(test_grow),
-		CASE(test_attach),
-		CASE(test_list),
-		CASE(test_room),
-		CASE(test_allocation),
-		CASE(test_records_are_formatted_once),
+		CASE(test_find),	  CASE(test_open_failures),
+		CASE(test_find_is_cheap), CASE(test_doubt_is_not_blank),
+		CASE(test_activation),	  CASE(test_others_are_left_alone),
+		CASE(test_create),	  CASE(test_create_after_a_death_of_lvm2),
+		CASE(test_grow),	  CASE(test_attach),
+		CASE(test_list),	  CASE(test_room),
+		CASE(test_allocation),	  CASE(test_records_are_formatted_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -219,18 +219,22 @@ suspended() {
 	dmsetup info -c --noheadings -o name,suspended | grep -c Suspended || true
 }
 
-anew() {
+removed() {
 	ops remove "$uuid"
+}
+
+anew() {
+	removed
 	ops create "$uuid" "$bytes" volatile
 }
 
-# killed_everywhere COMMAND FOUND OPERATION...: by a process that goes on.
+# killed_everywhere COMMAND BEGIN FOUND OPERATION...: by a process that goes on.
 killed_everywhere() {
-	local command=$1 expected=$2 n points=0
-	shift 2
+	local command=$1 begin=$2 expected=$3 n points=0
+	shift 3
 
 	for ((n = 1; n < 300; n += 6)); do
-		anew
+		"$begin"
 		echo "$command $n" >/run/mortal/plan
 		ops "$@" || true
 		[[ $(suspended) == 0 ]]
@@ -364,9 +368,11 @@ check "so does the making of the records' file system" first_open_killed_everywh
 make_mortal
 echo none 0 >/run/mortal/plan
 PATH=/run/mortal:$PATH serve
-check "growing survives the death of lvm2" \
-	killed_everywhere lvextend "$((44 << 20)) blank" grow "$uuid" "$grown"
-check "so does removing" killed_everywhere lvremove absent remove "$uuid"
+check "creating survives the death of lvm2" \
+	killed_everywhere lvcreate removed "$((20 << 20)) blank" create "$uuid" "$bytes" volatile
+check "so does growing" \
+	killed_everywhere lvextend anew "$((44 << 20)) blank" grow "$uuid" "$grown"
+check "so does removing" killed_everywhere lvremove anew absent remove "$uuid"
 unserve
 plan 0 before
 fresh
