@@ -112,17 +112,22 @@ static int choose_twin(const struct create_spec *spec, struct survey_entry **bes
 
 /*
  * 1: a target has the volume; 0: none of those that answer. -1: one may have it, so nobody else may
- * get it.
+ * get it. ret_begun: that one says that something was begun (ABORTED), which another creation may
+ * bring to its end.
  */
 static int look_up(const struct survey *survey, const struct create_spec *spec,
-		   struct survey_entry **ret, struct err *err)
+		   struct survey_entry **ret, struct survey_entry **ret_begun, struct err *err)
 {
 	struct survey_entry *best = NULL;
+
+	*ret_begun = NULL;
 
 	for (size_t i = 0; i < survey->count; i++) {
 		struct survey_entry *entry = &survey->entries[i];
 
 		if (entry->found < 0 && !was_not_asked(&entry->find_err)) {
+			if (entry->find_err.code == ERR_ABORTED && entry->known)
+				*ret_begun = entry;
 			*err = entry->find_err;
 			return -1;
 		}
@@ -141,9 +146,8 @@ static int look_up(const struct survey *survey, const struct create_spec *spec,
 	return best != NULL;
 }
 
-/* Tries the places in turn. One that has become full meanwhile has created nothing. */
-static int create(const struct survey *survey, const struct create_spec *spec,
-		  struct deadline deadline, struct survey_entry **ret, struct err *err)
+static int create_on(struct survey_entry *place, const struct create_spec *spec,
+		     struct deadline deadline, struct err *err)
 {
 	struct agent_volume_spec volume = {
 		.uuid = spec->uuid,
@@ -154,6 +158,14 @@ static int create(const struct survey *survey, const struct create_spec *spec,
 		.parameters = spec->parameter_map,
 		.mutables = spec->mutable_map,
 	};
+
+	return agent_create(place->target, &volume, deadline, &place->volume, err);
+}
+
+/* Tries the places in turn. One that has become full meanwhile has created nothing. */
+static int create(const struct survey *survey, const struct create_spec *spec,
+		  struct deadline deadline, struct survey_entry **ret, struct err *err)
+{
 	struct placement_wish wish = { .name = spec->name,
 				       .uuid = spec->uuid,
 				       .target = spec->parameters.target,
@@ -167,7 +179,7 @@ static int create(const struct survey *survey, const struct create_spec *spec,
 	for (size_t i = 0; i < placement.count; i++) {
 		struct survey_entry *place = placement.places[i];
 
-		if (agent_create(place->target, &volume, deadline, &place->volume, err) == 0) {
+		if (create_on(place, spec, deadline, err) == 0) {
 			*ret = place;
 			return 0;
 		}
@@ -182,11 +194,16 @@ int volumes_ensure(const struct controller *controller, const struct create_spec
 		   struct err *err)
 {
 	struct survey survey cleanup_survey = { 0 };
-	struct survey_entry *entry;
+	struct survey_entry *entry, *begun;
 	int found;
 
 	survey_take(controller, "", &spec->uuid, deadline, &survey);
-	found = look_up(&survey, spec, &entry, err);
+	found = look_up(&survey, spec, &entry, &begun, err);
+	if (begun) {
+		/* A creation that was cut short has no ID to delete it by: only this ends it. */
+		entry = begun;
+		found = create_on(begun, spec, deadline, err) < 0 ? -1 : 1;
+	}
 	if (found < 0 || (!found && create(&survey, spec, deadline, &entry, err) < 0) ||
 	    check_compatible(spec, &entry->volume, &entry->info, err) < 0)
 		return -1;

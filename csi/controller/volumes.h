@@ -6,12 +6,12 @@
  * be asked, because nothing comes back or it does not let us in, must not stop creation elsewhere.
  * So there is one hole: a creation was sent to target A, no answer came, and A cannot be asked when
  * the call is made again: then target B gets a volume of that name. A target that answers, if only
- * that its pool hangs, is no such target: the call fails with what it says. It is as small as it
- * can be made: an agent does not begin what its caller no longer waits for, a slow target is waited
- * for before it is passed over, and placement chooses the same target again as long as it answers.
- * What is left of it is a blank volume on A that no CO knows of: no call ever answered with its ID.
- * When A is back and the name is asked for again, the one that is exported or has data is taken;
- * two such are an error.
+ * that its pool hangs, is no such target: the call fails with what it says, and a creation that was
+ * begun there is finished there. The hole is as small as it can be made: an agent does not begin
+ * what its caller no longer waits for, a slow target is waited for before it is passed over, and
+ * placement chooses the same target again as long as it answers. What is left of it is a blank
+ * volume on A that no CO knows of: no call ever answered with its ID. When A is back and the name
+ * is asked for again, the one that is exported or has data is taken; two such are an error.
  */
 #ifndef CSI_CONTROLLER_VOLUMES_H
 #define CSI_CONTROLLER_VOLUMES_H

@@ -303,7 +303,7 @@ static void test_silent_first(void **state)
 /* Its pool hangs, or it stops: it is there and may have the volume, so no other gets it. */
 static void test_answers_with_trouble(void **state)
 {
-	static const enum err_code codes[] = { ERR_UNAVAILABLE, ERR_DEADLINE_EXCEEDED, ERR_ABORTED,
+	static const enum err_code codes[] = { ERR_UNAVAILABLE, ERR_DEADLINE_EXCEEDED,
 					       ERR_CANCELLED, ERR_INTERNAL };
 	struct create_spec spec = wanted();
 
@@ -312,6 +312,24 @@ static void test_answers_with_trouble(void **state)
 		a.find_failure = codes[i];
 		ensure_fails(&spec, codes[i], "target a: the fake's own words");
 	}
+}
+
+/* A creation that was cut short ends where it was begun, or nowhere. */
+static void test_begun(void **state)
+{
+	struct create_spec spec = wanted();
+	struct err err;
+
+	(void)state;
+	a.find_failure = a.failure = ERR_ABORTED;
+	assert_int_equal(ensure(&spec, &err), -1);
+	assert_int_equal(err.code, ERR_ABORTED);
+	assert_int_equal(b.creates, 0);
+	a.failure = ERR_NONE;
+	if (ensure(&spec, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_string_equal(id.target, "a");
+	assert_int_equal(b.creates, 0);
 }
 
 /* One that does not let us in is as good as down; when it is needed it is named. */
@@ -607,6 +625,7 @@ int main(void)
 		TEST(test_unreachable_first),
 		TEST(test_silent_first),
 		TEST(test_answers_with_trouble),
+		TEST(test_begun),
 		TEST(test_not_let_in),
 		TEST(test_all_unreachable),
 		TEST(test_chosen_target),
