@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Jobs: one lock, one condition, one list of what runs. */
+#include "nvme/base/job.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nvme/base/log.h"
+
+#define STACK_BYTES (512 * 1024)
+#define NS_PER_S 1e9
+#define NS_PER_MS 1000000U
+
+struct job {
+	struct job *next;
+	struct jobs *jobs;
+	char *key, *also, *request;
+	int (*run)(void *argument, struct err *err);
+	void *argument;
+	void (*free_argument)(void *argument);
+	char doing[JOB_DOING_SIZE];
+	uint64_t doing_since_ns;
+	size_t refs; /* its thread, and whoever waits */
+	bool done;
+	int rc;
+	struct err err;
+};
+
+struct jobs {
+	pthread_mutex_t lock;
+	pthread_cond_t changed; /* a job ended, or a caller may have been cancelled */
+	struct job *running;
+	size_t refs; /* the owner, and each job's thread */
+	bool draining;
+};
+
+static _Thread_local struct job *current;
+
+struct jobs *jobs_new(void)
+{
+	struct jobs *jobs = xcalloc(1, sizeof(*jobs));
+
+	pthread_mutex_init(&jobs->lock, NULL);
+	pthread_cond_init(&jobs->changed, NULL);
+	jobs->refs = 1;
+	return jobs;
+}
+
+void jobs_free(struct jobs *jobs)
+{
+	bool last;
+
+	pthread_mutex_lock(&jobs->lock);
+	last = --jobs->refs == 0;
+	pthread_mutex_unlock(&jobs->lock);
+	if (!last)
+		return;
+	pthread_cond_destroy(&jobs->changed);
+	pthread_mutex_destroy(&jobs->lock);
+	free(jobs);
+}
+
+void jobs_wake(struct jobs *jobs)
+{
+	pthread_mutex_lock(&jobs->lock);
+	pthread_cond_broadcast(&jobs->changed);
+	pthread_mutex_unlock(&jobs->lock);
+}
+
+static struct job *job_new(struct jobs *jobs, const struct job_work *work)
+{
+	struct job *job = xcalloc(1, sizeof(*job));
+
+	job->jobs = jobs;
+	job->key = xstrdup(work->key);
+	job->also = work->also ? xstrdup(work->also) : NULL;
+	job->request = xstrdup(work->request);
+	job->run = work->run;
+	job->argument = work->argument;
+	job->free_argument = work->free_argument;
+	strcpy(job->doing, "beginning");
+	job->doing_since_ns = clock_now_ns();
+	job->refs = 1;
+	return job;
+}
+
+/* With the lock held. */
+static void job_unref(struct job *job)
+{
+	if (--job->refs)
+		return;
+	free(job->key);
+	free(job->also);
+	free(job->request);
+	free(job);
+}
+
+static void free_argument(void (*destructor)(void *argument), void *argument)
+{
+	if (destructor)
+		destructor(argument);
+}
+
+void job_doing(const char *format, ...)
+{
+	char doing[JOB_DOING_SIZE];
+	va_list args;
+
+	if (!current)
+		return;
+	va_start(args, format);
+	vsnprintf(doing, sizeof(doing), format, args);
+	va_end(args);
+	pthread_mutex_lock(&current->jobs->lock);
+	memcpy(current->doing, doing, sizeof(doing));
+	current->doing_since_ns = clock_now_ns();
+	pthread_mutex_unlock(&current->jobs->lock);
+}
+
+static void *job_main(void *data)
+{
+	struct job **link, *job = data;
+	struct jobs *jobs = job->jobs;
+	struct err err = ERR_INIT;
+	int rc;
+
+	current = job;
+	rc = job->run(job->argument, &err);
+	free_argument(job->free_argument, job->argument);
+	pthread_mutex_lock(&jobs->lock);
+	for (link = &jobs->running; *link != job; link = &(*link)->next)
+		;
+	*link = job->next;
+	job->rc = rc;
+	job->err = err;
+	job->done = true;
+	job_unref(job);
+	pthread_cond_broadcast(&jobs->changed);
+	pthread_mutex_unlock(&jobs->lock);
+	jobs_free(jobs);
+	return NULL;
+}
+
+static int start_thread(struct job *job, struct err *err)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	int rc;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	rc = pthread_create(&thread, &attr, job_main, job);
+	pthread_attr_destroy(&attr);
+	if (rc == 0)
+		return 0;
+	err_sys(err, rc, "no thread for the %.300s", job->request);
+	return err_recode(err, ERR_UNAVAILABLE);
+}
+
+/* With the lock held, as the rest up to job_run; the new thread waits for it to be listed. */
+static struct job *start(struct jobs *jobs, const struct job_work *work, struct err *err)
+{
+	struct job *job;
+
+	if (jobs->draining) {
+		err_set(err, ERR_UNAVAILABLE, "the %.300s is not begun: shutting down",
+			work->request);
+		return NULL;
+	}
+	job = job_new(jobs, work);
+	if (start_thread(job, err) < 0) {
+		job_unref(job);
+		return NULL;
+	}
+	jobs->refs++;
+	job->next = jobs->running;
+	jobs->running = job;
+	return job;
+}
+
+static bool holds(const struct job *job, const char *key)
+{
+	return key && (strcmp(job->key, key) == 0 || (job->also && strcmp(job->also, key) == 0));
+}
+
+static struct job *find_holder(const struct jobs *jobs, const struct job_work *work)
+{
+	struct job *job = jobs->running;
+
+	while (job && !holds(job, work->key) && !holds(job, work->also))
+		job = job->next;
+	return job;
+}
+
+static double seconds_since(uint64_t ns)
+{
+	return (double)(clock_now_ns() - ns) / NS_PER_S;
+}
+
+static int refuse(const struct job *job, const struct job_work *work, struct err *err)
+{
+	return err_set(err, ERR_ABORTED, "%s is busy with the %.300s: %s, for %.1f s now",
+		       holds(job, work->key) ? work->key : work->also, job->request, job->doing,
+		       seconds_since(job->doing_since_ns));
+}
+
+static int await(struct jobs *jobs, const struct job *job, const struct job_wait *wait,
+		 struct err *err)
+{
+	struct timespec until = deadline_timespec(wait->deadline);
+	bool cancelled = false;
+	int rc = 0;
+
+	while (!job->done && rc != ETIMEDOUT) {
+		cancelled = wait->cancelled && wait->cancelled(wait->context);
+		if (cancelled)
+			break;
+		rc = pthread_cond_clockwait(&jobs->changed, &jobs->lock, CLOCK_MONOTONIC, &until);
+	}
+	if (!job->done)
+		return err_set(err, cancelled ? ERR_CANCELLED : ERR_DEADLINE_EXCEEDED,
+			       "the %.300s is not done yet: %s, for %.1f s now; it goes on, call "
+			       "again for its result",
+			       job->request, job->doing, seconds_since(job->doing_since_ns));
+	if (job->rc < 0)
+		*err = job->err;
+	return job->rc;
+}
+
+int job_run(struct jobs *jobs, const struct job_work *work, const struct job_wait *wait,
+	    struct err *err)
+{
+	struct job *holder, *job = NULL;
+	int rc = -1;
+
+	pthread_mutex_lock(&jobs->lock);
+	holder = find_holder(jobs, work);
+	if (!holder)
+		job = start(jobs, work, err);
+	else if (strcmp(holder->request, work->request) == 0)
+		job = holder;
+	else
+		refuse(holder, work, err);
+	if (job) {
+		job->refs++;
+		rc = await(jobs, job, wait, err);
+		job_unref(job);
+	}
+	pthread_mutex_unlock(&jobs->lock);
+	if (holder || !job)
+		free_argument(work->free_argument, work->argument);
+	return rc;
+}
+
+static size_t log_left(const struct jobs *jobs)
+{
+	size_t left = 0;
+
+	for (const struct job *job = jobs->running; job; job = job->next, left++)
+		log_warning("left running", KV("request", job->request), KV("doing", job->doing),
+			    KV_NUM("ms", (clock_now_ns() - job->doing_since_ns) / NS_PER_MS));
+	return left;
+}
+
+size_t jobs_drain(struct jobs *jobs, struct deadline deadline)
+{
+	struct timespec until = deadline_timespec(deadline);
+	size_t left;
+	int rc = 0;
+
+	pthread_mutex_lock(&jobs->lock);
+	jobs->draining = true;
+	while (jobs->running && rc != ETIMEDOUT)
+		rc = pthread_cond_clockwait(&jobs->changed, &jobs->lock, CLOCK_MONOTONIC, &until);
+	left = log_left(jobs);
+	pthread_mutex_unlock(&jobs->lock);
+	return left;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Work that may stay in the kernel for longer than its caller can wait: a hung device holds whoever
+ * touches it, and no signal helps. A job runs on a thread of its own and belongs to nobody's call.
+ * Callers wait for its result; one whose time is up is told what the job is doing, and the job goes
+ * on. Who asks for the same again joins it. So work has to be idempotent: a result that nobody
+ * waited for is dropped, and the next caller begins anew.
+ *
+ * Thread-safe; everything that happens wakes whoever waits for it, nothing is polled.
+ */
+#ifndef NVME_BASE_JOB_H
+#define NVME_BASE_JOB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "nvme/base/cleanup.h"
+#include "nvme/base/clock.h"
+#include "nvme/base/err.h"
+
+#define JOB_DOING_SIZE 256
+
+struct jobs;
+
+struct jobs *jobs_new(void);
+
+/*
+ * From now on nothing is begun any more; waits for what runs. Returns how many jobs still ran at
+ * the deadline: the log names each. They cannot be ended, so whatever they use has to stay, or the
+ * process has to exit.
+ */
+size_t jobs_drain(struct jobs *jobs, struct deadline deadline);
+
+/* Blocks for nothing: jobs that still run go on, and the last of them frees what they share. */
+void jobs_free(struct jobs *jobs);
+
+/* Every caller that waits looks again whether its call was cancelled. Never blocks. */
+void jobs_wake(struct jobs *jobs);
+
+/* What is to be done. Texts are copied. */
+struct job_work {
+	/* What may not be worked on twice at once, by any two jobs; the second may be NULL. */
+	const char *key;
+	const char *also;
+	/*
+	 * What is asked for, as messages say it: "stage of volume a at /b". Equal texts are the
+	 * same request, so everything that its success promises has to be in there.
+	 */
+	const char *request;
+	/* Returns 0, or -1 with err filled. */
+	int (*run)(void *argument, struct err *err);
+	void *argument; /* the job's from the call of job_run on, whatever becomes of that */
+	void (*free_argument)(void *argument); /* NULL: nothing to free */
+};
+
+/* For how long a caller waits. */
+struct job_wait {
+	struct deadline deadline;
+	bool (*cancelled)(void *context); /* NULL: never; must not block. See jobs_wake */
+	void *context;
+};
+
+/*
+ * Begins the work, or joins the running job of the same request, and waits for its result, which it
+ * returns. ERR_DEADLINE_EXCEEDED, ERR_CANCELLED: the wait is over; the message says what the job is
+ * doing and since when, and it goes on. ERR_ABORTED: another request has one of the keys; the
+ * message names it. ERR_UNAVAILABLE: drained already, or no thread is to be had.
+ * A job may run another one, with other keys.
+ */
+int job_run(struct jobs *jobs, const struct job_work *work, const struct job_wait *wait,
+	    struct err *err);
+
+/*
+ * Says what the job on whose thread this is called does from now on, before a step that may block:
+ * "umount /a/b". Outside of a job it does nothing, so any code may say it.
+ */
+void job_doing(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+DEFINE_CLEANUP(struct jobs *, jobs_free)
+#define cleanup_jobs CLEANUP(jobs_freep)
+
+#endif

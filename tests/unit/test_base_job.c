@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Jobs that hang: who waits, who joins, who is turned away, and what is left behind. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "nvme/base/job.h"
+
+/* What the jobs of a test share: they count themselves in, and wait until they are let go. */
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	int begun;
+	int waiting; /* how often a caller looked whether it was cancelled */
+	int freed;
+	bool let_go;
+	bool cancel;
+} hall = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+
+static struct jobs *jobs;
+
+static int setup(void **state)
+{
+	(void)state;
+	hall.begun = hall.waiting = hall.freed = 0;
+	hall.let_go = hall.cancel = false;
+	jobs = jobs_new();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	jobs_free(jobs);
+	return 0;
+}
+
+static void count(int *counter)
+{
+	pthread_mutex_lock(&hall.lock);
+	++*counter;
+	pthread_cond_broadcast(&hall.changed);
+	pthread_mutex_unlock(&hall.lock);
+}
+
+static void await(const int *counter, int value)
+{
+	pthread_mutex_lock(&hall.lock);
+	while (*counter < value)
+		pthread_cond_wait(&hall.changed, &hall.lock);
+	pthread_mutex_unlock(&hall.lock);
+}
+
+static void let_go(void)
+{
+	pthread_mutex_lock(&hall.lock);
+	hall.let_go = true;
+	pthread_cond_broadcast(&hall.changed);
+	pthread_mutex_unlock(&hall.lock);
+}
+
+static int hang(void *argument, struct err *err)
+{
+	job_doing("hang on %s", (const char *)argument);
+	count(&hall.begun);
+	pthread_mutex_lock(&hall.lock);
+	while (!hall.let_go)
+		pthread_cond_wait(&hall.changed, &hall.lock);
+	pthread_mutex_unlock(&hall.lock);
+	if (strcmp(argument, "bad") == 0)
+		return err_set(err, ERR_NOT_FOUND, "it is bad");
+	return 0;
+}
+
+static void take_away(void *argument)
+{
+	free(argument);
+	count(&hall.freed);
+}
+
+/* A request that hangs on the device of that name. */
+static struct job_work hanging(const char *key, const char *request, const char *device)
+{
+	return (struct job_work) { .key = key,
+				   .request = request,
+				   .run = hang,
+				   .argument = xstrdup(device),
+				   .free_argument = take_away };
+}
+
+static bool is_cancelled(void *context)
+{
+	bool cancel;
+
+	(void)context;
+	pthread_mutex_lock(&hall.lock);
+	hall.waiting++;
+	cancel = hall.cancel;
+	pthread_cond_broadcast(&hall.changed);
+	pthread_mutex_unlock(&hall.lock);
+	return cancel;
+}
+
+struct caller {
+	pthread_t thread;
+	struct job_work work;
+	int rc;
+	struct err err;
+};
+
+static void *caller_main(void *data)
+{
+	struct job_wait wait = { .deadline = deadline_none(), .cancelled = is_cancelled };
+	struct caller *caller = data;
+
+	caller->rc = job_run(jobs, &caller->work, &wait, &caller->err);
+	return NULL;
+}
+
+static void caller_begin(struct caller *caller, struct job_work work)
+{
+	*caller = (struct caller) { .work = work, .rc = 77 };
+	assert_int_equal(pthread_create(&caller->thread, NULL, caller_main, caller), 0);
+}
+
+static void caller_end(struct caller *caller)
+{
+	pthread_join(caller->thread, NULL);
+}
+
+static int run_until(struct job_work work, struct deadline deadline, struct err *err)
+{
+	struct job_wait wait = { .deadline = deadline };
+
+	*err = ERR_INIT;
+	return job_run(jobs, &work, &wait, err);
+}
+
+static void says(const struct err *err, enum err_code code, const char *part)
+{
+	assert_int_equal(err->code, code);
+	if (!strstr(err->msg, part))
+		fail_msg("\"%s\" does not say \"%s\"", err->msg, part);
+}
+
+static void test_result(void **state)
+{
+	struct err err;
+
+	(void)state;
+	let_go();
+	assert_int_equal(run_until(hanging("k", "thing", "good"), deadline_none(), &err), 0);
+	assert_int_equal(err.code, ERR_NONE);
+	assert_int_equal(run_until(hanging("k", "thing", "bad"), deadline_none(), &err), -1);
+	says(&err, ERR_NOT_FOUND, "it is bad");
+	assert_int_equal(hall.freed, 2);
+}
+
+/* The job outlives its caller, says what it does, and whoever asks for the same joins it. */
+static void test_deadline_and_join(void **state)
+{
+	struct caller retry;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(run_until(hanging("k", "mending of a", "bad"), deadline_after_ms(0), &err),
+			 -1);
+	says(&err, ERR_DEADLINE_EXCEEDED, "it goes on, call again");
+	await(&hall.begun, 1);
+	assert_int_equal(
+		run_until(hanging("k", "mending of a", "bad"), deadline_after_ms(20), &err), -1);
+	says(&err, ERR_DEADLINE_EXCEEDED, "the mending of a is not done yet: hang on bad, for ");
+	caller_begin(&retry, hanging("k", "mending of a", "bad"));
+	await(&hall.waiting, 1);
+	let_go();
+	caller_end(&retry);
+	assert_int_equal(retry.rc, -1);
+	says(&retry.err, ERR_NOT_FOUND, "it is bad");
+	assert_int_equal(hall.begun, 1);
+	assert_int_equal(hall.freed, 3);
+}
+
+static void test_cancel(void **state)
+{
+	struct caller caller;
+	struct err err;
+
+	(void)state;
+	caller_begin(&caller, hanging("k", "mending of a", "good"));
+	await(&hall.begun, 1);
+	await(&hall.waiting, 1);
+	pthread_mutex_lock(&hall.lock);
+	hall.cancel = true;
+	pthread_mutex_unlock(&hall.lock);
+	jobs_wake(jobs);
+	caller_end(&caller);
+	assert_int_equal(caller.rc, -1);
+	says(&caller.err, ERR_CANCELLED, "hang on good");
+	let_go();
+	assert_int_equal(run_until(hanging("k", "mending of a", "good"), deadline_none(), &err), 0);
+}
+
+static void test_busy(void **state)
+{
+	struct job_work both = hanging("k", "mending of a", "good");
+	struct caller caller;
+	struct err err;
+
+	(void)state;
+	both.also = "volume v";
+	caller_begin(&caller, both);
+	await(&hall.begun, 1);
+	assert_int_equal(run_until(hanging("k", "breaking of a", "x"), deadline_none(), &err), -1);
+	says(&err, ERR_ABORTED, "k is busy with the mending of a: hang on good, for ");
+	assert_int_equal(run_until(hanging("volume v", "other", "x"), deadline_none(), &err), -1);
+	says(&err, ERR_ABORTED, "volume v is busy with the mending of a");
+	both = hanging("l", "third", "x");
+	both.also = "volume v";
+	assert_int_equal(run_until(both, deadline_none(), &err), -1);
+	says(&err, ERR_ABORTED, "volume v is busy");
+	assert_int_equal(hall.freed, 3);
+	/* Others are not delayed. */
+	assert_int_equal(run_until(hanging("l", "other", "x"), deadline_after_ms(0), &err), -1);
+	says(&err, ERR_DEADLINE_EXCEEDED, "other");
+	let_go();
+	caller_end(&caller);
+	assert_int_equal(caller.rc, 0);
+	assert_int_equal(run_until(hanging("k", "breaking of a", "x"), deadline_none(), &err), 0);
+}
+
+/* Nobody waited for the first result; the next caller begins anew. */
+static void test_dropped(void **state)
+{
+	struct err err;
+
+	(void)state;
+	assert_int_equal(run_until(hanging("k", "thing", "bad"), deadline_after_ms(0), &err), -1);
+	let_go();
+	assert_int_equal(jobs_drain(jobs, deadline_none()), 0);
+	assert_int_equal(hall.begun, 1);
+	jobs_free(jobs);
+	jobs = jobs_new();
+	assert_int_equal(run_until(hanging("k", "thing", "good"), deadline_none(), &err), 0);
+	assert_int_equal(hall.begun, 2);
+}
+
+static void test_drained(void **state)
+{
+	struct err err;
+
+	(void)state;
+	assert_int_equal(jobs_drain(jobs, deadline_none()), 0);
+	assert_int_equal(run_until(hanging("k", "thing", "good"), deadline_none(), &err), -1);
+	says(&err, ERR_UNAVAILABLE, "the thing is not begun: shutting down");
+	assert_int_equal(hall.begun, 0);
+	assert_int_equal(hall.freed, 1);
+}
+
+/* A job that is left behind is named, and touches nothing that is gone when it wakes up. */
+static void test_left_behind(void **state)
+{
+	int log = memfd_create("log", MFD_CLOEXEC), saved = dup(STDERR_FILENO);
+	char line[1024] = "";
+	struct err err;
+
+	(void)state;
+	assert_int_equal(run_until(hanging("k", "thing", "good"), deadline_after_ms(0), &err), -1);
+	await(&hall.begun, 1);
+	dup2(log, STDERR_FILENO);
+	assert_int_equal(jobs_drain(jobs, deadline_after_ms(20)), 1);
+	dup2(saved, STDERR_FILENO);
+	assert_true(pread(log, line, sizeof(line) - 1, 0) > 0);
+	close(log);
+	close(saved);
+	assert_non_null(strstr(line, "left running"));
+	assert_non_null(strstr(line, "thing"));
+	assert_non_null(strstr(line, "hang on good"));
+	jobs_free(jobs);
+	let_go();
+	await(&hall.freed, 1);
+	jobs = jobs_new();
+}
+
+static int run_inner(void *argument, struct err *err)
+{
+	struct job_wait wait = { .deadline = deadline_none() };
+	struct job_work work = hanging(argument, "inner", "bad");
+
+	job_doing("the inner one");
+	return job_run(jobs, &work, &wait, err);
+}
+
+static void test_job_in_job(void **state)
+{
+	char inner[] = "inner key", outer[] = "outer key";
+	struct job_work work = {
+		.key = outer, .request = "outer", .run = run_inner, .argument = inner
+	};
+	struct err err;
+
+	(void)state;
+	let_go();
+	job_doing("nothing: this is no job");
+	assert_int_equal(run_until(work, deadline_none(), &err), -1);
+	says(&err, ERR_NOT_FOUND, "it is bad");
+	/* It cannot wait for itself. */
+	work.argument = outer;
+	assert_int_equal(run_until(work, deadline_none(), &err), -1);
+	says(&err, ERR_ABORTED, "outer key is busy with the outer: the inner one");
+}
+
+#define CONTENDERS 8
+#define ROUNDS 200
+
+static struct contest {
+	int plain[4]; /* guarded by nothing but the keys */
+	atomic_int aborted;
+} contest;
+
+static int add(void *argument, struct err *err)
+{
+	(void)err;
+	++*(int *)argument;
+	return 0;
+}
+
+static void *contender(void *data)
+{
+	struct job_wait wait = { .deadline = deadline_none() };
+
+	for (int i = 0; i < ROUNDS; i++) {
+		char key[16], request[64];
+		struct job_work work = { .key = key, .request = request, .run = add };
+		struct err err = ERR_INIT;
+
+		snprintf(key, sizeof(key), "key-%d", i % 4);
+		snprintf(request, sizeof(request), "%p-%d", data, i);
+		work.argument = &contest.plain[i % 4];
+		if (job_run(jobs, &work, &wait, &err) < 0)
+			atomic_fetch_add(&contest.aborted, err.code == ERR_ABORTED ? 1 : 1000000);
+	}
+	return NULL;
+}
+
+static void test_contest(void **state)
+{
+	pthread_t threads[CONTENDERS];
+	int sum = 0;
+
+	(void)state;
+	contest = (struct contest) { 0 };
+	for (int i = 0; i < CONTENDERS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, contender, (void *)(uintptr_t)i),
+				 0);
+	for (int i = 0; i < CONTENDERS; i++)
+		pthread_join(threads[i], NULL);
+	for (int i = 0; i < 4; i++)
+		sum += contest.plain[i];
+	assert_int_equal(sum + contest.aborted, CONTENDERS * ROUNDS);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_result),	TEST(test_deadline_and_join), TEST(test_cancel),
+		TEST(test_busy),	TEST(test_dropped),	      TEST(test_drained),
+		TEST(test_left_behind), TEST(test_job_in_job),	      TEST(test_contest),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
