@@ -213,7 +213,7 @@ static void on_closed(struct rpc_event *event, bool ok)
 
 	(void)ok;
 	if (call->closed_early)
-		atomic_store(&call->base.cancelled, true);
+		rpc_call_cancel(&call->base);
 	call_unref(call);
 }
 

@@ -14,16 +14,40 @@ void rpc_call_init(struct rpc_call *call, struct deadline deadline, size_t arena
 		.started_ns = clock_now_ns(),
 	};
 	rpc_arena_init(&call->arena, arena_limit_bytes);
+	pthread_mutex_init(&call->lock, NULL);
 }
 
 void rpc_call_fini(struct rpc_call *call)
 {
 	rpc_arena_fini(&call->arena);
+	pthread_mutex_destroy(&call->lock);
 }
 
 bool rpc_call_cancelled(struct rpc_call *call)
 {
 	return atomic_load(&call->cancelled) || deadline_passed(call->deadline);
+}
+
+void rpc_call_watch(struct rpc_call *call, void (*notify)(void *context), void *context)
+{
+	pthread_mutex_lock(&call->lock);
+	call->on_cancel = notify;
+	call->on_cancel_context = context;
+	pthread_mutex_unlock(&call->lock);
+}
+
+void rpc_call_unwatch(struct rpc_call *call)
+{
+	rpc_call_watch(call, NULL, NULL);
+}
+
+void rpc_call_cancel(struct rpc_call *call)
+{
+	pthread_mutex_lock(&call->lock);
+	atomic_store(&call->cancelled, true);
+	if (call->on_cancel)
+		call->on_cancel(call->on_cancel_context);
+	pthread_mutex_unlock(&call->lock);
 }
 
 void *rpc_alloc(struct rpc_call *call, size_t size)

@@ -7,6 +7,7 @@
 #define CSI_RPC_SERVICE_H
 
 #include <protobuf-c/protobuf-c.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,6 +30,9 @@ struct rpc_call {
 	uint64_t started_ns;	  /* CLOCK_MONOTONIC, for the closing log line */
 	atomic_bool cancelled;
 	struct rpc_arena arena;
+	pthread_mutex_t lock; /* of what follows */
+	void (*on_cancel)(void *context);
+	void *on_cancel_context;
 };
 
 /* Rows are written with designated initialisers: further members may come. */
@@ -68,6 +72,18 @@ void rpc_call_fini(struct rpc_call *call);
 
 /* Whether the client has gone away or its deadline has passed; a long handler may stop early. */
 bool rpc_call_cancelled(struct rpc_call *call);
+
+/*
+ * Has notify called, on a thread of the server, when the client goes away from now on: a handler
+ * that waits for something else is woken by it. What is called must neither block nor call anything
+ * here but rpc_call_cancelled. Look at that once more after rpc_call_watch, before waiting.
+ * Once rpc_call_unwatch has returned, notify is not running and will not be called.
+ */
+void rpc_call_watch(struct rpc_call *call, void (*notify)(void *context), void *context);
+void rpc_call_unwatch(struct rpc_call *call);
+
+/* For the server, and for tests of handlers: the client has gone away. */
+void rpc_call_cancel(struct rpc_call *call);
 
 /* From the call's arena: live until the response is sent, never NULL, never freed by hand. */
 void *rpc_alloc(struct rpc_call *call, size_t size); /* zeroed */

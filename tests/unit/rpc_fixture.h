@@ -39,7 +39,10 @@ const char *__tsan_default_options(void)
 #define PROBE "/csi.v1.Identity/Probe"
 #define CALL_MS 60000
 
-/* Handlers of volumes named "hold…" count themselves in and wait until they are let go. */
+/*
+ * Handlers of volumes named "hold…" count themselves in and wait until they are let go, those of
+ * volumes named "leave…" until the client goes away.
+ */
 struct fixture {
 	char dir[64];
 	char endpoint[96];
@@ -54,6 +57,29 @@ struct fixture {
 	int saved_stderr;
 };
 
+static inline void fixture_wake(void *context)
+{
+	struct fixture *f = context;
+
+	pthread_mutex_lock(&f->lock);
+	pthread_cond_broadcast(&f->changed);
+	pthread_mutex_unlock(&f->lock);
+}
+
+static inline void fixture_await_leave(struct fixture *f, struct rpc_call *call)
+{
+	rpc_call_watch(call, fixture_wake, f);
+	pthread_mutex_lock(&f->lock);
+	f->held++;
+	pthread_cond_broadcast(&f->changed);
+	while (!rpc_call_cancelled(call))
+		pthread_cond_wait(&f->changed, &f->lock);
+	f->finished++;
+	pthread_cond_broadcast(&f->changed);
+	pthread_mutex_unlock(&f->lock);
+	rpc_call_unwatch(call);
+}
+
 static inline int fixture_stage(struct rpc_call *call, const void *request, void *response,
 				struct err *err)
 {
@@ -67,6 +93,8 @@ static inline int fixture_stage(struct rpc_call *call, const void *request, void
 	if (strcmp(in->volume_id, "missing") == 0)
 		return err_set(err, ERR_NOT_FOUND, "volume %s: 100%% gone\n\"r\303\251ally\"",
 			       in->volume_id);
+	if (strncmp(in->volume_id, "leave", 5) == 0)
+		fixture_await_leave(f, call);
 	if (strncmp(in->volume_id, "hold", 4) != 0)
 		return 0;
 	pthread_mutex_lock(&f->lock);

@@ -150,6 +150,26 @@ static void test_deadline(void **state)
 	live_stop(&live);
 }
 
+/* A handler that waits is woken when its client leaves, long before any deadline. */
+static void test_leaving_client(void **state)
+{
+	Csi__V1__NodeStageVolumeRequest request = CSI__V1__NODE_STAGE_VOLUME_REQUEST__INIT;
+	struct rpc_pending *pending = NULL;
+	struct err err = ERR_INIT;
+	struct live live;
+
+	(void)state;
+	request.volume_id = (char *)"leave-1";
+	live_start(&live, (struct rpc_server_config) { 0 });
+	assert_int_equal(rpc_client_begin(live.client, STAGE, &request.base, deadline_none(),
+					  &pending, &err),
+			 0);
+	fixture_await_held(&live.f, 1);
+	rpc_pending_cancel(pending);
+	fixture_await_finished(&live.f, 1);
+	live_stop(&live);
+}
+
 static void test_queue_full(void **state)
 {
 	struct fixture_call calls[3];
@@ -312,6 +332,7 @@ int main(void)
 		cmocka_unit_test(test_oversize),
 		cmocka_unit_test(test_busy_key),
 		cmocka_unit_test(test_deadline),
+		cmocka_unit_test(test_leaving_client),
 		cmocka_unit_test(test_queue_full),
 		cmocka_unit_test(test_noise),
 		cmocka_unit_test(test_vanishing_clients),

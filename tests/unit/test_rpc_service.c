@@ -69,13 +69,35 @@ static void test_cancelled(void **state)
 	rpc_call_fini(&call);
 }
 
+static void note(void *context)
+{
+	++*(int *)context;
+}
+
+static void test_watch(void **state)
+{
+	struct rpc_call call;
+	int noted = 0;
+
+	(void)state;
+	rpc_call_init(&call, deadline_none(), 0);
+	rpc_call_watch(&call, note, &noted);
+	assert_int_equal(noted, 0);
+	rpc_call_cancel(&call);
+	assert_int_equal(noted, 1);
+	assert_true(rpc_call_cancelled(&call));
+	rpc_call_unwatch(&call);
+	rpc_call_cancel(&call);
+	assert_int_equal(noted, 1);
+	rpc_call_fini(&call);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_find),
-		cmocka_unit_test(test_find_nothing),
-		cmocka_unit_test(test_memory),
-		cmocka_unit_test(test_cancelled),
+		cmocka_unit_test(test_find),   cmocka_unit_test(test_find_nothing),
+		cmocka_unit_test(test_memory), cmocka_unit_test(test_cancelled),
+		cmocka_unit_test(test_watch),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
