@@ -116,12 +116,15 @@ static int parse_flags(const Csi__V1__VolumeCapability__MountVolume *mount, stru
 static int parse_mount(const Csi__V1__VolumeCapability__MountVolume *mount, struct access *access,
 		       struct err *err)
 {
-	access->fs_type = mount->fs_type[0] ? mount->fs_type : FS_TYPE_DEFAULT;
-	if (!fs_find(access->fs_type))
+	const char *fs_type = mount->fs_type[0] ? mount->fs_type : FS_TYPE_DEFAULT;
+	const struct fs *fs = fs_find(fs_type);
+
+	if (!fs)
 		return err_set(
 			err, ERR_INVALID_ARGUMENT,
 			"volume_capability.mount.fs_type \"%.32s\" is not supported; use " FS_NAMES,
-			access->fs_type);
+			fs_type);
+	access->fs_type = fs_name(fs);
 	if (mount->volume_mount_group[0])
 		return err_set(err, ERR_INVALID_ARGUMENT,
 			       "volume_capability.mount.volume_mount_group \"%.32s\" is given, but "

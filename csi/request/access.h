@@ -25,7 +25,7 @@ struct access {
 	bool single_path;	   /* one target path on one node (RWOP) */
 	bool shared_writer;	   /* the mode lets several nodes ask for writing */
 	enum volume_access export; /* what the target has to enforce */
-	const char *fs_type;	   /* file system: borrowed from the request, or the default */
+	const char *fs_type;	   /* static; "": block */
 	bool ro_flag;		   /* "ro" was among the mount flags */
 	char options[ACCESS_OPTIONS_SIZE]; /* all mount flags, comma separated */
 };
