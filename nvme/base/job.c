@@ -87,7 +87,7 @@ static struct job *job_new(struct jobs *jobs, const struct job_work *work)
 	return job;
 }
 
-/* With the lock held. */
+/* With the lock held, if anybody else may know the job. */
 static void job_unref(struct job *job)
 {
 	if (--job->refs)
@@ -120,11 +120,21 @@ void job_doing(const char *format, ...)
 	pthread_mutex_unlock(&current->jobs->lock);
 }
 
+static void log_end(const struct job *job)
+{
+	if (job->rc < 0)
+		log_warning("failed after its callers had left", KV("request", job->request),
+			    KV_ERR(&job->err));
+	else
+		log_info("done after its callers had left", KV("request", job->request));
+}
+
 static void *job_main(void *data)
 {
 	struct job **link, *job = data;
 	struct jobs *jobs = job->jobs;
 	struct err err = ERR_INIT;
+	bool heard;
 	int rc;
 
 	current = job;
@@ -137,9 +147,16 @@ static void *job_main(void *data)
 	job->rc = rc;
 	job->err = err;
 	job->done = true;
-	job_unref(job);
+	heard = job->refs > 1;
+	if (heard)
+		job_unref(job);
 	pthread_cond_broadcast(&jobs->changed);
 	pthread_mutex_unlock(&jobs->lock);
+	/* Nobody else knows it any more. */
+	if (!heard) {
+		log_end(job);
+		job_unref(job);
+	}
 	jobs_free(jobs);
 	return NULL;
 }
