@@ -10,6 +10,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "nvme/base/job.h"
 #include "nvme/base/root.h"
 #include "nvme/base/strb.h"
 
@@ -106,6 +107,7 @@ int mount_bind(const char *source, const char *target, const struct mount_option
 	struct wanted wanted = { .readonly = options->readonly };
 	cleanup_close int tree = -1;
 
+	job_doing("bind %s at %s", source, target);
 	if (options->readonly)
 		attr.attr_set |= MOUNT_ATTR_RDONLY;
 	tree = open_tree(AT_FDCWD, source,
@@ -223,6 +225,7 @@ int mount_device(const char *source, const char *target, const char *fs_type,
 	cleanup_close int mount_fd = -1;
 	struct stat st;
 
+	job_doing("mount %s at %s", source, target);
 	if (stat(source, &st) < 0)
 		return err_sys(err, errno, "stat %s", source);
 	if (!S_ISBLK(st.st_mode))
@@ -248,6 +251,7 @@ int mount_device(const char *source, const char *target, const char *fs_type,
 
 int mount_unmount(const char *target, struct err *err)
 {
+	job_doing("umount %s", target);
 	if (umount2(target, UMOUNT_NOFOLLOW) == 0)
 		return 0;
 	switch (errno) {

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "nvme/base/job.h"
 #include "nvme/base/log.h"
 #include "nvme/base/strb.h"
 #include "nvme/host/controller.h"
@@ -56,8 +57,11 @@ static int connect_portal(const struct host *host, const char *nqn, const struct
 			  const struct host_connect_options *options, struct deadline deadline,
 			  struct err *err)
 {
+	char text[PORTAL_TEXT_SIZE];
 	int connected;
 
+	portal_format(portal, text);
+	job_doing("connect %s of %s", text, nqn);
 	if (host_probe(portal, deadline_min(deadline, deadline_after_ms(PROBE_MS)), err) < 0)
 		return -1;
 	connected = host_fabrics_connect(&host->identity, nqn, portal, options, deadline, err);
@@ -211,6 +215,7 @@ int host_disconnect(const struct host *host, const char *nqn, struct deadline de
 {
 	cleanup_close int events = -1;
 
+	job_doing("disconnect %s", nqn);
 	if (host_uevent_open(&events, err) < 0)
 		return -1;
 	for (int more = 1;;) {
