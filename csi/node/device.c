@@ -56,8 +56,10 @@ int device_connect(const struct node *node, const struct node_record *record,
 		   struct deadline deadline, struct host_namespace *ret, struct err *err)
 {
 	if (host_connect(node->host, record->nqn, attachment->portals, attachment->portal_count,
-			 &parameters->connect, deadline, err) < 0 ||
-	    host_wait_namespace(node->host, record->nqn, record->has_uuid ? &record->uuid : NULL,
+			 &parameters->connect, deadline, err) < 0)
+		return -1;
+	job_doing("wait for the namespace of %s", record->nqn);
+	if (host_wait_namespace(node->host, record->nqn, record->has_uuid ? &record->uuid : NULL,
 				record->nsid, deadline, ret, err) < 0)
 		return -1;
 	if (attachment->size_bytes && ret->size_bytes < attachment->size_bytes)
@@ -127,6 +129,7 @@ static int format(const struct attachment *attachment, const struct access *acce
 			       ns->name, ns->size_bytes, attachment->size_bytes);
 	log_info("formatting", KV("device", ns->name), KV("nqn", ns->nqn),
 		 KV("fs_type", access->fs_type));
+	job_doing("mkfs.%s %s", access->fs_type, path);
 	return fs_make(fs_find(access->fs_type), path, parameters->mkfs_options, false,
 		       deadline_after_ms(MKFS_MAX_MS), err);
 }
@@ -139,6 +142,7 @@ static int prepare(const struct node_record *record, const struct attachment *at
 	struct probe_result found;
 	enum device_plan plan;
 
+	job_doing("read %s", path);
 	if (probe_device(fd, ns->name, ns->size_bytes, &found, err) < 0 ||
 	    device_plan(attachment, access, &found, &plan, err) < 0)
 		return -1;

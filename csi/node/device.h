@@ -84,7 +84,7 @@ const struct mount_entry *device_next_mount(const struct mount_table *table,
  * one uses the namespace, unmounts that, makes sure that the superblock is gone, disconnects, and
  * removes the record. When the staging path of another record still uses the namespace, the device
  * stays. Any other user is ERR_FAILED_PRECONDITION and named, before anything is touched. Safe to
- * repeat after a failure at any point. The caller holds the gate of the record's subsystem.
+ * repeat after a failure at any point. The caller's job has the record's subsystem.
  */
 int device_release(const struct node *node, const struct node_record *record,
 		   const char *staging_path, struct deadline deadline, struct err *err);

@@ -145,8 +145,10 @@ static int remove_staging(const struct release *r, struct err *err)
 
 static int require_released(const char *path, const char *name, const char *nqn, struct err *err)
 {
-	int released = mount_device_released(path, name, err);
+	int released;
 
+	job_doing("open %s", path);
+	released = mount_device_released(path, name, err);
 	if (released == 0)
 		return err_set(err, ERR_FAILED_PRECONDITION,
 			       "device %s of %s is unmounted here but still held, by another mount "
@@ -163,6 +165,7 @@ static int flush_device(const struct node *node, const struct host_namespace *ns
 
 	if (device_pin(node, ns, path, &fd, err) < 0)
 		return -1;
+	job_doing("flush %s", path);
 	if (fsync(fd) < 0)
 		return err_sys(err, errno, "flush %s of %s", path, ns->nqn);
 	return 0;

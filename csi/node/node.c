@@ -8,13 +8,13 @@
 #include "csi/node/stage.h"
 #include "nvme/base/file.h"
 
-/* What a stage or unstage takes at most when the caller names no deadline. */
+/* What an operation takes at most, unless it is stuck in the kernel or makes a file system. */
 #define OPERATION_MAX_MS 120000
 
 int node_open(struct node *node, struct host *host, const char *state_dir, struct err *err)
 {
 	*node = (struct node) { .host = host, .state = ROOT_INIT };
-	gate_init(&node->gate);
+	node->jobs = jobs_new();
 	if (file_mkdirs(state_dir, err) < 0 || root_open(&node->state, state_dir, err) < 0 ||
 	    root_mkdir(&node->state, err, "volumes") < 0 ||
 	    root_mkdir(&node->state, err, "mnt") < 0)
@@ -25,19 +25,23 @@ int node_open(struct node *node, struct host *host, const char *state_dir, struc
 void node_close(struct node *node)
 {
 	root_close(&node->state);
-	gate_fini(&node->gate);
+	if (node->jobs)
+		jobs_free(steal_ptr(&node->jobs));
 }
 
-int node_enter(struct node *node, const char *nqn, struct err *err)
+size_t node_drain(struct node *node, struct deadline deadline)
 {
-	if (gate_enter(&node->gate, nqn))
-		return 0;
-	return err_set(err, ERR_ABORTED, "an operation on %s is already running", nqn);
+	return jobs_drain(node->jobs, deadline);
 }
 
-void node_leave(struct node *node, const char *nqn)
+int node_run(struct node *node, const char *volume_id, const char *nqn, struct job_work work,
+	     const struct node_time *time, struct err *err)
 {
-	gate_leave(&node->gate, nqn);
+	cleanup_free char *volume = xasprintf("volume %s", volume_id);
+
+	work.key = nqn ?: volume;
+	work.also = nqn ? volume : NULL;
+	return job_run(node->jobs, &work, &time->wait, err);
 }
 
 int node_check(void *context, struct deadline deadline, struct err *err)
@@ -46,36 +50,61 @@ int node_check(void *context, struct deadline deadline, struct err *err)
 	return host_fabrics_check(err);
 }
 
-/*
- * When the work has to end: a little before the caller's deadline, so that the reason of a failure
- * still reaches it, and what was begun can be taken back.
- */
-static struct deadline bounded(const struct rpc_call *call)
+static bool is_cancelled(void *call)
 {
-	int left_ms = deadline_poll_ms(call->deadline);
+	return rpc_call_cancelled(call);
+}
 
-	if (left_ms < 0 || left_ms > OPERATION_MAX_MS)
-		return deadline_after_ms(OPERATION_MAX_MS);
-	return deadline_after_ms((uint64_t)left_ms - (uint64_t)left_ms / 10);
+static void wake(void *jobs)
+{
+	jobs_wake(jobs);
+}
+
+/*
+ * The wait ends a little before the caller's deadline, so that what the job is doing still reaches
+ * it. The work ends earlier still, so that it gets the reason of a failure instead, and what was
+ * begun can be taken back. Until rpc_call_unwatch the caller's leave ends the wait, too.
+ */
+static struct node_time attend(struct rpc_call *call)
+{
+	const struct node *node = call->context;
+	int left_ms = deadline_poll_ms(call->deadline);
+	int work_ms = left_ms < 0 || left_ms > OPERATION_MAX_MS ? OPERATION_MAX_MS : left_ms;
+
+	rpc_call_watch(call, wake, node->jobs);
+	return (struct node_time) {
+		.work = deadline_after_ms((uint64_t)(work_ms - work_ms / 5)),
+		.wait = { .deadline = left_ms < 0 ?
+					      deadline_none() :
+					      deadline_after_ms((uint64_t)(left_ms - left_ms / 10)),
+			  .cancelled = is_cancelled,
+			  .context = call },
+	};
 }
 
 static int node_stage(struct rpc_call *call, const void *request, void *response, struct err *err)
 {
-	struct stage_spec *spec = rpc_alloc(call, sizeof(*spec));
+	cleanup_free struct stage_spec *spec = xcalloc(1, sizeof(*spec));
 	const Csi__V1__NodeStageVolumeRequest *stage = request;
+	struct node_time time;
+	int rc;
 
 	(void)response;
 	if (stage_spec_parse(stage, spec, err) < 0 ||
 	    paths_check_staging(stage->staging_target_path, spec->staging_path, err) < 0)
 		return -1;
-	return stage_volume(call->context, spec, bounded(call), err);
+	time = attend(call);
+	rc = stage_volume(call->context, steal_ptr(&spec), &time, err);
+	rpc_call_unwatch(call);
+	return rc;
 }
 
 static int node_unstage(struct rpc_call *call, const void *request, void *response, struct err *err)
 {
 	const Csi__V1__NodeUnstageVolumeRequest *unstage = request;
 	char *path = rpc_alloc(call, PATH_MAX);
-	int found;
+	struct node_time time;
+	int found, rc;
 
 	(void)response;
 	if (require_text("volume_id", unstage->volume_id, NAME_MAX_BYTES, err) < 0 ||
@@ -87,29 +116,43 @@ static int node_unstage(struct rpc_call *call, const void *request, void *respon
 	/* Nothing can be mounted below an absent directory, but the device may still be connected. */
 	if (!found)
 		path = unstage->staging_target_path;
-	return unstage_volume(call->context, unstage->volume_id, path, bounded(call), err);
+	time = attend(call);
+	rc = unstage_volume(call->context, unstage->volume_id, path, &time, err);
+	rpc_call_unwatch(call);
+	return rc;
 }
 
 static int node_publish(struct rpc_call *call, const void *request, void *response, struct err *err)
 {
-	struct publish_spec *spec = rpc_alloc(call, sizeof(*spec));
+	cleanup_free struct publish_spec *spec = xcalloc(1, sizeof(*spec));
+	struct node_time time;
+	int rc;
 
 	(void)response;
 	if (publish_spec_parse(request, spec, err) < 0)
 		return -1;
-	return publish_volume(call->context, spec, err);
+	time = attend(call);
+	rc = publish_volume(call->context, steal_ptr(&spec), &time, err);
+	rpc_call_unwatch(call);
+	return rc;
 }
 
 static int node_unpublish(struct rpc_call *call, const void *request, void *response,
 			  struct err *err)
 {
 	const Csi__V1__NodeUnpublishVolumeRequest *unpublish = request;
+	struct node_time time;
+	int rc;
 
 	(void)response;
 	if (require_text("volume_id", unpublish->volume_id, NAME_MAX_BYTES, err) < 0 ||
 	    require_path("target_path", unpublish->target_path, err) < 0)
 		return -1;
-	return unpublish_volume(call->context, unpublish->volume_id, unpublish->target_path, err);
+	time = attend(call);
+	rc = unpublish_volume(call->context, unpublish->volume_id, unpublish->target_path, &time,
+			      err);
+	rpc_call_unwatch(call);
+	return rc;
 }
 
 static int node_get_info(struct rpc_call *call, const void *request, void *response,
@@ -164,51 +207,24 @@ static int node_get_capabilities(struct rpc_call *call, const void *request, voi
 	return 0;
 }
 
-static const char *lock_of_stage(struct rpc_call *call, const void *request)
-{
-	(void)call;
-	return ((const Csi__V1__NodeStageVolumeRequest *)request)->volume_id;
-}
-
-static const char *lock_of_unstage(struct rpc_call *call, const void *request)
-{
-	(void)call;
-	return ((const Csi__V1__NodeUnstageVolumeRequest *)request)->volume_id;
-}
-
-static const char *lock_of_publish(struct rpc_call *call, const void *request)
-{
-	(void)call;
-	return ((const Csi__V1__NodePublishVolumeRequest *)request)->volume_id;
-}
-
-static const char *lock_of_unpublish(struct rpc_call *call, const void *request)
-{
-	(void)call;
-	return ((const Csi__V1__NodeUnpublishVolumeRequest *)request)->volume_id;
-}
-
+/* No lock keys: the jobs let one operation per volume run, and a retry join it. */
 static const struct rpc_method methods[] = {
 	{ .name = "NodeStageVolume",
 	  .request = &csi__v1__node_stage_volume_request__descriptor,
 	  .response = &csi__v1__node_stage_volume_response__descriptor,
-	  .handle = node_stage,
-	  .lock_key = lock_of_stage },
+	  .handle = node_stage },
 	{ .name = "NodeUnstageVolume",
 	  .request = &csi__v1__node_unstage_volume_request__descriptor,
 	  .response = &csi__v1__node_unstage_volume_response__descriptor,
-	  .handle = node_unstage,
-	  .lock_key = lock_of_unstage },
+	  .handle = node_unstage },
 	{ .name = "NodePublishVolume",
 	  .request = &csi__v1__node_publish_volume_request__descriptor,
 	  .response = &csi__v1__node_publish_volume_response__descriptor,
-	  .handle = node_publish,
-	  .lock_key = lock_of_publish },
+	  .handle = node_publish },
 	{ .name = "NodeUnpublishVolume",
 	  .request = &csi__v1__node_unpublish_volume_request__descriptor,
 	  .response = &csi__v1__node_unpublish_volume_response__descriptor,
-	  .handle = node_unpublish,
-	  .lock_key = lock_of_unpublish },
+	  .handle = node_unpublish },
 	{ .name = "NodeGetInfo",
 	  .request = &csi__v1__node_get_info_request__descriptor,
 	  .response = &csi__v1__node_get_info_response__descriptor,

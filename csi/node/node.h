@@ -7,8 +7,8 @@
 #ifndef CSI_NODE_NODE_H
 #define CSI_NODE_NODE_H
 
-#include "csi/rpc/gate.h"
 #include "csi/rpc/service.h"
+#include "nvme/base/job.h"
 #include "nvme/base/root.h"
 #include "nvme/host/host.h"
 
@@ -24,7 +24,7 @@ struct node_segment {
 struct node {
 	struct host *host; /* borrowed */
 	struct root state; /* --state-dir, with volumes/ and mnt/ below it */
-	struct gate gate;  /* one operation per namespace, whatever handle it came by */
+	struct jobs *jobs; /* every operation is one, see node_run */
 	int64_t max_volumes;
 	struct node_segment topology[NODE_TOPOLOGY_MAX];
 	size_t topology_count;
@@ -32,14 +32,28 @@ struct node {
 
 /* Opens the state directory and creates what belongs below it. */
 int node_open(struct node *node, struct host *host, const char *state_dir, struct err *err);
+
+/* No operation may be running: node_drain has returned 0, or none was ever begun. */
 void node_close(struct node *node);
 
 /*
- * One operation per subsystem at a time: its controllers are shared by all volumes on it.
- * node_enter: ERR_ABORTED while there is one.
+ * Waits for the operations that run; none is begun any more. Returns how many are stuck in the
+ * kernel at the deadline. They go on, so the process then has to exit without node_close.
  */
-int node_enter(struct node *node, const char *nqn, struct err *err);
-void node_leave(struct node *node, const char *nqn);
+size_t node_drain(struct node *node, struct deadline deadline);
+
+/* The time of an operation. */
+struct node_time {
+	struct deadline work; /* by when steps that can be bounded give up, with their reason */
+	struct job_wait wait; /* for how long the caller waits; what cannot be bounded goes on */
+};
+
+/*
+ * Runs an operation as a job, as job_run says. One at a time per volume ID, and per subsystem (nqn;
+ * NULL: not known), because all volumes on it share its controllers. The keys in work are set here.
+ */
+int node_run(struct node *node, const char *volume_id, const char *nqn, struct job_work work,
+	     const struct node_time *time, struct err *err);
 
 /* Readiness, as struct identity_check wants it: this kernel can connect. */
 int node_check(void *node, struct deadline deadline, struct err *err);

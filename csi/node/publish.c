@@ -3,6 +3,7 @@
 #include "csi/node/publish.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "csi/node/paths.h"
@@ -26,7 +27,6 @@ int publish_spec_parse(const Csi__V1__NodePublishVolumeRequest *request, struct 
 	struct map volume_context = MAP_OF(request, volume_context);
 	struct map publish_context = MAP_OF(request, publish_context);
 
-	ret->volume_id = request->volume_id;
 	if (require_text("volume_id", request->volume_id, NAME_MAX_BYTES, err) < 0 ||
 	    require_path("target_path", request->target_path, err) < 0 ||
 	    access_parse(request->volume_capability, &ret->access, err) < 0 ||
@@ -38,6 +38,7 @@ int publish_spec_parse(const Csi__V1__NodePublishVolumeRequest *request, struct 
 		    0 ||
 	    resolve("target_path", request->target_path, ret->target_path, err) < 0)
 		return -1;
+	snprintf(ret->volume_id, sizeof(ret->volume_id), "%s", request->volume_id);
 	ret->readonly = request->readonly || ret->access.reader || ret->access.ro_flag;
 	if (ret->attachment.readonly && !ret->readonly)
 		return err_set(err, ERR_FAILED_PRECONDITION,
@@ -167,8 +168,23 @@ static int bind_mount(const struct node *node, const struct publish_spec *spec,
 	return mount_bind(private, spec->target_path, &options, err);
 }
 
-static int publish_locked(const struct node *node, const struct publish_spec *spec,
-			  const struct node_record *record, struct err *err)
+/* A publish, as its job has it. */
+struct publish_work {
+	const struct node *node;
+	struct publish_spec *spec; /* owned */
+	struct node_record record;
+};
+
+static void publish_work_free(void *argument)
+{
+	struct publish_work *work = argument;
+
+	free(work->spec);
+	free(work);
+}
+
+static int publish_held(const struct node *node, const struct publish_spec *spec,
+			const struct node_record *record, struct err *err)
 {
 	struct mount_table table cleanup_mount_table = { 0 };
 	const struct mount_entry *existing, *other;
@@ -198,17 +214,34 @@ static int publish_locked(const struct node *node, const struct publish_spec *sp
 	return rc;
 }
 
-int publish_volume(struct node *node, const struct publish_spec *spec, struct err *err)
+static int run_publish(void *argument, struct err *err)
 {
-	struct node_record record = node_record_make(spec->volume_id, &spec->attachment,
-						     &spec->access, spec->staging_path);
-	int rc;
+	const struct publish_work *work = argument;
 
-	if (node_enter(node, record.nqn, err) < 0)
-		return -1;
-	rc = publish_locked(node, spec, &record, err);
-	node_leave(node, record.nqn);
-	return rc;
+	return publish_held(work->node, work->spec, &work->record, err);
+}
+
+int publish_volume(struct node *node, struct publish_spec *spec, const struct node_time *time,
+		   struct err *err)
+{
+	const struct access *access = &spec->access;
+	struct node_record record =
+		node_record_make(spec->volume_id, &spec->attachment, access, spec->staging_path);
+	/* All that a success promises: who asks for something else must not join. */
+	cleanup_free char *request = xasprintf(
+		"publish of volume \"%s\" at %s%s, %s %s \"%s\", staged at %s, %s %s nsid %u",
+		record.volume_id, spec->target_path, spec->readonly ? " read-only" : "",
+		access->mode_name, access->block ? "block" : access->fs_type, access->options,
+		record.staging_path, record.nqn, record.uuid.text, record.nsid);
+	struct publish_work *work = xcalloc(1, sizeof(*work));
+
+	*work = (struct publish_work) { .node = node, .spec = spec, .record = record };
+	return node_run(node, record.volume_id, record.nqn,
+			(struct job_work) { .request = request,
+					    .run = run_publish,
+					    .argument = work,
+					    .free_argument = publish_work_free },
+			time, err);
 }
 
 /*
@@ -252,26 +285,61 @@ static int unpublish_known(const struct node *node, const struct node_record *re
 	return paths_unmount_ours(&node->host->sysfs, path, found ? &ns : NULL, err);
 }
 
-int unpublish_volume(struct node *node, const char *volume_id, const char *target_path,
-		     struct err *err)
-{
-	struct node_record record;
+/* An unpublish, as its job has it. */
+struct unpublish_work {
+	const struct node *node;
+	char volume_id[VOLUME_ID_SIZE];
 	char path[PATH_MAX];
-	int known, rc;
+	char nqn[NQN_SIZE]; /* the job has this subsystem; empty: none was known */
+};
 
-	known = mount_path_resolve(target_path, path, err);
-	if (known <= 0)
-		return known;
-	known = node_record_load(&node->state, volume_id, &record, err);
-	if (known < 0)
+/* What volume an ID stands for: 1: known, 0: no record and not an ID of ours. */
+static int identify(const struct node *node, const char *volume_id, struct node_record *ret,
+		    struct err *err)
+{
+	int found = node_record_load(&node->state, volume_id, ret, err);
+
+	return found ? found : node_record_derive(volume_id, ret);
+}
+
+static int run_unpublish(void *argument, struct err *err)
+{
+	const struct unpublish_work *work = argument;
+	struct node_record record;
+	/* Before the job had the volume, another may have changed what it is. */
+	int rc = identify(work->node, work->volume_id, &record, err);
+
+	if (rc < 0)
 		return -1;
-	if (!known && !node_record_derive(volume_id, &record)) {
-		rc = unpublish_unknown(node, path, err);
-	} else {
-		if (node_enter(node, record.nqn, err) < 0)
-			return -1;
-		rc = unpublish_known(node, &record, path, err);
-		node_leave(node, record.nqn);
-	}
-	return rc < 0 ? -1 : paths_remove_any(path, err);
+	if (rc && strcmp(record.nqn, work->nqn) != 0)
+		return err_set(err, ERR_ABORTED,
+			       "volume \"%s\" became one of %s meanwhile; call again",
+			       work->volume_id, record.nqn);
+	rc = rc ? unpublish_known(work->node, &record, work->path, err) :
+		  unpublish_unknown(work->node, work->path, err);
+	return rc < 0 ? -1 : paths_remove_any(work->path, err);
+}
+
+int unpublish_volume(struct node *node, const char *volume_id, const char *target_path,
+		     const struct node_time *time, struct err *err)
+{
+	cleanup_free struct unpublish_work *work = xcalloc(1, sizeof(*work));
+	cleanup_free char *request = NULL;
+	struct node_record record = { 0 };
+	int found = mount_path_resolve(target_path, work->path, err);
+
+	if (found <= 0)
+		return found;
+	if (identify(node, volume_id, &record, err) < 0)
+		return -1;
+	work->node = node;
+	strcpy(work->nqn, record.nqn);
+	snprintf(work->volume_id, sizeof(work->volume_id), "%s", volume_id);
+	request = xasprintf("unpublish of volume \"%s\" from %s", volume_id, work->path);
+	return node_run(node, volume_id, record.nqn[0] ? record.nqn : NULL,
+			(struct job_work) { .request = request,
+					    .run = run_unpublish,
+					    .argument = steal_ptr(&work),
+					    .free_argument = free },
+			time, err);
 }

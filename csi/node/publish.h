@@ -6,11 +6,11 @@
 #include "csi/node/device.h"
 
 /*
- * A NodePublishVolume request, checked. ERR_FAILED_PRECONDITION when it asks for writing to a
- * volume that is attached read-only.
+ * A NodePublishVolume request, checked; it borrows nothing from the request.
+ * ERR_FAILED_PRECONDITION when it asks for writing to a volume that is attached read-only.
  */
 struct publish_spec {
-	const char *volume_id;
+	char volume_id[VOLUME_ID_SIZE];
 	char staging_path[PATH_MAX]; /* canonical */
 	char target_path[PATH_MAX];  /* canonical; its parent exists */
 	struct access access;
@@ -24,12 +24,14 @@ int publish_spec_parse(const Csi__V1__NodePublishVolumeRequest *request, struct 
 /*
  * Binds the staged volume at the target path. ERR_FAILED_PRECONDITION when it is not staged there,
  * or is published elsewhere and its mode allows one path; ERR_ALREADY_EXISTS when the path has the
- * volume in another way. A bind that is there already is verified.
+ * volume in another way. A bind that is there already is verified. A job (node_run). Takes the
+ * spec, which is freed with free.
  */
-int publish_volume(struct node *node, const struct publish_spec *spec, struct err *err);
+int publish_volume(struct node *node, struct publish_spec *spec, const struct node_time *time,
+		   struct err *err);
 
-/* Takes the bind and what was made for it away. An absent path is fine. */
+/* Takes the bind and what was made for it away. An absent path is fine. A job. */
 int unpublish_volume(struct node *node, const char *volume_id, const char *target_path,
-		     struct err *err);
+		     const struct node_time *time, struct err *err);
 
 #endif

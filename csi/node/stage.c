@@ -3,6 +3,7 @@
 #include "csi/node/stage.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "csi/node/paths.h"
@@ -17,7 +18,6 @@ int stage_spec_parse(const Csi__V1__NodeStageVolumeRequest *request, struct stag
 	struct map volume_context = MAP_OF(request, volume_context);
 	struct map publish_context = MAP_OF(request, publish_context);
 
-	ret->volume_id = request->volume_id;
 	if (require_text("volume_id", request->volume_id, NAME_MAX_BYTES, err) < 0 ||
 	    require_path("staging_target_path", request->staging_target_path, err) < 0 ||
 	    access_parse(request->volume_capability, &ret->access, err) < 0 ||
@@ -26,6 +26,9 @@ int stage_spec_parse(const Csi__V1__NodeStageVolumeRequest *request, struct stag
 	    attachment_parse(volume_context, publish_context, &ret->attachment, err) < 0 ||
 	    parameters_parse_context(volume_context, publish_context, &ret->parameters, err) < 0)
 		return -1;
+	snprintf(ret->volume_id, sizeof(ret->volume_id), "%s", request->volume_id);
+	snprintf(ret->mkfs_options, sizeof(ret->mkfs_options), "%s", ret->parameters.mkfs_options);
+	ret->parameters.mkfs_options = ret->mkfs_options;
 	if (!attachment_is_static(volume_context))
 		return 0;
 	if (volume_id_check_static(request->volume_id, err) < 0)
@@ -41,20 +44,58 @@ static bool same_stage(const struct node_record *a, const struct node_record *b)
 	       strcmp(a->staging_path, b->staging_path) == 0;
 }
 
-/* Runs a release under the gate of its subsystem, which differs from the one held. */
+/* A stage, as its job has it. */
+struct stage_work {
+	struct node *node;
+	struct stage_spec *spec; /* owned */
+	struct node_record record;
+	struct deadline deadline;
+};
+
+static void stage_work_free(void *argument)
+{
+	struct stage_work *work = argument;
+
+	free(work->spec);
+	free(work);
+}
+
+/* The release of what another stage of the volume left, as its job has it. */
+struct release_work {
+	const struct node *node;
+	struct node_record other;
+	struct deadline deadline;
+};
+
+static int run_release(void *argument, struct err *err)
+{
+	const struct release_work *work = argument;
+
+	return device_release(work->node, &work->other, work->other.staging_path, work->deadline,
+			      err);
+}
+
+/* The job that this runs in has the volume and the subsystem of the record, not the other one. */
 static int release_other(struct node *node, const struct node_record *other,
 			 const struct node_record *record, struct deadline deadline,
 			 struct err *err)
 {
-	bool same = strcmp(other->nqn, record->nqn) == 0;
-	int rc;
+	struct job_wait wait = { .deadline = deadline };
+	cleanup_free char *request = xasprintf("release of volume \"%s\" from %s", other->volume_id,
+					       other->staging_path);
+	struct release_work *work;
 
-	if (!same && node_enter(node, other->nqn, err) < 0)
-		return -1;
-	rc = device_release(node, other, other->staging_path, deadline, err);
-	if (!same)
-		node_leave(node, other->nqn);
-	return rc;
+	if (strcmp(other->nqn, record->nqn) == 0)
+		return device_release(node, other, other->staging_path, deadline, err);
+	work = xcalloc(1, sizeof(*work));
+	*work = (struct release_work) { .node = node, .other = *other, .deadline = deadline };
+	return job_run(node->jobs,
+		       &(struct job_work) { .key = other->nqn,
+					    .request = request,
+					    .run = run_release,
+					    .argument = work,
+					    .free_argument = free },
+		       &wait, err);
 }
 
 /*
@@ -191,9 +232,13 @@ static void take_back(const struct node *node, const struct node_record *record)
 			    KV_ERR(&err));
 }
 
-static int stage_locked(struct node *node, const struct stage_spec *spec,
-			const struct node_record *record, struct deadline deadline, struct err *err)
+static int run_stage(void *argument, struct err *err)
 {
+	const struct stage_work *work = argument;
+	const struct node_record *record = &work->record;
+	const struct stage_spec *spec = work->spec;
+	struct deadline deadline = work->deadline;
+	struct node *node = work->node;
 	struct host_namespace ns;
 	int known = settle_other_stage(node, record, deadline, err);
 
@@ -209,18 +254,29 @@ static int stage_locked(struct node *node, const struct stage_spec *spec,
 	return 0;
 }
 
-int stage_volume(struct node *node, const struct stage_spec *spec, struct deadline deadline,
+int stage_volume(struct node *node, struct stage_spec *spec, const struct node_time *time,
 		 struct err *err)
 {
-	struct node_record record = node_record_make(spec->volume_id, &spec->attachment,
-						     &spec->access, spec->staging_path);
-	int rc;
+	const struct access *access = &spec->access;
+	struct node_record record =
+		node_record_make(spec->volume_id, &spec->attachment, access, spec->staging_path);
+	/* All that a success promises: who asks for something else must not join. */
+	cleanup_free char *request = xasprintf(
+		"stage of volume \"%s\" at %s, %s %s%s \"%s\", %s %s nsid %u", record.volume_id,
+		record.staging_path, access->mode_name, access->block ? "block" : access->fs_type,
+		record.readonly ? " read-only" : "", access->options, record.nqn, record.uuid.text,
+		record.nsid);
+	struct stage_work *work = xcalloc(1, sizeof(*work));
 
-	if (node_enter(node, record.nqn, err) < 0)
-		return -1;
-	rc = stage_locked(node, spec, &record, deadline, err);
-	node_leave(node, record.nqn);
-	return rc;
+	*work = (struct stage_work) {
+		.node = node, .spec = spec, .record = record, .deadline = time->work
+	};
+	return node_run(node, record.volume_id, record.nqn,
+			(struct job_work) { .request = request,
+					    .run = run_stage,
+					    .argument = work,
+					    .free_argument = stage_work_free },
+			time, err);
 }
 
 /* The mount of a volume that is staged at staging_path, of either kind; NULL: there is none. */
@@ -260,6 +316,9 @@ static int namespace_of(const struct node *node, const struct mount_entry *entry
 	return host_namespace_by_dev(&node->host->sysfs, major, minor, ret, err);
 }
 
+/* Whether it is known which volume an ID stands for. */
+enum { NOTHING_THERE, KNOWN, SEEN /* only by its mount, which goes with the first step */ };
+
 /* Without a record and with an ID that is not ours, what is mounted there says what it is. */
 static int identify_mount(const struct node *node, const char *volume_id, const char *staging_path,
 			  struct node_record *ret, struct err *err)
@@ -274,7 +333,7 @@ static int identify_mount(const struct node *node, const char *volume_id, const 
 		return -1;
 	entry = find_staged(&table, staging_path, &block);
 	if (!entry)
-		return 0;
+		return NOTHING_THERE;
 	found = namespace_of(node, entry, block, &ns, err);
 	if (found < 0)
 		return -1;
@@ -288,34 +347,68 @@ static int identify_mount(const struct node *node, const char *volume_id, const 
 	strcpy(ret->volume_id, volume_id);
 	strcpy(ret->nqn, ns.nqn);
 	snprintf(ret->staging_path, sizeof(ret->staging_path), "%s", staging_path);
-	/* The evidence goes with the first step of the unstage: keep it for a retry. */
-	return node_record_save(&node->state, ret, err) < 0 ? -1 : 1;
+	return SEEN;
 }
 
-/* What volume this is: by its record, by its ID, or by its mount. 1: known; 0: nothing is there. */
+/* What volume this is: by its record, by its ID, or by its mount. */
 static int identify(const struct node *node, const char *volume_id, const char *staging_path,
 		    struct node_record *ret, struct err *err)
 {
 	int found = node_record_load(&node->state, volume_id, ret, err);
 
 	if (found)
-		return found;
+		return found < 0 ? -1 : KNOWN;
 	if (node_record_derive(volume_id, ret))
-		return 1;
+		return KNOWN;
 	return identify_mount(node, volume_id, staging_path, ret, err);
 }
 
-int unstage_volume(struct node *node, const char *volume_id, const char *staging_path,
-		   struct deadline deadline, struct err *err)
-{
-	struct node_record record;
-	int rc = identify(node, volume_id, staging_path, &record, err);
+/* An unstage, as its job has it. */
+struct unstage_work {
+	struct node *node;
+	char volume_id[VOLUME_ID_SIZE];
+	char staging_path[PATH_MAX];
+	char nqn[NQN_SIZE]; /* the job has this subsystem; empty: none was known */
+	struct deadline deadline;
+};
 
-	if (rc <= 0)
-		return rc;
-	if (node_enter(node, record.nqn, err) < 0)
+static int run_unstage(void *argument, struct err *err)
+{
+	const struct unstage_work *work = argument;
+	struct node_record record;
+	/* Before the job had the volume, another may have changed what it is. */
+	int known = identify(work->node, work->volume_id, work->staging_path, &record, err);
+
+	if (known <= 0)
+		return known;
+	if (strcmp(record.nqn, work->nqn) != 0)
+		return err_set(err, ERR_ABORTED,
+			       "volume \"%s\" became one of %s meanwhile; call again",
+			       work->volume_id, record.nqn);
+	if (known == SEEN && node_record_save(&work->node->state, &record, err) < 0)
 		return -1;
-	rc = device_release(node, &record, staging_path, deadline, err);
-	node_leave(node, record.nqn);
-	return rc;
+	return device_release(work->node, &record, work->staging_path, work->deadline, err);
+}
+
+int unstage_volume(struct node *node, const char *volume_id, const char *staging_path,
+		   const struct node_time *time, struct err *err)
+{
+	cleanup_free char *request =
+		xasprintf("unstage of volume \"%s\" from %s", volume_id, staging_path);
+	cleanup_free struct unstage_work *work = xcalloc(1, sizeof(*work));
+	struct node_record record = { 0 };
+
+	if (identify(node, volume_id, staging_path, &record, err) < 0)
+		return -1;
+	work->node = node;
+	work->deadline = time->work;
+	strcpy(work->nqn, record.nqn);
+	snprintf(work->volume_id, sizeof(work->volume_id), "%s", volume_id);
+	snprintf(work->staging_path, sizeof(work->staging_path), "%s", staging_path);
+	return node_run(node, volume_id, record.nqn[0] ? record.nqn : NULL,
+			(struct job_work) { .request = request,
+					    .run = run_unstage,
+					    .argument = steal_ptr(&work),
+					    .free_argument = free },
+			time, err);
 }

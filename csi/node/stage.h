@@ -5,13 +5,16 @@
 
 #include "csi/node/device.h"
 
-/* A NodeStageVolume request, checked. */
+#define STAGE_MKFS_OPTIONS_SIZE 4097 /* a context takes 4 KiB */
+
+/* A NodeStageVolume request, checked. It borrows nothing from the request. Do not move it. */
 struct stage_spec {
-	const char *volume_id;
+	char volume_id[VOLUME_ID_SIZE];
 	char staging_path[PATH_MAX]; /* canonical; an existing directory */
 	struct access access;
 	struct attachment attachment;
-	struct parameters parameters;
+	struct parameters parameters; /* its texts are in here: */
+	char mkfs_options[STAGE_MKFS_OPTIONS_SIZE];
 };
 
 int stage_spec_parse(const Csi__V1__NodeStageVolumeRequest *request, struct stage_spec *ret,
@@ -20,16 +23,17 @@ int stage_spec_parse(const Csi__V1__NodeStageVolumeRequest *request, struct stag
 /*
  * Connects, formats if law 1 allows it, mounts, binds. Idempotent: what is there already is
  * verified. A failed first attempt is taken back; when the volume was staged before, or an earlier
- * attempt was cut short, everything stays for the next stage or unstage.
+ * attempt was cut short, everything stays for the next stage or unstage. A job (node_run): when its
+ * caller leaves it goes on, and the volume stays staged. Takes the spec, which is freed with free.
  */
-int stage_volume(struct node *node, const struct stage_spec *spec, struct deadline deadline,
+int stage_volume(struct node *node, struct stage_spec *spec, const struct node_time *time,
 		 struct err *err);
 
 /*
  * Takes the staging bind away and, with the last user of the device, its mount and connection. Once
- * it succeeds nothing of the volume is left on this node. Works without a record.
+ * it succeeds nothing of the volume is left on this node. Works without a record. A job.
  */
 int unstage_volume(struct node *node, const char *volume_id, const char *staging_path,
-		   struct deadline deadline, struct err *err);
+		   const struct node_time *time, struct err *err);
 
 #endif

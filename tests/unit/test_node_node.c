@@ -1,60 +1,104 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The node's own answers: its topology, and one operation per subsystem at a time. */
+/*
+ * The node's own answers: its topology, and what a call is told about an operation that hangs: here
+ * in a made-up sysfs of which one file is a pipe, so that whoever reads it is held.
+ */
+#include <fcntl.h>
+#include <ftw.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <cmocka.h>
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "csi.pb-c.h"
 #include "csi/node/node.h"
+#include "nvme/base/file.h"
+#include "tests/unit/node_fixture.h"
 
 #define HOST_NQN "nqn.2014-08.org.nvmexpress:uuid:0d1b3f52-93c6-4c43-8a39-1b2b0d7a2c77"
+#define SUBSYSTEM "sys/class/nvme-subsystem/nvme-subsys0"
 
 static char dir[64];
 static struct host host;
 static struct node node;
 
+/* The path of name in the directory of the test; owned. */
+static char *at(const char *name)
+{
+	return xasprintf("%s/%s", dir, name);
+}
+
+static void make(const char *name)
+{
+	cleanup_free char *path = at(name);
+	struct err err;
+
+	assert_int_equal(file_mkdirs(path, &err), 0);
+}
+
 static int setup(void **state)
 {
+	cleanup_free char *state_dir = NULL, *sysfs = NULL, *pipe = NULL;
 	struct err err;
 
 	(void)state;
 	strcpy(dir, "/tmp/test_node_node.XXXXXX");
+	if (!mkdtemp(dir))
+		return -1;
 	strcpy(host.identity.nqn, HOST_NQN);
-	return mkdtemp(dir) ? node_open(&node, &host, dir, &err) : -1;
+	host.dev = (char *)"/dev";
+	state_dir = at("state");
+	sysfs = at("sys");
+	pipe = at(SUBSYSTEM "/subsysnqn");
+	make(SUBSYSTEM);
+	make("staging");
+	make("pods");
+	return mkfifo(pipe, 0600) || root_open(&host.sysfs, sysfs, &err) ||
+	       node_open(&node, &host, state_dir, &err);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	return remove(path);
 }
 
 static int teardown(void **state)
 {
-	struct err err;
-
 	(void)state;
-	if (root_rmdir(&node.state, &err, "volumes") < 0 ||
-	    root_rmdir(&node.state, &err, "mnt") < 0)
-		return -1;
 	node_close(&node);
-	return rmdir(dir);
+	root_close(&host.sysfs);
+	return nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static const struct rpc_method *method(const char *name)
+{
+	struct rpc_service service = node_service(&node);
+	size_t i = 0;
+
+	while (strcmp(service.methods[i].name, name) != 0)
+		i++;
+	return &service.methods[i];
 }
 
 /* Calls NodeGetInfo; the answer lives as long as the call. */
 static void get_info(struct rpc_call *call, Csi__V1__NodeGetInfoResponse *ret)
 {
-	struct rpc_service service = node_service(&node);
 	Csi__V1__NodeGetInfoRequest request = CSI__V1__NODE_GET_INFO_REQUEST__INIT;
 	struct err err = ERR_INIT;
-	size_t i = 0;
 
-	while (strcmp(service.methods[i].name, "NodeGetInfo") != 0)
-		i++;
 	rpc_call_init(call, deadline_none(), 1 << 16);
-	call->context = service.context;
+	call->context = &node;
 	csi__v1__node_get_info_response__init(ret);
-	assert_int_equal(service.methods[i].handle(call, &request, ret, &err), 0);
+	assert_int_equal(method("NodeGetInfo")->handle(call, &request, ret, &err), 0);
 }
 
 static void test_topology(void **state)
@@ -80,22 +124,218 @@ static void test_topology(void **state)
 	rpc_call_fini(&call);
 }
 
-/* Volumes of one subsystem share its controllers: the second waits, whatever its handle. */
-static void test_gate(void **state)
+/* A call with all that it asks for, none of which outlives it. */
+struct call {
+	pthread_t thread;
+	struct rpc_call call;
+	const char *method;
+	struct node_fixture in;
+	char volume_id[64], staging[128], target[128], fs_type[8];
+	int rc;
+	struct err err;
+};
+
+static struct call *call_new(const char *name, struct deadline deadline)
 {
-	struct err err = ERR_INIT;
+	struct call *c = xcalloc(1, sizeof(*c));
+
+	c->method = name;
+	strcpy(c->volume_id, ID);
+	strcpy(c->fs_type, "ext4");
+	snprintf(c->staging, sizeof(c->staging), "%s/staging", dir);
+	snprintf(c->target, sizeof(c->target), "%s/pods/pod", dir);
+	node_fixture_init(&c->in, c->fs_type);
+	/* Nothing listens there. */
+	fixture_map_set(&c->in.publish, "portals", "tcp://127.0.0.1:1");
+	rpc_call_init(&c->call, deadline, 1 << 16);
+	c->call.context = &node;
+	return c;
+}
+
+static int call_stage(struct call *c)
+{
+	Csi__V1__NodeStageVolumeRequest request = CSI__V1__NODE_STAGE_VOLUME_REQUEST__INIT;
+
+	request.volume_id = c->volume_id;
+	request.staging_target_path = c->staging;
+	request.volume_capability = &c->in.capability.capability;
+	NODE_FIXTURE_INTO(&request, &c->in);
+	return method(c->method)->handle(&c->call, &request, NULL, &c->err);
+}
+
+static int call_publish(struct call *c)
+{
+	Csi__V1__NodePublishVolumeRequest request = CSI__V1__NODE_PUBLISH_VOLUME_REQUEST__INIT;
+
+	request.volume_id = c->volume_id;
+	request.staging_target_path = c->staging;
+	request.target_path = c->target;
+	request.volume_capability = &c->in.capability.capability;
+	NODE_FIXTURE_INTO(&request, &c->in);
+	return method(c->method)->handle(&c->call, &request, NULL, &c->err);
+}
+
+static int call_unstage(struct call *c)
+{
+	Csi__V1__NodeUnstageVolumeRequest request = CSI__V1__NODE_UNSTAGE_VOLUME_REQUEST__INIT;
+
+	request.volume_id = c->volume_id;
+	request.staging_target_path = c->staging;
+	return method(c->method)->handle(&c->call, &request, NULL, &c->err);
+}
+
+static int call_unpublish(struct call *c)
+{
+	Csi__V1__NodeUnpublishVolumeRequest request = CSI__V1__NODE_UNPUBLISH_VOLUME_REQUEST__INIT;
+
+	request.volume_id = c->volume_id;
+	request.target_path = c->target;
+	return method(c->method)->handle(&c->call, &request, NULL, &c->err);
+}
+
+static void *call_run(void *data)
+{
+	static const struct {
+		const char *method;
+		int (*run)(struct call *c);
+	} rows[] = { { "NodeStageVolume", call_stage },
+		     { "NodeUnstageVolume", call_unstage },
+		     { "NodePublishVolume", call_publish },
+		     { "NodeUnpublishVolume", call_unpublish } };
+	struct call *c = data;
+	size_t i = 0;
+
+	while (strcmp(rows[i].method, c->method) != 0)
+		i++;
+	c->rc = rows[i].run(c);
+	return NULL;
+}
+
+static void call_begin(struct call *c)
+{
+	assert_int_equal(pthread_create(&c->thread, NULL, call_run, c), 0);
+}
+
+/* Every byte of the call changes and goes: a job that had borrowed one would stumble. */
+static void call_free(struct call *c)
+{
+	rpc_call_fini(&c->call);
+	memset(c, 0xff, sizeof(*c));
+	free(c);
+}
+
+static void refused(struct call *c, enum err_code code, const char *says)
+{
+	node_fixture_refused(c->rc, &c->err, code, says);
+	call_free(c);
+}
+
+static void call_refused(const char *name, enum err_code code, const char *says)
+{
+	struct call *c = call_new(name, deadline_none());
+
+	call_run(c);
+	refused(c, code, says);
+}
+
+static struct deadline soon(void)
+{
+	return deadline_after_ms(100);
+}
+
+/* Returns once a job hangs. */
+static int await_hang(void)
+{
+	cleanup_free char *pipe = at(SUBSYSTEM "/subsysnqn");
+	int fd = open(pipe, O_WRONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+/* What it hangs at, and all that comes later, reads a subsystem of somebody else. */
+static void let_go(int fd)
+{
+	cleanup_free char *subsystem = at(SUBSYSTEM);
+	struct root root;
+	struct err err;
+
+	assert_int_equal(root_open(&root, subsystem, &err), 0);
+	assert_int_equal(file_replace(&root, "subsysnqn", "nqn.other\n", &err), 0);
+	root_close(&root);
+	assert_int_equal(write(fd, "nqn.other\n", 10), 10);
+	close(fd);
+}
+
+#define STAGE_HANGS "the stage of volume \"" ID "\" at "
+
+static void test_stage_hangs(void **state)
+{
+	struct call *first = call_new("NodeStageVolume", soon());
+	struct call *other = call_new("NodeStageVolume", deadline_none());
+	struct call *leaver = call_new("NodeStageVolume", deadline_none());
+	struct call *retry = call_new("NodeStageVolume", deadline_none());
+	int fd;
 
 	(void)state;
-	assert_int_equal(node_enter(&node, "nqn.a", &err), 0);
-	assert_int_equal(node_enter(&node, "nqn.b", &err), 0);
-	assert_int_equal(node_enter(&node, "nqn.a", &err), -1);
-	assert_int_equal(err.code, ERR_ABORTED);
-	assert_non_null(strstr(err.msg, "nqn.a"));
-	node_leave(&node, "nqn.a");
-	err = ERR_INIT;
-	assert_int_equal(node_enter(&node, "nqn.a", &err), 0);
-	node_leave(&node, "nqn.a");
-	node_leave(&node, "nqn.b");
+	call_run(first);
+	refused(first, ERR_DEADLINE_EXCEEDED, STAGE_HANGS);
+	fd = await_hang();
+	call_refused("NodeUnstageVolume", ERR_ABORTED, "is busy with " STAGE_HANGS);
+	call_refused("NodePublishVolume", ERR_ABORTED, "is busy with " STAGE_HANGS);
+	call_refused("NodeUnpublishVolume", ERR_ABORTED, "is busy with " STAGE_HANGS);
+	strcpy(other->fs_type, "xfs");
+	call_run(other);
+	refused(other, ERR_ABORTED, "is busy with " STAGE_HANGS);
+	call_begin(leaver);
+	rpc_call_cancel(&leaver->call);
+	pthread_join(leaver->thread, NULL);
+	refused(leaver, ERR_CANCELLED, STAGE_HANGS);
+	call_begin(retry);
+	let_go(fd);
+	pthread_join(retry->thread, NULL);
+	refused(retry, ERR_UNAVAILABLE, "tcp://127.0.0.1:1: TCP connection refused");
+	/* The failed first stage was taken back. */
+	assert_int_equal(root_rmdir(&node.state, &(struct err) { 0 }, "volumes"), 0);
+}
+
+/* A handle that is not ours is known by its volume ID alone. */
+static void test_unknown_volume(void **state)
+{
+	struct call *first = call_new("NodeStageVolume", soon());
+	struct call *beside = call_new("NodeUnstageVolume", soon());
+	int fd;
+
+	(void)state;
+	strcpy(first->volume_id, "any handle");
+	strcpy(beside->volume_id, "any handle");
+	call_run(first);
+	refused(first, ERR_DEADLINE_EXCEEDED, "the stage of volume \"any handle\"");
+	call_run(beside);
+	refused(beside, ERR_ABORTED, "is busy with the stage of volume \"any handle\"");
+	fd = await_hang();
+	let_go(fd);
+	assert_int_equal(node_drain(&node, deadline_none()), 0);
+}
+
+static void test_drain(void **state)
+{
+	struct call *call = call_new("NodeUnpublishVolume", soon());
+	cleanup_free char *pods = at("pods");
+	int fd;
+
+	(void)state;
+	make("pods/pod");
+	call_run(call);
+	refused(call, ERR_DEADLINE_EXCEEDED, "the unpublish of volume \"" ID "\" from ");
+	fd = await_hang();
+	assert_int_equal(node_drain(&node, deadline_after_ms(10)), 1);
+	call_refused("NodeStageVolume", ERR_ABORTED, "is busy with the unpublish");
+	let_go(fd);
+	assert_int_equal(node_drain(&node, deadline_none()), 0);
+	call_refused("NodeStageVolume", ERR_UNAVAILABLE, "shutting down");
+	/* The job did what it was asked for. */
+	assert_int_equal(rmdir(pods), 0);
 }
 
 /* Whether the service has this method. */
@@ -147,8 +387,10 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_topology),
-		TEST(test_gate),
 		TEST(test_capabilities),
+		TEST(test_stage_hangs),
+		TEST(test_unknown_volume),
+		TEST(test_drain),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
