@@ -30,11 +30,15 @@ void serve_prepare(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-int serve_until_signal(const struct rpc_server_config *config, struct err *err)
+int serve_until_signal(const struct rpc_server_config *config, const struct serve_work *work,
+		       struct err *err)
 {
 	struct rpc_server *server cleanup_rpc_server = NULL;
 	sigset_t set = end_signals();
+	struct deadline deadline;
 	int signal_number = 0;
+	size_t left;
+	int rc;
 
 	if (rpc_server_new(config, &server, err) < 0 || rpc_server_start(server, err) < 0)
 		return -1;
@@ -42,10 +46,13 @@ int serve_until_signal(const struct rpc_server_config *config, struct err *err)
 	while (sigwait(&set, &signal_number) != 0)
 		;
 	log_info("draining", KV_NUM("signal", signal_number));
-	if (rpc_server_drain(server, deadline_after_ms(DRAIN_MAX_MS), err) < 0) {
+	deadline = deadline_after_ms(DRAIN_MAX_MS);
+	rc = rpc_server_drain(server, deadline, err);
+	if (rc < 0)
 		log_warning("calls still running; leaving them to the kernel", KV_ERR(err));
+	left = work ? work->drain(work->context, deadline) : 0;
+	if (rc < 0 || left)
 		_exit(EXIT_SUCCESS);
-	}
 	log_info("stopped");
 	return 0;
 }

@@ -11,10 +11,18 @@
  */
 void serve_prepare(void);
 
+/* What goes on without a call: drain waits for it, and returns how much is left at the deadline. */
+struct serve_work {
+	size_t (*drain)(void *context, struct deadline deadline);
+	void *context;
+};
+
 /*
  * Serves until a signal comes, then refuses new calls and lets the running ones end, for as long as
- * a Kubernetes pod has. Ends the process with _exit when calls are stuck in the kernel by then.
+ * a Kubernetes pod has. Ends the process with _exit when calls or work are stuck in the kernel by
+ * then. work: NULL when there is none beside the calls.
  */
-int serve_until_signal(const struct rpc_server_config *config, struct err *err);
+int serve_until_signal(const struct rpc_server_config *config, const struct serve_work *work,
+		       struct err *err);
 
 #endif

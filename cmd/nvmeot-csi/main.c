@@ -178,10 +178,16 @@ static int open_node(const struct settings *s, struct plugin *plugin, struct err
 	return 0;
 }
 
+static size_t drain_node(void *node, struct deadline deadline)
+{
+	return node_drain(node, deadline);
+}
+
 static int run(const struct settings *s, struct plugin *plugin, struct err *err)
 {
 	struct rpc_service services[3];
 	struct rpc_server_config config = { .endpoint = s->endpoint, .services = services };
+	struct serve_work jobs = { .drain = drain_node, .context = &plugin->node };
 
 	/* Whoever reaches the endpoint can mount as root: only a socket file has an owner. */
 	if (!s->endpoint || strncmp(s->endpoint, "unix://", strlen("unix://")) != 0)
@@ -199,7 +205,7 @@ static int run(const struct settings *s, struct plugin *plugin, struct err *err)
 		services[config.service_count++] = controller_service(&plugin->controller);
 	if (plugin->is_node)
 		services[config.service_count++] = node_service(&plugin->node);
-	return serve_until_signal(&config, err);
+	return serve_until_signal(&config, plugin->is_node ? &jobs : NULL, err);
 }
 
 int main(int argc, char **argv)

@@ -139,7 +139,7 @@ static int run(const struct settings *s, struct err *err)
 	    target_restore(target, err) < 0)
 		return -1;
 	service = agent_service(target);
-	return serve_until_signal(&config, err);
+	return serve_until_signal(&config, NULL, err);
 }
 
 int main(int argc, char **argv)
