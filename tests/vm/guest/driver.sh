@@ -156,12 +156,13 @@ stop_driver() {
 
 # One client per endpoint runs for the whole case: starting a program costs a second here, a call
 # some milliseconds. It is started in the case's own shell, before any subshell needs it.
-open_client() { # ENDPOINT
-	local name=client-${#clients[@]} in out
+# With a TIMEOUT it is one more, for calls to "ENDPOINT TIMEOUT".
+open_client() { # ENDPOINT [TIMEOUT]
+	local name=client-${#clients[@]} key="$1${2:+ $2}" in out
 	mkfifo "$run_dir/$name.in" "$run_dir/$name.out"
 	exec {in}<>"$run_dir/$name.in" {out}<>"$run_dir/$name.out"
-	clients_in[$1]=$in clients_out[$1]=$out
-	"$NVMEOT_BUILD/bin/nvmeotctl" --endpoint="$1" --timeout=60s rpc - \
+	clients_in[$key]=$in clients_out[$key]=$out
+	"$NVMEOT_BUILD/bin/nvmeotctl" --endpoint="$1" --timeout="${2:-60s}" rpc - \
 		<"$run_dir/$name.in" >"$run_dir/$name.out" 2>>"$run_dir/$name.log" &
 	clients+=($!)
 }

@@ -1,0 +1,189 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Nothing on the node blocks the server: a mkfs that takes its time and a device that hangs. Callers
+# are told what is going on, retries join it, other volumes notice nothing, SIGTERM ends the process.
+# shellcheck source=tests/vm/guest/driver.sh
+. "$NVMEOT_SRC/tests/vm/guest/driver.sh"
+
+# The target has a second portal, which can be cut off.
+far=127.0.0.2
+start_agent() {
+	mkdir -p "$pool_dir"
+	start agent nvmeot-target --name=t1 --listen="$agent_address" --insecure \
+		--portal="$portal" --portal="tcp://$far:4420" --pool="$pool"
+	wait_for 60 answers "$agent_address" nvmeot.target.v1.Target GetInfo || no_start agent
+}
+
+# While the gate is there, the node's mkfs.ext4 waits at it.
+gate=/run/gate
+mkdir /run/programs
+cat >/run/programs/mkfs.ext4 <<END
+#!/bin/bash
+echo "\${@: -1}" >>/run/formatted
+[ ! -p $gate ] || read -r _ <$gate
+exec $(command -v mkfs.ext4) "\$@"
+END
+chmod +x /run/programs/mkfs.ext4
+PATH=/run/programs:$PATH
+start_driver
+open_client "$node_socket" 2s
+open_client "$node_socket" 5s
+
+hurried() { # TIMEOUT COMMAND...: its calls of the node have this deadline
+	local node_socket="$node_socket $1"
+	"${@:2}"
+}
+within() { # MS COMMAND...
+	local begun_ms took_ms status=0
+	begun_ms=$(now_ms)
+	"${@:2}" || status=$?
+	took_ms=$(($(now_ms) - begun_ms))
+	echo "took $took_ms ms" | tee /run/took
+	((took_ms <= $1)) && return $status
+}
+formatted() { # TIMES: so often since it was asked last
+	local times
+	times=$(wc -l </run/formatted)
+	: >/run/formatted
+	echo "mkfs.ext4 ran $times times"
+	[ "$times" = "$1" ]
+}
+open_gate() {
+	echo >$gate
+	rm $gate
+}
+
+# --- a slow mkfs ------------------------------------------------------------------------------
+
+create slow 268435456 >/dev/null
+attach "$volume"
+mkfifo $gate
+check "slow mkfs: the stage answers in time that mkfs runs" within 3000 \
+	refuses DEADLINE_EXCEEDED "stage of volume.*mkfs.ext4 /dev/nvme.* for [0-9.]+ s now; it goes on" \
+	hurried 2s stage "$volume"
+note "the stage with a deadline of 2 s $(cat /run/took)"
+check "slow mkfs: so does the retry, which joins" within 3000 \
+	refuses DEADLINE_EXCEEDED "mkfs.ext4 /dev/nvme" hurried 2s stage "$volume"
+check "slow mkfs: an unstage is refused, with what runs" \
+	refuses ABORTED "busy with the stage of volume.*mkfs.ext4" unstage "$volume"
+check "slow mkfs: so is a publish" \
+	refuses ABORTED "busy with the stage of volume.*mkfs.ext4" publish "$volume" pod
+stage "$volume" >/run/retry 2>&1 &
+retry=$!
+open_gate
+status=0
+wait $retry || status=$?
+check "slow mkfs: the retry that waits gets the result" eval 'cat /run/retry && [ $status = 0 ]'
+check "slow mkfs: it ran once" formatted 1
+check "slow mkfs: the volume is staged" mountpoint -q "$(staging "$volume")"
+retire "$volume"
+
+create left 268435456 >/dev/null
+attach "$volume"
+mkfifo $gate
+check "nobody waits: the stage answers in time" within 3000 \
+	refuses DEADLINE_EXCEEDED "mkfs.ext4" hurried 2s stage "$volume"
+open_gate
+check "nobody waits: the volume is staged all the same" \
+	wait_for 30 mountpoint -q "$(staging "$volume")"
+check "nobody waits: the retry finds it so" stage "$volume"
+check "nobody waits: mkfs ran once" formatted 1
+retire "$volume"
+check "nothing is left" [ "$(controllers)" = 0 ]
+
+# --- a device that hangs ----------------------------------------------------------------------
+
+via() { # VOLUME ADDRESS: the node is given this portal only
+	publish_contexts[$1]=$(jq -c ".portals = \"tcp://$2:4420\"" <<<"${publish_contexts[$1]}")
+}
+cut_far() {
+	nft -f - <<-END
+	table inet cut {
+		chain in {
+			type filter hook input priority 0
+			ip daddr $far tcp dport 4420 drop
+			ip saddr $far tcp sport 4420 drop
+		}
+	}
+	END
+}
+rejoin_far() {
+	nft delete table inet cut
+}
+round() { # VOLUME: prints what its stage and unstage take
+	local begun_ms
+	begun_ms=$(now_ms)
+	stage "$1" >/dev/null && unstage "$1" >/dev/null || return
+	echo $(($(now_ms) - begun_ms))
+}
+best_round() { # VOLUME
+	local i
+	for i in {1..5}; do
+		round "$1"
+	done | sort -n | head -n 1
+}
+
+modprobe nf_tables
+create near 268435456 >/dev/null
+near=$volume
+attach "$near"
+via "$near" 127.0.0.1
+round "$near" >/dev/null
+usual_ms=$(best_round "$near")
+
+create hung 268435456 >/dev/null
+hung=$volume
+attach "$hung"
+via "$hung" $far
+stage "$hung" >/dev/null
+publish "$hung" pod >/dev/null
+echo data >"$(pod pod)/file"
+cut_far
+check "hung device: unpublish works" within 5000 hurried 5s unpublish "$hung" pod
+check "hung device: unstage answers in time, with what hangs" within 5000 \
+	refuses DEADLINE_EXCEEDED "unstage of volume.*umount $state_dir/mnt/$(uuid_of "$hung"), for" \
+	hurried 5s unstage "$hung"
+note "the unstage with a deadline of 5 s $(cat /run/took)"
+check "hung device: a stage is refused, with what hangs" \
+	refuses ABORTED "busy with the unstage of volume.*umount" hurried 2s stage "$hung"
+beside_ms=$(best_round "$near")
+note "stage and unstage of another volume: $usual_ms ms, beside the hung one $beside_ms ms"
+check "hung device: another volume takes its usual time" \
+	test "$((beside_ms * 10))" -le "$((usual_ms * 12))"
+check "hung device: it still hangs" refuses DEADLINE_EXCEEDED "umount" hurried 2s unstage "$hung"
+rejoin_far
+check "hung device: once the network is back, the retry succeeds" unstage "$hung"
+check "hung device: nothing is left" [ "$(controllers)" = 0 ]
+stage "$hung" >/dev/null
+publish "$hung" pod >/dev/null
+check "hung device: nothing was lost" grep -q data "$(pod pod)/file"
+
+# --- SIGTERM ----------------------------------------------------------------------------------
+
+create stuck 268435456 >/dev/null
+stuck=$volume
+attach "$stuck"
+mkfifo $gate
+: >/run/formatted
+hurried 2s stage "$stuck" >/dev/null 2>&1 || true
+before=$(controllers)
+begun_ms=$(now_ms)
+stop node
+drain_ms=$(($(now_ms) - begun_ms))
+note "the drain took $drain_ms ms"
+check "SIGTERM: the process ends after the drain time" \
+	test "$stopped" = 0 -a "$drain_ms" -ge 20000 -a "$drain_ms" -le 30000
+check "SIGTERM: the log says what was left" \
+	grep -q "left running.*stage of volume.*mkfs.ext4" "$run_dir/node.log"
+check "SIGTERM: no mount and no controller goes" \
+	eval 'mountpoint -q "$(pod pod)" && [ "$(controllers)" = "$before" ]'
+check "SIGTERM: the pod writes on" sh -c "echo more >>'$(pod pod)/file' && sync '$(pod pod)/file'"
+kill "$(pgrep -f "^/bin/bash /run/programs/mkfs.ext4")"
+rm $gate
+start_node
+check "SIGTERM: the next node stages the volume" stage "$stuck"
+retire "$stuck"
+unpublish "$hung" pod >/dev/null
+retire "$hung"
+detach "$near" >/dev/null
+delete "$near" >/dev/null
