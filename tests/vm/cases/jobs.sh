@@ -25,6 +25,7 @@ exec $(command -v mkfs.ext4) "\$@"
 END
 chmod +x /run/programs/mkfs.ext4
 PATH=/run/programs:$PATH
+log_level=debug
 start_driver
 open_client "$node_socket" 2s
 open_client "$node_socket" 5s
@@ -53,6 +54,25 @@ open_gate() {
 	rm $gate
 }
 
+# begun METHOD: how many calls of it the node has begun
+begun() {
+	grep -c "call begins.*$1" "$run_dir/node.log" || true
+}
+has_begun() { # METHOD TIMES
+	[ "$(begun "$1")" -ge "$2" ]
+}
+# leave_stage VOLUME: a client that calls for a stage and is killed while it waits
+leave_stage() {
+	local json calls
+	json=$(node() { echo "${2//[$'\n\t']/}"; }; stage "$1")
+	calls=$(begun NodeStageVolume)
+	"$NVMEOT_BUILD/bin/nvmeotctl" --endpoint="$node_socket" rpc csi.v1.Node NodeStageVolume \
+		"$json" &
+	wait_for 20 has_begun NodeStageVolume $((calls + 1))
+	kill -KILL $!
+	wait_for 5 grep "call failed.*NodeStageVolume.*mkfs.ext4.*CANCELLED" "$run_dir/node.log"
+}
+
 # --- a slow mkfs ------------------------------------------------------------------------------
 
 create slow 268435456 >/dev/null
@@ -64,6 +84,7 @@ check "slow mkfs: the stage answers in time that mkfs runs" within 3000 \
 note "the stage with a deadline of 2 s $(cat /run/took)"
 check "slow mkfs: so does the retry, which joins" within 3000 \
 	refuses DEADLINE_EXCEEDED "mkfs.ext4 /dev/nvme" hurried 2s stage "$volume"
+check "slow mkfs: a call whose client goes away ends at once" leave_stage "$volume"
 check "slow mkfs: an unstage is refused, with what runs" \
 	refuses ABORTED "busy with the stage of volume.*mkfs.ext4" unstage "$volume"
 check "slow mkfs: so is a publish" \
