@@ -54,6 +54,30 @@ static const char *const xfs_pinned[] = {
 	"mrmapbt=0", "isparse=1", "inrext64=0",	   NULL,
 };
 static const char *const xfs_denied[] = { "name", "file", "logdev", "uuid", NULL };
+
+/*
+ * Metadata twice: there is no safe repair of a btrfs, so that one bad block on the target's disk,
+ * or one torn in a crash, would otherwise cost the volume. Data once, as every other file system.
+ * free-space-tree is under -R alone in older programs. Sizes whatever the page size of the node.
+ */
+static const char *const btrfs_mkfs[] = {
+	"mkfs.btrfs",
+	"-q",
+	"-K",
+	"-m",
+	"dup",
+	"-d",
+	"single",
+	"-s",
+	"4096",
+	"-n",
+	"16384",
+	"-O",
+	"^mixed-bg,extref,skinny-metadata,no-holes",
+	"-R",
+	"free-space-tree,^quota",
+	NULL,
+};
 static const char *const none[] = { NULL };
 
 static const struct fs table[] = {
@@ -78,6 +102,18 @@ static const struct fs table[] = {
 		/* A clone or restored snapshot has its source's UUID, and both may be on a node. */
 		.mount = "nouuid",
 		.reader_mount = "ro,norecovery,nouuid",
+	},
+	{
+		.name = "btrfs",
+		.min_bytes = UINT64_C(256) << 20,
+		.mkfs = btrfs_mkfs,
+		.pinned = none,
+		.letters = "ORdmns",
+		.denied = none,
+		.overwrite = "-f",
+		/* Newer kernels discard by themselves; here as elsewhere it is the user's choice. */
+		.mount = "nodiscard",
+		.reader_mount = "ro,rescue=nologreplay",
 	},
 };
 

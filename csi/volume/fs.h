@@ -13,7 +13,7 @@
 #include "nvme/base/err.h"
 #include "nvme/base/strb.h"
 
-#define FS_NAMES "ext4 or xfs" /* for messages: what would be right */
+#define FS_NAMES "ext4, xfs or btrfs" /* for messages: what would be right */
 
 /* A row of the table, static. */
 struct fs;
@@ -23,7 +23,10 @@ const struct fs *fs_find(const char *name);
 
 const char *fs_name(const struct fs *fs);
 
-/* The least size of a volume: mkfs.xfs refuses less than 300 MiB; a small ext4 gets no journal. */
+/*
+ * The least size of a volume: mkfs.xfs refuses less than 300 MiB; a small ext4 gets no journal; a
+ * btrfs of 109 MiB, the least that mkfs.btrfs makes, is mostly metadata.
+ */
 uint64_t fs_min_bytes(const struct fs *fs);
 
 /*
@@ -39,7 +42,7 @@ int fs_check_mkfs_options(const struct fs *fs, const char *options, struct err *
  * established that nothing is lost (probe.h, and the laws of data safety).
  *
  * overwrite: an unfinished mkfs of ours is there and may be written over; without it mkfs.xfs
- * refuses a device on which it sees a signature, as a last defence.
+ * and mkfs.btrfs refuse a device on which it sees a signature, as a last defence.
  *
  * ERR_INVALID_ARGUMENT: mkfs_options. ERR_FAILED_PRECONDITION: the program is not installed.
  * ERR_DEADLINE_EXCEEDED: it was killed; something unfinished may be there.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Journals of ext4 and xfs, read from the device. */
+/* Journals of ext4, xfs and btrfs, read from the device. */
 #include "csi/volume/journal.h"
 
 #include <endian.h>
@@ -202,6 +202,22 @@ static int xfs_is_pending(const struct source *source, struct err *err)
 	return 1;
 }
 
+/* --- btrfs --- */
+
+#define BTRFS_SUPER_OFFSET (64 * 1024)
+#define BTRFS_MAGIC "_BHRfS_M"
+
+static int btrfs_is_pending(const struct source *source, struct err *err)
+{
+	unsigned char super[128];
+
+	if (read_at(source, BTRFS_SUPER_OFFSET, super, sizeof(super), err) < 0)
+		return -1;
+	if (memcmp(super + 0x40, BTRFS_MAGIC, strlen(BTRFS_MAGIC)) != 0)
+		return not_a(source, "btrfs superblock", err);
+	return be64_at(super, 0x60) != 0;
+}
+
 int journal_is_pending(int fd, const char *name, const char *fs_type, struct err *err)
 {
 	struct source source = { .fd = fd, .name = name };
@@ -210,6 +226,8 @@ int journal_is_pending(int fd, const char *name, const char *fs_type, struct err
 		return ext4_is_pending(&source, err);
 	if (strcmp(fs_type, "xfs") == 0)
 		return xfs_is_pending(&source, err);
+	if (strcmp(fs_type, "btrfs") == 0)
+		return btrfs_is_pending(&source, err);
 	return err_set(err, ERR_INTERNAL, "the journal of %s on %s is of an unknown kind", fs_type,
 		       name);
 }

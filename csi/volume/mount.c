@@ -9,6 +9,7 @@
 #include <sys/mount.h>
 #include <sys/sysmacros.h>
 
+#include "csi/volume/btrfs.h"
 #include "nvme/base/strb.h"
 
 #define MOUNTINFO "/proc/self/mountinfo"
@@ -21,9 +22,25 @@ static bool has_ro(const char *options)
 	return options && mnt_optstr_get_option(options, "ro", NULL, NULL) == 0;
 }
 
+static bool has_any(const char *options, const char *const names[], size_t count)
+{
+	for (size_t i = 0; options && i < count; i++)
+		if (mnt_optstr_get_option(options, names[i], NULL, NULL) == 0)
+			return true;
+	return false;
+}
+
 static void entry_from(struct mount_entry *entry, struct libmnt_fs *fs)
 {
+	/* Newer kernels tell here what they did to an ext4 that failed. */
+	static const char *const stopped[] = { "emergency_ro", "shutdown" };
+	const char *type = mnt_fs_get_fstype(fs) ?: "";
+	const char *source = mnt_fs_get_source(fs) ?: "";
+	const char *fs_options = mnt_fs_get_fs_options(fs);
 	dev_t device = mnt_fs_get_devno(fs);
+
+	if (!strcmp(type, "btrfs"))
+		btrfs_device_of(source, &device);
 
 	*entry = (struct mount_entry) {
 		.id = mnt_fs_get_id(fs),
@@ -32,10 +49,11 @@ static void entry_from(struct mount_entry *entry, struct libmnt_fs *fs)
 		.minor = minor(device),
 		.target = xstrdup(mnt_fs_get_target(fs) ?: ""),
 		.fs_root = xstrdup(mnt_fs_get_root(fs) ?: ""),
-		.fs_type = xstrdup(mnt_fs_get_fstype(fs) ?: ""),
-		.source = xstrdup(mnt_fs_get_source(fs) ?: ""),
+		.fs_type = xstrdup(type),
+		.source = xstrdup(source),
 		.readonly = has_ro(mnt_fs_get_vfs_options(fs)),
-		.sb_readonly = has_ro(mnt_fs_get_fs_options(fs)),
+		.sb_readonly = has_ro(fs_options),
+		.sb_stopped = has_any(fs_options, stopped, ARRAY_SIZE(stopped)),
 	};
 }
 

@@ -24,7 +24,11 @@
 struct mount_entry {
 	int id;
 	int parent_id;
-	unsigned major; /* st_dev of the file system: the block device, for ext4 and xfs */
+	/*
+	 * The block device of an ext4, xfs or btrfs. Of others it is the file system's st_dev, and
+	 * of a btrfs, too, whose device is gone: an anonymous number, the same in all its mounts.
+	 */
+	unsigned major;
 	unsigned minor;
 	char *target;  /* unescaped, seen from this process's root */
 	char *fs_root; /* what of the file system is mounted: "/" or, for binds, the inner path */
@@ -32,6 +36,7 @@ struct mount_entry {
 	char *source;
 	bool readonly;	  /* this mount */
 	bool sb_readonly; /* the superblock, that is: every mount of it */
+	bool sb_stopped;  /* the kernel says that an error stopped it; not all kernels do */
 };
 
 struct mount_table {
@@ -41,7 +46,10 @@ struct mount_table {
 
 #define cleanup_mount_table CLEANUP(mount_table_fini)
 
-/* Reads /proc/self/mountinfo; a line that cannot be understood is an error. Never hangs. */
+/*
+ * Reads /proc/self/mountinfo; a line that cannot be understood is an error. Looks at nothing else
+ * but the device nodes that btrfs mounts name as their source. Never hangs.
+ */
 int mount_table_read(struct mount_table *ret, struct err *err);
 void mount_table_fini(struct mount_table *table);
 
@@ -90,7 +98,9 @@ int mount_options_parse(const char *text, struct mount_options *ret, struct err 
  * ERR_INVALID_ARGUMENT: an option the kernel refuses, in its own words.
  * ERR_FAILED_PRECONDITION: not a block device; the kernel has no such file system, cannot mount
  * this one (features, dirty log on a write-protected device), or the device is mounted with another
- * read-only state; something is mounted at target already.
+ * read-only state; something is mounted at target already; a btrfs is mounted from another device
+ * with the same UUID, that is a clone beside its source, which Linux has allowed since 6.7.
+ * ERR_INTERNAL with sys EUCLEAN or EBADMSG: the file system is corrupt.
  */
 int mount_device(const char *source, const char *target, const char *fs_type,
 		 const struct mount_options *options, struct err *err);
@@ -121,7 +131,8 @@ int mount_unmount_all(const char *target, struct err *err);
  * Whether no superblock holds a block device any more, wherever its mounts were (another mount
  * namespace keeps it alive unseen). 1: released, or the device is gone; 0: still held; -1: error.
  * name is the kernel's, "nvme0n1". Looks for /sys/fs/<type>/<name>, which ext4 and xfs keep for
- * the life of a superblock, and opens the device O_EXCL, which any other holder prevents.
+ * the life of a superblock, and /sys/fs/btrfs/<fsid>/devices/<name>, and opens the device O_EXCL,
+ * which any other holder prevents.
  */
 int mount_device_released(const char *device_path, const char *name, struct err *err);
 

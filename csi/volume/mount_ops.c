@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "nvme/base/job.h"
+#include "csi/volume/btrfs.h"
 #include "nvme/base/root.h"
 #include "nvme/base/strb.h"
 
@@ -189,6 +190,13 @@ static int raise_create(int fs_fd, int sys, const char *source, const char *fs_t
 			"mount %s as %s: it is in use, or mounted with another read-only state",
 			source, fs_type);
 		break;
+	case EEXIST:
+		err_sys(err, sys,
+			"mount %s as %s: this node knows another device with the same file system "
+			"UUID, a clone or its source; unmount that first (Linux 6.7 and later "
+			"mount both)",
+			source, fs_type);
+		break;
 	case EROFS:
 	case EACCES:
 		err_sys(err, sys, "mount %s as %s: the device is write-protected", source, fs_type);
@@ -288,13 +296,14 @@ static int has_superblock(const char *name, struct err *err)
 {
 	struct root_names types cleanup_root_names = { 0 };
 	struct root fs cleanup_root = ROOT_INIT;
+	char holder[NAME_MAX];
 
 	if (root_open(&fs, "/sys/fs", err) < 0 || root_list(&fs, &types, err, ".") < 0)
 		return -1;
 	for (size_t i = 0; i < types.count; i++)
 		if (root_exists(&fs, "%s/%s", types.names[i], name))
 			return 1;
-	return 0;
+	return btrfs_find_holder(&fs, name, holder, err);
 }
 
 int mount_device_released(const char *device_path, const char *name, struct err *err)

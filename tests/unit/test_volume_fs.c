@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <endian.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,6 +104,10 @@ static void test_table(void **state)
 	assert_string_equal(fs_name(fs_find("ext4")), "ext4");
 	assert_string_equal(fs_name(fs_find("xfs")), "xfs");
 	assert_int_equal(fs_min_bytes(fs_find("xfs")), 300 << 20);
+	assert_string_equal(fs_name(fs_find("btrfs")), "btrfs");
+	for (const char *const *name = (const char *const[]) { "ext4", "xfs", "btrfs", NULL };
+	     *name; name++)
+		assert_non_null(strstr(FS_NAMES, *name));
 	assert_null(fs_find("ext3"));
 	assert_null(fs_find(""));
 	assert_null(fs_find(NULL));
@@ -155,16 +160,64 @@ static void test_xfs_options_replace_ours(void **state)
 			 WORDS("REFLINK"), false);
 }
 
-static void test_xfs_overwrites_only_when_told(void **state)
+/* A number of the superblock. */
+static uint64_t btrfs_super(unsigned offset)
+{
+	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	uint64_t value;
+
+	assert_int_equal(pread(fd, &value, sizeof(value), 65536 + offset), sizeof(value));
+	return le64toh(value);
+}
+
+/* Each bit by the kernel's name: what is not here, a program turned on by itself. */
+static void test_btrfs(void **state)
+{
+	const uint64_t mixed_backref = 1, extended_iref = 0x40;
+	const uint64_t skinny_metadata = 0x100, no_holes = 0x200;
+	const uint64_t free_space_tree = 1, free_space_tree_valid = 2;
+
+	(void)state;
+	must_make("btrfs", fs_min_bytes(fs_find("btrfs")), NULL);
+	expect_probed("btrfs");
+	assert_int_equal(btrfs_super(0xac), 0);
+	assert_int_equal(btrfs_super(0xb4), free_space_tree | free_space_tree_valid);
+	assert_int_equal(btrfs_super(0xbc),
+			 mixed_backref | extended_iref | skinny_metadata | no_holes);
+	assert_int_equal((uint32_t)btrfs_super(0x90), 4096);
+	assert_int_equal((uint32_t)btrfs_super(0x94), 16384);
+}
+
+static void test_btrfs_options_follow_ours(void **state)
+{
+	(void)state;
+	must_make("btrfs", 256 << 20, "-m single -n 4096 -O^no-holes");
+	assert_int_equal(btrfs_super(0xbc) & 0x200, 0);
+	assert_int_equal((uint32_t)btrfs_super(0x94), 4096);
+}
+
+static void overwrites_only_when_told(const char *fs, const char *word)
 {
 	struct err err = ERR_INIT;
 
-	(void)state;
-	must_make("xfs", 512 << 20, NULL);
-	assert_int_equal(make("xfs", 512 << 20, NULL, false, &err), -1);
+	must_make(fs, 512 << 20, NULL);
+	assert_int_equal(make(fs, 512 << 20, NULL, false, &err), -1);
 	assert_int_equal(err.code, ERR_INTERNAL);
-	assert_non_null(strstr(err.msg, "existing filesystem"));
-	assert_int_equal(make("xfs", 512 << 20, NULL, true, &err), 0);
+	if (!strstr(err.msg, word))
+		fail_msg("'%s' is missing in '%s'", word, err.msg);
+	assert_int_equal(make(fs, 512 << 20, NULL, true, &err), 0);
+}
+
+static void test_xfs_overwrites_only_when_told(void **state)
+{
+	(void)state;
+	overwrites_only_when_told("xfs", "existing filesystem");
+}
+
+static void test_btrfs_overwrites_only_when_told(void **state)
+{
+	(void)state;
+	overwrites_only_when_told("btrfs", "overwrite");
 }
 
 /* Nothing may ask: over anything of another kind both answer at once, one way or the other. */
@@ -262,6 +315,9 @@ static void test_mkfs_options_refused(void **state)
 	expect_refused("ext4", "-O journal_dev", "journal_dev");
 	expect_refused("ext4", "-E root=/x", "/x");
 	expect_refused("ext4", "-E $(reboot)", "$(reboot)");
+	expect_refused("btrfs", "-f", "-f");
+	expect_refused("btrfs", "-b 1g", "-b");
+	expect_refused("btrfs", "-M", "-M");
 	expect_refused("xfs", "-f", "-f");
 	expect_refused("xfs", "-c options=x", "-c");
 	expect_refused("xfs", "-d size=1g,name=sda", "name");
@@ -295,6 +351,8 @@ static void test_mount_options(void **state)
 	expect_mount_options("ext4", true, "noatime", "ro,noload,noatime");
 	expect_mount_options("xfs", false, "", "nouuid");
 	expect_mount_options("xfs", true, NULL, "ro,norecovery,nouuid");
+	expect_mount_options("btrfs", false, "discard=async", "nodiscard,discard=async");
+	expect_mount_options("btrfs", true, NULL, "ro,rescue=nologreplay");
 	fs_mount_options(fs_find("xfs"), true, NULL, &out);
 	assert_true(out.overflow);
 }
@@ -310,6 +368,9 @@ int main(void)
 		DISK_TEST(test_xfs),
 		DISK_TEST(test_xfs_options_replace_ours),
 		DISK_TEST(test_xfs_overwrites_only_when_told),
+		DISK_TEST(test_btrfs),
+		DISK_TEST(test_btrfs_options_follow_ours),
+		DISK_TEST(test_btrfs_overwrites_only_when_told),
 		DISK_TEST(test_ext4_over_remains),
 		DISK_TEST(test_failure_has_the_reason),
 		DISK_TEST(test_deadline),

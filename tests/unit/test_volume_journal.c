@@ -109,13 +109,28 @@ static void test_xfs(void **state)
 	assert_int_equal(pending("ext4"), -1);
 }
 
+static void test_btrfs(void **state)
+{
+	uint64_t log_root = htole64(30 * MIB);
+
+	(void)state;
+	assert_int_equal(pending("btrfs"), -1);
+	make("mkfs.btrfs");
+	assert_int_equal(pending("btrfs"), 0);
+	/* As the kernel does at the first fsync after a commit. */
+	assert_int_equal(pwrite(fd, &log_root, sizeof(log_root), 65536 + 0x60), sizeof(log_root));
+	assert_int_equal(pending("btrfs"), 1);
+	assert_int_equal(pending("ext4"), -1);
+}
+
 static void test_short_and_unknown(void **state)
 {
 	(void)state;
-	assert_int_equal(pending("btrfs"), -1);
+	assert_int_equal(pending("f2fs"), -1);
 	assert_int_equal(ftruncate(fd, 100), 0);
 	assert_int_equal(pending("ext4"), -1);
 	assert_int_equal(pending("xfs"), -1);
+	assert_int_equal(pending("btrfs"), -1);
 }
 
 /* A superblock whose log has LOG_BLOCKS blocks, all of them written in this lap. */
@@ -206,6 +221,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_ext4),
 		TEST(test_xfs),
+		TEST(test_btrfs),
 		TEST(test_short_and_unknown),
 		TEST(test_xfs_newest_record_anywhere),
 		TEST(test_xfs_in_doubt),

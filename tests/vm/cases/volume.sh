@@ -8,7 +8,7 @@
 # shellcheck source=tests/vm/guest/lib.sh
 . "$NVMEOT_SRC/tests/vm/guest/lib.sh"
 
-modprobe -a loop ext4 xfs dm_mod
+modprobe -a loop ext4 xfs btrfs dm_mod
 # A skipped test proves nothing: in a guest there is all that it could need.
 run_program() {
 	"$NVMEOT_BUILD/tests/volume_mounts" >/run/program 2>&1 || { cat /run/program; return 1; }

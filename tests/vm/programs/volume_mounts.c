@@ -1,189 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Mounts, probes and mkfs on real block devices: loop devices on sparse files. Needs root and a
- * kernel with loop, ext4 and xfs; works in a mount namespace of its own.
+ * kernel with loop, ext4, xfs and btrfs; works in a mount namespace of its own.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "volume_fixture.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/sysmacros.h>
-#include <unistd.h>
+#include <sys/utsname.h>
 
-#include "csi/volume/fs.h"
-#include "csi/volume/mount.h"
+#include "csi/volume/journal.h"
 #include "csi/volume/probe.h"
-#include "nvme/base/proc.h"
-
-#define SIZE (UINT64_C(320) << 20)
-
-static char dir[] = "/tmp/volume_mounts.XXXXXX";
-static char image[PATH_MAX], device[64], stage[PATH_MAX], target[PATH_MAX];
-
-static int run(const char *const argv[], char *out, size_t size)
-{
-	cleanup_free struct proc_result *result = xcalloc(1, sizeof(*result));
-	struct err err = ERR_INIT;
-
-	if (proc_run(argv, deadline_after_ms(60000), result, &err) < 0) {
-		print_error("%s\n", err.msg);
-		return -1;
-	}
-	if (result->exit_code)
-		print_error("%s: %s\n", argv[0], result->err);
-	if (out)
-		snprintf(out, size, "%.*s", (int)strcspn(result->out, "\n"), result->out);
-	return result->exit_code ? -1 : 0;
-}
-
-#define RUN(...) run((const char *const[]) { __VA_ARGS__, NULL }, NULL, 0)
-
-static int attach_image(const char *file, char ret_device[64])
-{
-	return run((const char *const[]) { "losetup", "--show", "-f", file, NULL }, ret_device, 64);
-}
-
-static int setup_group(void **state)
-{
-	(void)state;
-	if (!mkdtemp(dir) || unshare(CLONE_NEWNS) < 0 ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return -1;
-	snprintf(image, sizeof(image), "%s/image", dir);
-	snprintf(stage, sizeof(stage), "%s/stage", dir);
-	snprintf(target, sizeof(target), "%s/target", dir);
-	return mkdir(stage, 0755) || mkdir(target, 0755) ? -1 : 0;
-}
-
-static int teardown_group(void **state)
-{
-	(void)state;
-	return rmdir(stage) || rmdir(target) || rmdir(dir) ? -1 : 0;
-}
-
-static int setup(void **state)
-{
-	int fd = open(image, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-
-	(void)state;
-	if (fd < 0 || ftruncate(fd, (off_t)SIZE) < 0)
-		return -1;
-	close(fd);
-	return attach_image(image, device);
-}
-
-static int teardown(void **state)
-{
-	struct err err = ERR_INIT;
-
-	(void)state;
-	if (mount_unmount_all(target, &err) < 0 || mount_unmount_all(stage, &err) < 0) {
-		print_error("%s\n", err.msg);
-		return -1;
-	}
-	return RUN("losetup", "-d", device) < 0 || unlink(image) < 0 ? -1 : 0;
-}
-
-static void make(const char *fs)
-{
-	struct err err = ERR_INIT;
-
-	if (fs_make(fs_find(fs), device, NULL, false, deadline_after_ms(60000), &err) < 0)
-		fail_msg("%s", err.msg);
-}
-
-static int try_mount(const char *where, const char *fs, const char *options, struct err *err)
-{
-	struct mount_options parsed;
-
-	assert_int_equal(mount_options_parse(options, &parsed, err), 0);
-	return mount_device(device, where, fs, &parsed, err);
-}
-
-static void must_mount(const char *where, const char *fs, const char *options)
-{
-	struct err err = ERR_INIT;
-
-	if (try_mount(where, fs, options, &err) < 0)
-		fail_msg("%s", err.msg);
-}
-
-static void bind_ro(const char *from, const char *to)
-{
-	struct mount_options ro = { .readonly = true };
-	struct err err = ERR_INIT;
-
-	if (mount_bind(from, to, &ro, &err) < 0)
-		fail_msg("%s", err.msg);
-}
-
-static void must_unmount(const char *where)
-{
-	struct err err = ERR_INIT;
-
-	if (mount_unmount_all(where, &err) < 0)
-		fail_msg("%s", err.msg);
-}
-
-/* The refusal: its code, a word of its message, and that nothing came to be at that place. */
-static void expect_refused(const char *where, const char *fs, const char *options,
-			   enum err_code code, const char *word)
-{
-	struct mount_table table cleanup_mount_table = { 0 };
-	struct err err = ERR_INIT;
-
-	assert_int_equal(try_mount(where, fs, options, &err), -1);
-	print_message("# %s\n", err.msg);
-	assert_string_equal(err_code_name(err.code), err_code_name(code));
-	if (!strstr(err.msg, word))
-		fail_msg("'%s' is missing in '%s'", word, err.msg);
-	assert_int_equal(mount_table_read(&table, &err), 0);
-	assert_null(mount_table_find(&table, where));
-}
-
-static int released(void)
-{
-	struct err err = ERR_INIT;
-
-	return mount_device_released(device, strrchr(device, '/') + 1, &err);
-}
-
-static int create_in(const char *where)
-{
-	cleanup_free char *path = xasprintf("%s/new", where);
-	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-
-	return fd < 0 ? errno : close(fd);
-}
-
-static void expect_entry(const char *where, const char *fs, bool readonly, bool sb_readonly)
-{
-	struct mount_table table cleanup_mount_table = { 0 };
-	const struct mount_entry *entry;
-	struct err err = ERR_INIT;
-	struct stat st;
-
-	assert_int_equal(stat(device, &st), 0);
-	assert_int_equal(mount_table_read(&table, &err), 0);
-	entry = mount_table_find(&table, where);
-	assert_non_null(entry);
-	assert_int_equal(entry->major, major(st.st_rdev));
-	assert_int_equal(entry->minor, minor(st.st_rdev));
-	assert_string_equal(entry->fs_type, fs);
-	assert_int_equal(entry->readonly, readonly);
-	assert_int_equal(entry->sb_readonly, sb_readonly);
-}
 
 static void life_of(const char *fs, const char *options)
 {
@@ -215,6 +41,12 @@ static void test_life_xfs(void **state)
 	life_of("xfs", "nouuid");
 }
 
+static void test_life_btrfs(void **state)
+{
+	(void)state;
+	life_of("btrfs", NULL);
+}
+
 /* A superblock that no mount table shows: only a detached mount is left of it. */
 static void hidden_holder(const char *fs)
 {
@@ -240,6 +72,12 @@ static void test_hidden_holder_xfs(void **state)
 {
 	(void)state;
 	hidden_holder("xfs");
+}
+
+static void test_hidden_holder_btrfs(void **state)
+{
+	(void)state;
+	hidden_holder("btrfs");
 }
 
 /* A holder that is no file system. */
@@ -286,6 +124,12 @@ static void test_no_fallback_xfs(void **state)
 {
 	(void)state;
 	no_fallback("xfs");
+}
+
+static void test_no_fallback_btrfs(void **state)
+{
+	(void)state;
+	no_fallback("btrfs");
 }
 
 static void test_bad_options(void **state)
@@ -379,27 +223,184 @@ static void test_reader_xfs(void **state)
 	reader("xfs");
 }
 
+static void test_reader_btrfs(void **state)
+{
+	(void)state;
+	reader("btrfs");
+}
+
 /* A clone beside its source: same UUID inside, on one node. */
+struct clone {
+	char image[PATH_MAX];
+	char device[sizeof(device)];
+};
+
+static void clone_begin(struct clone *clone)
+{
+	snprintf(clone->image, sizeof(clone->image), "%s/copy", dir);
+	assert_int_equal(RUN("cp", "--sparse=always", image, clone->image), 0);
+	assert_int_equal(attach_image(clone->image, clone->device), 0);
+}
+
+/* Makes the other of the two what `device` means. */
+static void clone_swap(struct clone *clone)
+{
+	char other[sizeof(device)];
+
+	memcpy(other, clone->device, sizeof(other));
+	memcpy(clone->device, device, sizeof(other));
+	memcpy(device, other, sizeof(other));
+}
+
+static void clone_end(const struct clone *clone)
+{
+	assert_int_equal(RUN("losetup", "-d", clone->device), 0);
+	assert_int_equal(unlink(clone->image), 0);
+}
+
 static void test_xfs_clone(void **state)
 {
-	char copy[PATH_MAX], source[sizeof(device)], text[64];
+	struct clone clone;
+	char text[64];
 	struct strb options = strb_over(text, sizeof(text));
 
 	(void)state;
 	make("xfs");
-	snprintf(copy, sizeof(copy), "%s/copy", dir);
-	assert_int_equal(RUN("cp", "--sparse=always", image, copy), 0);
+	clone_begin(&clone);
 	must_mount(stage, "xfs", NULL);
-	memcpy(source, device, sizeof(source));
-	assert_int_equal(attach_image(copy, device), 0);
+	clone_swap(&clone);
 	expect_refused(target, "xfs", NULL, ERR_FAILED_PRECONDITION, "xfs");
 	fs_mount_options(fs_find("xfs"), false, NULL, &options);
 	must_mount(target, "xfs", text);
 	assert_int_equal(create_in(target), 0);
 	must_unmount(target);
-	assert_int_equal(RUN("losetup", "-d", device), 0);
-	assert_int_equal(unlink(copy), 0);
-	memcpy(device, source, sizeof(source));
+	clone_swap(&clone);
+	clone_end(&clone);
+}
+
+static bool kernel_is_before(int major, int minor)
+{
+	struct utsname name;
+	int have[2];
+
+	assert_int_equal(uname(&name), 0);
+	assert_int_equal(sscanf(name.release, "%d.%d", &have[0], &have[1]), 2);
+	return have[0] < major || (have[0] == major && have[1] < minor);
+}
+
+/* Beside its source it is mounted as what it is or refused; never is the other one mounted. */
+static void test_btrfs_clone_beside_source(void **state)
+{
+	struct clone clone;
+
+	(void)state;
+	make("btrfs");
+	clone_begin(&clone);
+	must_mount(stage, "btrfs", NULL);
+	assert_int_equal(create_in(stage), 0);
+	clone_swap(&clone);
+	if (kernel_is_before(6, 7)) {
+		expect_refused(target, "btrfs", NULL, ERR_FAILED_PRECONDITION, "same file system");
+	} else {
+		must_mount(target, "btrfs", NULL);
+		expect_entry(target, "btrfs", false, false);
+		assert_int_equal(released(), 0);
+		must_unmount(target);
+	}
+	assert_int_equal(released(), 1);
+	clone_swap(&clone);
+	assert_int_equal(released(), 0);
+	must_unmount(stage);
+	clone_end(&clone);
+}
+
+/* One after the other any kernel takes them, whichever was written to last. */
+static void test_btrfs_clone_after_source(void **state)
+{
+	struct clone clone;
+
+	(void)state;
+	make("btrfs");
+	clone_begin(&clone);
+	for (int i = 0; i < 4; i++) {
+		must_mount(stage, "btrfs", NULL);
+		expect_entry(stage, "btrfs", false, false);
+		if (i != 2)
+			assert_int_equal(create_in(stage), i < 2 ? 0 : EEXIST);
+		must_unmount(stage);
+		assert_int_equal(released(), 1);
+		clone_swap(&clone);
+	}
+	clone_end(&clone);
+}
+
+/* A file that was synced, but only into the log. */
+static void write_synced(const char *where)
+{
+	cleanup_free char *path = xasprintf("%s/synced", where);
+	cleanup_close int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "x", 1), 1);
+	assert_int_equal(fsync(fd), 0);
+}
+
+static int pending(const char *fs)
+{
+	cleanup_close int fd = open(device, O_RDONLY | O_CLOEXEC);
+	struct err err = ERR_INIT;
+
+	return journal_is_pending(fd, device, fs, &err);
+}
+
+/* A reader that does not replay writes nothing; that there is something to replay is seen. */
+static void unreplayed(const char *fs)
+{
+	cleanup_free char *synced = xasprintf("%s/synced", stage);
+	cleanup_free char *before = xasprintf("%s/before", dir);
+	struct clone clone;
+	char text[64];
+	struct strb options = strb_over(text, sizeof(text));
+
+	make(fs);
+	assert_int_equal(pending(fs), 0);
+	must_mount(stage, fs, NULL);
+	write_synced(stage);
+	clone_begin(&clone);
+	must_unmount(stage);
+	assert_int_equal(pending(fs), 0);
+	clone_swap(&clone);
+	assert_int_equal(pending(fs), 1);
+	assert_int_equal(RUN("cp", "--sparse=always", clone.image, before), 0);
+	fs_mount_options(fs_find(fs), true, NULL, &options);
+	must_mount(stage, fs, text);
+	must_unmount(stage);
+	assert_int_equal(RUN("cmp", clone.image, before), 0);
+	must_mount(stage, fs, NULL);
+	assert_int_equal(access(synced, F_OK), 0);
+	must_unmount(stage);
+	assert_int_equal(pending(fs), 0);
+	clone_swap(&clone);
+	clone_end(&clone);
+	assert_int_equal(unlink(before), 0);
+}
+
+static void test_unreplayed_ext4(void **state)
+{
+	(void)state;
+	unreplayed("ext4");
+}
+
+static void test_unreplayed_xfs(void **state)
+{
+	(void)state;
+	unreplayed("xfs");
+}
+
+static void test_unreplayed_btrfs(void **state)
+{
+	(void)state;
+	unreplayed("btrfs");
 }
 
 static void test_bind_of_device_node(void **state)
@@ -476,19 +477,20 @@ static void test_probe_of_failing_device(void **state)
 		probe_with_bad_spot(bad[i]);
 }
 
-#define DEVICE_TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		DEVICE_TEST(test_life_ext4),
 		DEVICE_TEST(test_life_xfs),
+		DEVICE_TEST(test_life_btrfs),
 		DEVICE_TEST(test_hidden_holder_ext4),
 		DEVICE_TEST(test_hidden_holder_xfs),
+		DEVICE_TEST(test_hidden_holder_btrfs),
 		DEVICE_TEST(test_exclusive_holder),
 		DEVICE_TEST(test_no_other_readonly_state),
 		DEVICE_TEST(test_no_fallback_ext4),
 		DEVICE_TEST(test_no_fallback_xfs),
+		DEVICE_TEST(test_no_fallback_btrfs),
 		DEVICE_TEST(test_bad_options),
 		DEVICE_TEST(test_bad_combination),
 		DEVICE_TEST(test_bad_file_systems),
@@ -496,7 +498,13 @@ int main(void)
 		DEVICE_TEST(test_options_arrive),
 		DEVICE_TEST(test_reader_ext4),
 		DEVICE_TEST(test_reader_xfs),
+		DEVICE_TEST(test_reader_btrfs),
 		DEVICE_TEST(test_xfs_clone),
+		DEVICE_TEST(test_btrfs_clone_beside_source),
+		DEVICE_TEST(test_btrfs_clone_after_source),
+		DEVICE_TEST(test_unreplayed_ext4),
+		DEVICE_TEST(test_unreplayed_xfs),
+		DEVICE_TEST(test_unreplayed_btrfs),
 		DEVICE_TEST(test_bind_of_device_node),
 		DEVICE_TEST(test_probe),
 		DEVICE_TEST(test_probe_of_failing_device),
