@@ -66,6 +66,15 @@ static int set_write_cache(struct parameters *p, const char *what, const char *v
 	return 0;
 }
 
+static int set_fs_repair(struct parameters *p, const char *what, const char *value, struct err *err)
+{
+	if (strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
+		return err_set(err, ERR_INVALID_ARGUMENT, "%s \"%.32s\" is not true or false", what,
+			       value);
+	p->fs_repair = strcmp(value, "true") == 0;
+	return 0;
+}
+
 /* The provisioner's own annotations, sent when it runs with --extra-create-metadata. */
 static int ignore(struct parameters *p, const char *what, const char *value, struct err *err)
 {
@@ -89,6 +98,8 @@ static const struct row rows[] = {
 	{ .name = "reconnectDelay", NUMBER(reconnect_delay_s, 1, 3600) },
 	{ .name = "fastIoFailTmo", NUMBER(fast_io_fail_tmo_s, 1, 86400) },
 	{ .name = "keepAliveTmo", NUMBER(keep_alive_tmo_s, 1, 3600) },
+	/* Mutable: who needs it has a volume already. */
+	{ .name = "fsRepair", .set = set_fs_repair, .for_node = true, .is_mutable = true },
 	{ .name = "csi.storage.k8s.io/pvc/name", .set = ignore },
 	{ .name = "csi.storage.k8s.io/pvc/namespace", .set = ignore },
 	{ .name = "csi.storage.k8s.io/pv/name", .set = ignore },

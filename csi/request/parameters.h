@@ -2,7 +2,8 @@
 /*
  * StorageClass parameters, checked by one table. Those the node needs travel on in the volume
  * context under the same names and are checked there by the same table. Those that can be changed
- * later are of the connection: what is valid then goes into the publish context, too.
+ * later are of the connection, or say what may be done to a broken file system: what is valid then
+ * goes into the publish context, too.
  */
 #ifndef CSI_REQUEST_PARAMETERS_H
 #define CSI_REQUEST_PARAMETERS_H
@@ -18,6 +19,7 @@ struct parameters {
 	char target[TARGET_NAME_SIZE]; /* "": any */
 	char pool[VOLUME_POOL_SIZE];   /* "": the one with most room */
 	bool volatile_cache;
+	bool fs_repair;		  /* may a broken file system be repaired before its mount */
 	const char *fs_type;	  /* borrowed from the map; NULL: not given */
 	const char *mkfs_options; /* borrowed from the map; "" when not given */
 	struct host_connect_options connect;

@@ -10,8 +10,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "nvme/base/job.h"
 #include "csi/volume/btrfs.h"
+#include "nvme/base/job.h"
 #include "nvme/base/root.h"
 #include "nvme/base/strb.h"
 

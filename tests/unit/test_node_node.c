@@ -386,11 +386,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_topology),
-		TEST(test_capabilities),
-		TEST(test_stage_hangs),
-		TEST(test_unknown_volume),
-		TEST(test_drain),
+		TEST(test_topology),	   TEST(test_capabilities), TEST(test_stage_hangs),
+		TEST(test_unknown_volume), TEST(test_drain),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

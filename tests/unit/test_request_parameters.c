@@ -34,6 +34,7 @@ static void test_defaults(void **state)
 	assert_string_equal(p.target, "");
 	assert_string_equal(p.pool, "");
 	assert_false(p.volatile_cache);
+	assert_false(p.fs_repair);
 	assert_null(p.fs_type);
 	assert_string_equal(p.mkfs_options, "");
 	assert_memory_equal(&p.connect, &connect, sizeof(connect));
@@ -55,8 +56,14 @@ static void test_words(void **state)
 	assert_false(p.volatile_cache);
 	assert_int_equal(parse("csi.storage.k8s.io/fstype", "xfs", &p, &err), 0);
 	assert_string_equal(p.fs_type, "xfs");
+	assert_int_equal(parse("csi.storage.k8s.io/fstype", "btrfs", &p, &err), 0);
+	assert_string_equal(p.fs_type, "btrfs");
 	assert_int_equal(parse("mkfsOptions", "-m 1", &p, &err), 0);
 	assert_string_equal(p.mkfs_options, "-m 1");
+	assert_int_equal(parse("fsRepair", "true", &p, &err), 0);
+	assert_true(p.fs_repair);
+	assert_int_equal(parse("fsRepair", "false", &p, &err), 0);
+	assert_false(p.fs_repair);
 }
 
 static void test_bad_words(void **state)
@@ -73,6 +80,9 @@ static void test_bad_words(void **state)
 		{ "writeCache", "yes" },
 		{ "csi.storage.k8s.io/fstype", "" },
 		{ "csi.storage.k8s.io/fstype", "ntfs" },
+		{ "fsRepair", "" },
+		{ "fsRepair", "yes" },
+		{ "fsRepair", "True" },
 	};
 	struct parameters p = { .target = "untouched" };
 
@@ -135,9 +145,9 @@ static void test_numbers(void **state)
 static void test_unknown(void **state)
 {
 	static const char *const known[] = {
-		"target",	  "pool",	   "writeCache",  "csi.storage.k8s.io/fstype",
-		"mkfsOptions",	  "nrIoQueues",	   "queueSize",	  "ctrlLossTmo",
-		"reconnectDelay", "fastIoFailTmo", "keepAliveTmo"
+		"target",	  "pool",	   "writeCache",   "csi.storage.k8s.io/fstype",
+		"mkfsOptions",	  "nrIoQueues",	   "queueSize",	   "ctrlLossTmo",
+		"reconnectDelay", "fastIoFailTmo", "keepAliveTmo", "fsRepair"
 	};
 	struct parameters p;
 	struct err err;
@@ -237,7 +247,7 @@ static void test_mutable(void **state)
 		{ "pool", "fast",
 		  "\"pool\" cannot be changed after creation; those that can are: "
 		  "nrIoQueues, queueSize, ctrlLossTmo, reconnectDelay, "
-		  "fastIoFailTmo, keepAliveTmo" },
+		  "fastIoFailTmo, keepAliveTmo, fsRepair" },
 		{ "mkfsOptions", "-m 1", "\"mkfsOptions\" cannot be changed" },
 		{ "csi.storage.k8s.io/pvc/name", "x", "cannot be changed" },
 		{ "iops", "5", "\"iops\" is unknown; known mutable ones are: nrIoQueues, " },
@@ -265,6 +275,7 @@ static void test_mutable(void **state)
 		if (!strstr(err.msg, refused[i].says))
 			fail_msg("\"%s\" does not say \"%s\"", err.msg, refused[i].says);
 	}
+	assert_true(parameters_is_mutable("fsRepair"));
 	assert_false(parameters_is_mutable("pool"));
 	assert_false(parameters_is_mutable("mkfsOptions"));
 	assert_false(parameters_is_mutable("unknown"));
@@ -275,6 +286,7 @@ static void test_for_node(void **state)
 	(void)state;
 	assert_true(parameters_for_node("mkfsOptions"));
 	assert_true(parameters_for_node("ctrlLossTmo"));
+	assert_true(parameters_for_node("fsRepair"));
 	assert_false(parameters_for_node("pool"));
 	assert_false(parameters_for_node("writeCache"));
 	assert_false(parameters_for_node("csi.storage.k8s.io/pv/name"));

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Checking a file system that exists, before it is mounted for writing, and its repair, which an
+ * operator has to ask for (parameter fsRepair). Only for devices that are mounted nowhere and that
+ * this node alone may write to: never for readers, never at publish.
+ */
+#ifndef CSI_VOLUME_CHECK_H
+#define CSI_VOLUME_CHECK_H
+
+#include <stdbool.h>
+
+#include "csi/volume/fs.h"
+#include "nvme/base/clock.h"
+#include "nvme/base/err.h"
+
+/*
+ * Makes the file system on the device fit to be mounted, as far as that needs no decision.
+ *
+ * ext4: nothing for one whose superblock says that it was unmounted and found no errors: one read.
+ * Else e2fsck -p: it replays the journal and corrects what loses nothing. Where it gives up (exit
+ * status 4): with repair, e2fsck -fy, which may move or drop files; without, ERR_FAILED_PRECONDITION
+ * with the end of what it said and the way out. Exit statuses are those of e2fsck(8); 2, "reboot",
+ * is for a root file system and counts as 1 here, corrected.
+ * xfs, btrfs: nothing. Their mount replays the log.
+ *
+ * What was corrected is logged. ERR_FAILED_PRECONDITION also if e2fsck is not installed, cannot
+ * work on the device, or finds it in use. ERR_DEADLINE_EXCEEDED: e2fsck -p was killed, or a repair
+ * was not begun. Killing -p is safe: a journal is replayed from its start until the superblock says
+ * that it is done, and the superblock is marked clean at the end of a check only, so that the next
+ * check begins anew. A repair is never killed: it blocks until it is done, minutes for a large
+ * volume, whatever the deadline. Call it on a thread that outlives its caller.
+ */
+int check_before_mount(const struct fs *fs, const char *device, bool repair,
+		       struct deadline deadline, struct err *err);
+
+/*
+ * What to do when the mount was refused: err has the error of mount_device. 0: the file system was
+ * repaired, mount it again. -1: err stands, and if it tells of a corrupt file system it is
+ * ERR_FAILED_PRECONDITION with the way out.
+ *
+ * With repair: ext4 by e2fsck -fy, xfs by xfs_repair, which never gets -L: a log that cannot be
+ * replayed stays, and the error says so. btrfs is not repaired: btrfs check(8) warns of its
+ * --repair. Blocks as check_before_mount does.
+ */
+int check_after_refusal(const struct fs *fs, const char *device, bool repair,
+			struct deadline deadline, struct err *err);
+
+#endif
