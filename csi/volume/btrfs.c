@@ -16,19 +16,20 @@ bool btrfs_device_of(const char *source, dev_t *ret)
 	return true;
 }
 
-int btrfs_find_holder(const struct root *sysfs_fs, const char *name, char ret[NAME_MAX],
+int btrfs_find_holder(const struct root *sysfs, const char *name, char ret[NAME_MAX],
 		      struct err *err)
 {
 	struct root_names ids cleanup_root_names = { 0 };
 
-	if (root_list(sysfs_fs, &ids, err, "btrfs") < 0)
+	if (root_list(sysfs, &ids, err, "fs/btrfs") < 0)
 		return -1;
 	for (size_t i = 0; i < ids.count; i++) {
-		struct strb out = strb_over(ret, NAME_MAX);
+		struct strb out;
 
-		if (!root_exists(sysfs_fs, "btrfs/%s/devices/%s", ids.names[i], name))
+		if (!root_exists(sysfs, "fs/btrfs/%s/devices/%s", ids.names[i], name))
 			continue;
-		strb_addf(&out, "btrfs/%s", ids.names[i]);
+		out = strb_over(ret, NAME_MAX);
+		strb_addf(&out, "fs/btrfs/%s", ids.names[i]);
 		return 1;
 	}
 	return 0;

@@ -22,11 +22,11 @@
 bool btrfs_device_of(const char *source, dev_t *ret);
 
 /*
- * Which directory below sysfs_fs, that is /sys/fs, belongs to the mounted btrfs that holds the
- * device of the kernel's name "nvme0n1": "btrfs/<fsid>", with the temporary fsid of a clone that is
- * mounted beside its source. 1: found; 0: none holds it; -1: error.
+ * Which mounted btrfs holds the device of the kernel's name "nvme0n1": its directory below sysfs,
+ * "fs/btrfs/<fsid>", where the fsid of a clone that is mounted beside its source is a temporary
+ * one. 1: found; 0: none holds it; -1: error.
  */
-int btrfs_find_holder(const struct root *sysfs_fs, const char *name, char ret[NAME_MAX],
+int btrfs_find_holder(const struct root *sysfs, const char *name, char ret[NAME_MAX],
 		      struct err *err);
 
 #endif

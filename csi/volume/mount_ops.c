@@ -295,15 +295,15 @@ int mount_unmount_all(const char *target, struct err *err)
 static int has_superblock(const char *name, struct err *err)
 {
 	struct root_names types cleanup_root_names = { 0 };
-	struct root fs cleanup_root = ROOT_INIT;
+	struct root sysfs cleanup_root = ROOT_INIT;
 	char holder[NAME_MAX];
 
-	if (root_open(&fs, "/sys/fs", err) < 0 || root_list(&fs, &types, err, ".") < 0)
+	if (root_open(&sysfs, "/sys", err) < 0 || root_list(&sysfs, &types, err, "fs") < 0)
 		return -1;
 	for (size_t i = 0; i < types.count; i++)
-		if (root_exists(&fs, "%s/%s", types.names[i], name))
+		if (root_exists(&sysfs, "fs/%s/%s", types.names[i], name))
 			return 1;
-	return btrfs_find_holder(&fs, name, holder, err);
+	return btrfs_find_holder(&sysfs, name, holder, err);
 }
 
 int mount_device_released(const char *device_path, const char *name, struct err *err)

@@ -141,7 +141,33 @@ static void test_bad_options(void **state)
 	expect_refused(stage, "ext4", "commit=soon", ERR_INVALID_ARGUMENT, "commit=soon");
 	expect_refused(stage, "ext4", "source=/dev/null", ERR_INVALID_ARGUMENT, "source");
 	expect_refused(stage, "ext4", "remount", ERR_INVALID_ARGUMENT, "remount");
+	/* As kubelet sends it; without SELinux nobody takes it, and it is not dropped. */
+	expect_refused(stage, "ext4", "noatime,context=\"system_u:object_r:x_t:s0:c1,c2\"",
+		       ERR_INVALID_ARGUMENT, "'context=system_u:object_r:x_t:s0:c1,c2'");
 	assert_int_equal(released(), 1);
+}
+
+static bool kernel_is_before(int major, int minor)
+{
+	struct utsname name;
+	int have[2];
+
+	assert_int_equal(uname(&name), 0);
+	assert_int_equal(sscanf(name.release, "%d.%d", &have[0], &have[1]), 2);
+	return have[0] < major || (have[0] == major && have[1] < minor);
+}
+
+/* Before 6.8 btrfs sees its options only when all are there, and says why in the log. */
+static void test_bad_options_btrfs(void **state)
+{
+	bool late = kernel_is_before(6, 8);
+
+	(void)state;
+	make("btrfs");
+	expect_refused(stage, "btrfs", "noatime,nonsense=7",
+		       late ? ERR_FAILED_PRECONDITION : ERR_INVALID_ARGUMENT,
+		       late ? "options" : "nonsense=7");
+	must_mount(stage, "btrfs", "nodiscard,noatime,compress=zstd");
 }
 
 /* Each is known, but not together with a read-write mount. */
@@ -150,6 +176,7 @@ static void test_bad_combination(void **state)
 	(void)state;
 	make("xfs");
 	expect_refused(stage, "xfs", "norecovery", ERR_FAILED_PRECONDITION, "options");
+	expect_refused(stage, "xfs", "nonsense=7", ERR_INVALID_ARGUMENT, "nknown parameter");
 	assert_int_equal(released(), 1);
 }
 
@@ -278,16 +305,6 @@ static void test_xfs_clone(void **state)
 	clone_end(&clone);
 }
 
-static bool kernel_is_before(int major, int minor)
-{
-	struct utsname name;
-	int have[2];
-
-	assert_int_equal(uname(&name), 0);
-	assert_int_equal(sscanf(name.release, "%d.%d", &have[0], &have[1]), 2);
-	return have[0] < major || (have[0] == major && have[1] < minor);
-}
-
 /* Beside its source it is mounted as what it is or refused; never is the other one mounted. */
 static void test_btrfs_clone_beside_source(void **state)
 {
@@ -314,6 +331,18 @@ static void test_btrfs_clone_beside_source(void **state)
 	clone_end(&clone);
 }
 
+/* A file whose name says which of the two file systems it is. */
+static void mark(const char *name, const char *other)
+{
+	cleanup_free char *path = xasprintf("%s/%s", stage, name);
+	cleanup_free char *other_path = xasprintf("%s/%s", stage, other);
+	cleanup_close int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "x", 1), 1);
+	assert_int_equal(access(other_path, F_OK), -1);
+}
+
 /* One after the other any kernel takes them, whichever was written to last. */
 static void test_btrfs_clone_after_source(void **state)
 {
@@ -322,13 +351,15 @@ static void test_btrfs_clone_after_source(void **state)
 	(void)state;
 	make("btrfs");
 	clone_begin(&clone);
-	for (int i = 0; i < 4; i++) {
-		must_mount(stage, "btrfs", NULL);
-		expect_entry(stage, "btrfs", false, false);
-		if (i != 2)
-			assert_int_equal(create_in(stage), i < 2 ? 0 : EEXIST);
-		must_unmount(stage);
-		assert_int_equal(released(), 1);
+	for (int i = 0; i < 6; i++) {
+		/* The source is the one with more commits, and comes after the clone again. */
+		for (int more = i == 0 ? 3 : 1; more > 0; more--) {
+			must_mount(stage, "btrfs", NULL);
+			expect_entry(stage, "btrfs", false, false);
+			mark(i % 2 ? "clone" : "source", i % 2 ? "source" : "clone");
+			must_unmount(stage);
+			assert_int_equal(released(), 1);
+		}
 		clone_swap(&clone);
 	}
 	clone_end(&clone);
@@ -492,6 +523,7 @@ int main(void)
 		DEVICE_TEST(test_no_fallback_xfs),
 		DEVICE_TEST(test_no_fallback_btrfs),
 		DEVICE_TEST(test_bad_options),
+		DEVICE_TEST(test_bad_options_btrfs),
 		DEVICE_TEST(test_bad_combination),
 		DEVICE_TEST(test_bad_file_systems),
 		DEVICE_TEST(test_no_stacking),
