@@ -36,7 +36,7 @@ static void tell(struct condition *condition, const char *format, ...)
 static void read_mount(const struct mount_entry *entry, struct condition *condition)
 {
 	if (entry->sb_stopped)
-		tell(condition, "the %s at %s was stopped by the kernel after an error",
+		tell(condition, "the %s at %s was shut down, or stopped after an error",
 		     entry->fs_type, entry->target);
 	else if (entry->sb_readonly && !entry->readonly)
 		tell(condition, "the %s at %s went read-only after an error", entry->fs_type,

@@ -21,6 +21,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "csi/volume/fs.h"
@@ -184,6 +185,16 @@ static inline void expect_entry(const char *where, const char *fs, bool readonly
 	assert_string_equal(entry->fs_type, fs);
 	assert_int_equal(entry->readonly, readonly);
 	assert_int_equal(entry->sb_readonly, sb_readonly);
+}
+
+static inline bool kernel_is_before(int major, int minor)
+{
+	struct utsname name;
+	int have[2];
+
+	assert_int_equal(uname(&name), 0);
+	assert_int_equal(sscanf(name.release, "%d.%d", &have[0], &have[1]), 2);
+	return have[0] < major || (have[0] == major && have[1] < minor);
 }
 
 #define DEVICE_TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)

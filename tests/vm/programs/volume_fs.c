@@ -21,8 +21,8 @@
 #define DM "volume-fs"
 #define DM_NODE "/dev/mapper/" DM
 
-static char loop[64], dm_name[64];
-static struct root sysfs = { .fd = -1 };
+static char loop[64];
+static char kernel_name[64]; /* of the device whose condition is asked for */
 
 /* What the dm device is from now on: bytes of the loop device, or errors. */
 static void load_table(const char *verb, const char *kind, uint64_t bytes)
@@ -44,24 +44,16 @@ static void swap_table(const char *kind, uint64_t bytes)
 
 static int setup_dm(void **state)
 {
-	char link[PATH_MAX], points_to[PATH_MAX];
-	struct err err;
 	struct stat st;
-	ssize_t n;
 
 	if (setup(state) < 0)
 		return -1;
 	memcpy(loop, device, sizeof(loop));
 	load_table("create", "linear", SIZE);
 	strcpy(device, DM_NODE);
-	if (stat(device, &st) < 0 || root_open(&sysfs, "/sys", &err) < 0)
+	if (stat(device, &st) < 0)
 		return -1;
-	snprintf(link, sizeof(link), "/sys/dev/block/%u:%u", major(st.st_rdev), minor(st.st_rdev));
-	n = readlink(link, points_to, sizeof(points_to) - 1);
-	if (n < 0)
-		return -1;
-	points_to[n] = '\0';
-	snprintf(dm_name, sizeof(dm_name), "%.60s", strrchr(points_to, '/') + 1);
+	snprintf(kernel_name, sizeof(kernel_name), "dm-%u", minor(st.st_rdev));
 	return 0;
 }
 
@@ -69,7 +61,6 @@ static int teardown_dm(void **state)
 {
 	struct err err = ERR_INIT;
 
-	root_close(&sysfs);
 	if (RUN("dmsetup", "resume", DM) < 0 || mount_unmount_all(target, &err) < 0 ||
 	    mount_unmount_all(stage, &err) < 0 || RUN("dmsetup", "remove", DM) < 0)
 		return -1;
@@ -364,11 +355,12 @@ static void test_repair_xfs(void **state)
 static struct condition condition_of_stage(void)
 {
 	struct mount_table table cleanup_mount_table = { 0 };
+	struct root root cleanup_root = ROOT_INIT;
 	struct condition noted, asked;
 	struct err err = ERR_INIT;
 
-	if (mount_table_read(&table, &err) < 0 ||
-	    condition_read(&sysfs, mount_table_find(&table, stage), dm_name, &noted, &err) < 0 ||
+	if (mount_table_read(&table, &err) < 0 || root_open(&root, "/sys", &err) < 0 ||
+	    condition_read(&root, mount_table_find(&table, stage), kernel_name, &noted, &err) < 0 ||
 	    condition_probe(stage, &asked, &err) < 0)
 		fail_msg("%s", err.msg);
 	if (noted.abnormal)
@@ -376,6 +368,33 @@ static struct condition condition_of_stage(void)
 	if (asked.abnormal)
 		print_message("# asked: %s\n", asked.message);
 	return noted.abnormal ? noted : asked;
+}
+
+/* Stopped by an administrator's ioctl, with no error to note down. */
+static void shut_down(const char *fs)
+{
+	make(fs);
+	must_mount(stage, fs, NULL);
+	snprintf(kernel_name, sizeof(kernel_name), "%s", strrchr(device, '/') + 1);
+	assert_false(condition_of_stage().abnormal);
+	assert_int_equal(RUN("xfs_io", "-x", "-c", "shutdown", stage), 0);
+}
+
+static void test_shut_down_xfs(void **state)
+{
+	(void)state;
+	shut_down("xfs");
+	assert_true(condition_of_stage().abnormal);
+	usage_of();
+}
+
+static void test_shut_down_ext4(void **state)
+{
+	(void)state;
+	shut_down("ext4");
+	if (!kernel_is_before(6, 18))
+		assert_true(condition_of_stage().abnormal);
+	usage_of();
 }
 
 /* Many names, so that the root directory is not kept in the inode. */
@@ -490,6 +509,8 @@ int main(void)
 		DEVICE_TEST(test_check_of_mounted),
 		DEVICE_TEST(test_repair_ext4),
 		DEVICE_TEST(test_repair_xfs),
+		DEVICE_TEST(test_shut_down_xfs),
+		DEVICE_TEST(test_shut_down_ext4),
 		/* From here on the device fails or hangs. */
 		DM_TEST(test_check_after_failure),
 		DM_TEST(test_failing_ext4),

@@ -6,7 +6,6 @@
 #include "volume_fixture.h"
 
 #include <sys/statvfs.h>
-#include <sys/utsname.h>
 
 #include "csi/volume/journal.h"
 #include "csi/volume/probe.h"
@@ -145,16 +144,6 @@ static void test_bad_options(void **state)
 	expect_refused(stage, "ext4", "noatime,context=\"system_u:object_r:x_t:s0:c1,c2\"",
 		       ERR_INVALID_ARGUMENT, "'context=system_u:object_r:x_t:s0:c1,c2'");
 	assert_int_equal(released(), 1);
-}
-
-static bool kernel_is_before(int major, int minor)
-{
-	struct utsname name;
-	int have[2];
-
-	assert_int_equal(uname(&name), 0);
-	assert_int_equal(sscanf(name.release, "%d.%d", &have[0], &have[1]), 2);
-	return have[0] < major || (have[0] == major && have[1] < minor);
 }
 
 /* Before 6.8 btrfs sees its options only when all are there, and says why in the log. */
