@@ -21,7 +21,8 @@ struct fs {
 	uint64_t min_bytes;
 	const char *const *mkfs;   /* the program and options that others may follow and override */
 	const char *const *pinned; /* "Xkey=value": option -X key=value unless mkfsOptions set it */
-	const char *letters;	   /* the options that mkfsOptions may use; each takes a value */
+	const char *joined;  /* "Xlist": option -X list,… with those of mkfsOptions; or NULL */
+	const char *letters; /* the options that mkfsOptions may use; each takes a value */
 	const char *const *denied; /* keys in their values that may not be used */
 	const char *overwrite;	   /* the option to write over what is there; NULL: not needed */
 	const char *mount;
@@ -41,10 +42,10 @@ static const char *const ext4_mkfs[] = {
 	"-O",
 	"none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,"
 	"sparse_super,large_file,huge_file,dir_nlink,extra_isize,metadata_csum",
-	"-E",
-	"lazy_itable_init=1,lazy_journal_init=1,nodiscard",
 	NULL,
 };
+/* mkfs.ext4 forgets an -E when another one follows. */
+static const char ext4_joined[] = "Elazy_itable_init=1,lazy_journal_init=1,nodiscard";
 /* An offset would hide the file system from every probe. */
 static const char *const ext4_denied[] = { "device", "offset", "journal_dev", NULL };
 
@@ -86,6 +87,7 @@ static const struct fs table[] = {
 		.min_bytes = UINT64_C(16) << 20,
 		.mkfs = ext4_mkfs,
 		.pinned = none,
+		.joined = ext4_joined,
 		.letters = "bCEGIJNOTgim",
 		.denied = ext4_denied,
 		.mount = "",
@@ -242,12 +244,25 @@ struct args {
 	const char *argv[ARGV_MAX];
 	size_t count;
 	char flags[ARGV_MAX][3];
+	char joined[2 * MKFS_OPTIONS_SIZE];
 };
 
 static void args_add(struct args *args, const char *word)
 {
 	if (args->count < ARGV_MAX - 1)
 		args->argv[args->count++] = word;
+}
+
+/* The option whose values make one list, as one word: "-Xlist,more". */
+static void add_joined(const char *joined, const struct extra *extra, struct args *args)
+{
+	struct strb word = strb_over(args->joined, sizeof(args->joined));
+
+	strb_addf(&word, "-%s", joined);
+	for (size_t i = 0; i < extra->count; i++)
+		if (extra->options[i].flag[1] == joined[0])
+			strb_addf(&word, ",%s", extra->options[i].value);
+	args_add(args, args->joined);
 }
 
 static void build_argv(const struct fs *fs, const struct extra *extra, bool overwrite,
@@ -265,7 +280,11 @@ static void build_argv(const struct fs *fs, const struct extra *extra, bool over
 		args_add(args, args->flags[i]);
 		args_add(args, fs->pinned[i] + 1);
 	}
+	if (fs->joined)
+		add_joined(fs->joined, extra, args);
 	for (size_t i = 0; i < extra->count; i++) {
+		if (fs->joined && extra->options[i].flag[1] == fs->joined[0])
+			continue;
 		args_add(args, extra->options[i].flag);
 		args_add(args, extra->options[i].value);
 	}

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "csi/volume/fs.h"
@@ -136,6 +137,24 @@ static void test_ext4_options_follow_ours(void **state)
 			 WORDS("Block size:               1024", "quota", "metadata_csum"), true);
 	expect_in_output((const char *const[]) { "dumpe2fs", "-h", path, NULL },
 			 WORDS("has_journal", "Reserved block count:     0"), false);
+}
+
+/* What was allocated stays so, also when mkfsOptions have an option of their own beside ours. */
+static void test_ext4_never_discards(void **state)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	struct stat before, after;
+
+	(void)state;
+	assert_int_equal(fallocate(fd, 0, 0, 64 << 20), 0);
+	assert_int_equal(fstat(fd, &before), 0);
+	must_make("ext4", 64 << 20, "-E stride=16 -Estripe_width=64");
+	assert_int_equal(fstat(fd, &after), 0);
+	close(fd);
+	assert_true(after.st_blocks >= before.st_blocks);
+	expect_in_output((const char *const[]) { "dumpe2fs", "-h", path, NULL },
+			 WORDS("RAID stride:              16", "RAID stripe width:        64"),
+			 true);
 }
 
 static void test_xfs(void **state)
@@ -365,6 +384,7 @@ int main(void)
 		cmocka_unit_test(test_table),
 		DISK_TEST(test_ext4),
 		DISK_TEST(test_ext4_options_follow_ours),
+		DISK_TEST(test_ext4_never_discards),
 		DISK_TEST(test_xfs),
 		DISK_TEST(test_xfs_options_replace_ours),
 		DISK_TEST(test_xfs_overwrites_only_when_told),
