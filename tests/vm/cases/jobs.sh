@@ -92,9 +92,9 @@ check "slow mkfs: so is a publish" \
 stage "$volume" >/run/retry 2>&1 &
 retry=$!
 open_gate
-status=0
-wait $retry || status=$?
-check "slow mkfs: the retry that waits gets the result" eval 'cat /run/retry && [ $status = 0 ]'
+retried=0
+wait $retry || retried=$?
+check "slow mkfs: the retry that waits gets the result" eval 'cat /run/retry && [ $retried = 0 ]'
 check "slow mkfs: it ran once" formatted 1
 check "slow mkfs: the volume is staged" mountpoint -q "$(staging "$volume")"
 retire "$volume"
