@@ -13,7 +13,6 @@ modprobe -a loop ext4 xfs btrfs dm_mod
 # A skipped test proves nothing: in a guest there is all that it could need.
 run_program() {
 	"$NVMEOT_BUILD/tests/$1" >/run/program 2>&1 || { cat /run/program; return 1; }
-	grep '^# ' /run/program || true
 	! grep SKIPPED /run/program
 }
 check "mounts, probes and mkfs on loop devices" run_program volume_mounts
