@@ -50,6 +50,7 @@ GEN_HEADERS := $(patsubst %.c,%.h,$(filter %.pb-c.c,$(GEN_SOURCES)))
 LIB := $(O)/libnvmeot.a
 BINARIES := nvmeot-csi nvmeot-target nvmeotctl
 UNIT_TESTS := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
+TSAN_TESTS := $(filter test_rpc_% test_base_job test_node_node,$(UNIT_TESTS))
 VM_TESTS := $(basename $(notdir $(wildcard tests/vm/programs/*.c)))
 BENCHES := $(basename $(notdir $(wildcard tests/bench/*.c)))
 
@@ -82,9 +83,9 @@ lint: deps ## layers, sizes, format, both compilers without a warning
 	@tests/lint/run
 
 .PHONY: unit
-unit: deps ## unit tests under ASan and UBSan, the rpc core under TSan
+unit: deps ## unit tests under ASan and UBSan, what has threads of its own under TSan
 	@$(MAKE) --no-print-directory V=asan unit-binaries
-	@$(MAKE) --no-print-directory V=tsan unit-binaries UNIT_TESTS="$(filter test_rpc_%,$(UNIT_TESTS))"
+	@$(MAKE) --no-print-directory V=tsan unit-binaries UNIT_TESTS="$(TSAN_TESTS)"
 	@tests/unit/run
 
 .PHONY: proto
