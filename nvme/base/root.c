@@ -133,6 +133,24 @@ int root_write(const struct root *root, const char *value, struct err *err, cons
 	return 0;
 }
 
+int root_write_secret(const struct root *root, const char *value, struct err *err,
+		      const char *format, ...)
+{
+	cleanup_close int fd = -1;
+	struct rel rel;
+
+	if (!REL(&rel, format))
+		return bad_path(root, &rel, err);
+	fd = openat(root->fd, rel.path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+	if (fd < 0)
+		return failed(root, &rel, "open", errno, err);
+	/* The kernel's attributes are for everybody; some file systems keep them so. */
+	(void)fchmod(fd, 0600);
+	if (write(fd, value, strlen(value)) < 0)
+		return failed(root, &rel, "write a secret to", errno, err);
+	return 0;
+}
+
 int root_mkdir(const struct root *root, struct err *err, const char *format, ...)
 {
 	struct rel rel;

@@ -40,6 +40,13 @@ int root_read(const struct root *root, char value[ROOT_VALUE_SIZE], struct err *
 int root_write(const struct root *root, const char *value, struct err *err, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/*
+ * As root_write, of a value that no message may show. The attribute is made readable by its owner
+ * alone before, where the file system can do that.
+ */
+int root_write_secret(const struct root *root, const char *value, struct err *err,
+		      const char *format, ...) __attribute__((format(printf, 4, 5)));
+
 /* Creates a directory; one that is there already is fine. */
 int root_mkdir(const struct root *root, struct err *err, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -6,7 +6,7 @@
  * shared objects: a port with our address is used whoever made it; one is made when there is none,
  * under an id from NVMET_PORT_FIRST on, and only empty ports with such an id and one of our
  * addresses are removed. A host is made when absent, and removed when no subsystem names it, its
- * export says that it was made here (host_made) and it has no dhchap_key.
+ * export says that it was made here (host_made) and it has no dhchap_key but ours.
  * Every function finishes what an interrupted call began. They may be called from any thread for
  * different volumes; for one volume one at a time. All may block: removing a namespace waits for
  * the I/O that is under way.
@@ -93,6 +93,22 @@ int nvmet_see(struct nvmet *nvmet, const struct uuid *uuid, const char *host_nqn
 
 /* Whether the host is there, whoever made it. */
 bool nvmet_host_exists(struct nvmet *nvmet, const char *host_nqn);
+
+/*
+ * Whether the host can be given these keys. ERR_FAILED_PRECONDITION: this kernel has no
+ * DH-HMAC-CHAP (6.1 has none), or the host is not of our making (made: it is, or will be) and has
+ * other keys or none, which are not ours to change.
+ */
+int nvmet_host_keys_check(struct nvmet *nvmet, const char *host_nqn, const struct dhchap_keys *keys,
+			  bool made, struct err *err);
+
+/*
+ * Makes the host and gives it these keys, read back. Sessions go on; whoever connects or reconnects
+ * from now on needs the new ones. A key cannot be taken away again: ERR_FAILED_PRECONDITION when
+ * the host has one for the target and is to have none.
+ */
+int nvmet_host_keys_set(struct nvmet *nvmet, const char *host_nqn, const struct dhchap_keys *keys,
+			struct err *err);
 
 /*
  * Removes a volume's subsystem with all that hangs on it, and the hosts that its exports made. The

@@ -207,13 +207,13 @@ static int cut_guarded(struct nvmet *nvmet, struct fence *fence, struct err *err
 	return r;
 }
 
-static void allow_again(struct nvmet *nvmet, const char *dir, const char *host_nqn)
+static void allow_again(struct nvmet *nvmet, const char *dir, const struct volume_export *host)
 {
 	struct err err;
 
-	if (nvmet_host_allow(nvmet, dir, host_nqn, &err) < 0)
+	if (nvmet_host_allow(nvmet, dir, host, &err) < 0)
 		log_error("host that could not be fenced has lost its entry", KV("subsystem", dir),
-			  KV("host", host_nqn), KV_ERR(&err));
+			  KV("host", host->host_nqn), KV_ERR(&err));
 }
 
 int nvmet_fence(struct nvmet *nvmet, const char *nqn, const struct volume_export *host,
@@ -232,7 +232,7 @@ int nvmet_fence(struct nvmet *nvmet, const char *nqn, const struct volume_export
 	r = cut_guarded(nvmet, &fence, err);
 	pthread_mutex_unlock(&nvmet->lock);
 	if (r < 0 && removed)
-		allow_again(nvmet, dir, host->host_nqn);
+		allow_again(nvmet, dir, host);
 	if (r == 0 && fence.drain)
 		r = nvmet_drain_wait(fence.drain, err);
 	if (r == 0 || (fence.drain && !nvmet_drain_pending(fence.drain)))

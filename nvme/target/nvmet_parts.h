@@ -58,8 +58,12 @@ int nvmet_port_portal(struct nvmet *nvmet, const char *port, struct portal *ret,
 /* The hosts that a subsystem allows, by the objects its links point to. */
 int nvmet_hosts_list(struct nvmet *nvmet, const char *dir, struct root_names *ret, struct err *err);
 
-/* Lets one host in; dir is the subsystem's. */
-int nvmet_host_allow(struct nvmet *nvmet, const char *dir, const char *host_nqn, struct err *err);
+/*
+ * Lets one host in; dir is the subsystem's. One that has to authenticate itself only if it has a
+ * key: ERR_ABORTED when somebody has just taken the host away, which a repetition makes anew.
+ */
+int nvmet_host_allow(struct nvmet *nvmet, const char *dir, const struct volume_export *host,
+		     struct err *err);
 
 /* Lets the volume's hosts in, and fences every other one, of which a fresh subsystem has none. */
 int nvmet_hosts_ensure(struct nvmet *nvmet, const struct volume *volume, const char *nqn,

@@ -66,6 +66,8 @@ static json_object *format_exports(const struct volume *volume)
 				       json_object_new_boolean(entry->readonly));
 		if (entry->host_made)
 			json_object_object_add(object, "hostMade", json_object_new_boolean(true));
+		if (entry->dhchap != DHCHAP_NONE)
+			add_text(object, "dhchap", dhchap_mode_name(entry->dhchap));
 		json_object_array_add(array, object);
 	}
 	return array;
@@ -204,9 +206,26 @@ static int parse_all_parameters(json_object *object, struct volume *volume, stru
 	return mutables ? parse_parameters(mutables, volume, volume_set_mutable, err) : 0;
 }
 
+static int parse_dhchap(json_object *object, enum dhchap_mode *ret, struct err *err)
+{
+	const char *names[DHCHAP_MODE_COUNT], *text;
+	json_object *value;
+	size_t index = 0;
+
+	for (size_t i = 0; i < DHCHAP_MODE_COUNT; i++)
+		names[i] = dhchap_mode_name((enum dhchap_mode)i);
+	if (take_optional(object, "dhchap", json_type_string, &value, err) < 0 ||
+	    (value && (text_of(value, "dhchap", &text, err) < 0 ||
+		       pick("dhchap", text, names, ARRAY_SIZE(names), &index, err) < 0)))
+		return -1;
+	*ret = (enum dhchap_mode)index;
+	return 0;
+}
+
 static int parse_export(json_object *object, struct volume *volume, struct err *err)
 {
-	static const char *const known[] = { "hostNqn", "access", "readonly", "hostMade" };
+	static const char *const known[] = { "hostNqn", "access", "readonly", "hostMade",
+					     "dhchap" };
 	struct volume_export entry = { 0 };
 	const char *names[VOLUME_ACCESS_COUNT];
 	const char *host, *access;
@@ -223,7 +242,8 @@ static int parse_export(json_object *object, struct volume *volume, struct err *
 	    take_text(object, "access", &access, err) < 0 ||
 	    pick("access", access, names, ARRAY_SIZE(names), &index, err) < 0 ||
 	    take(object, "readonly", json_type_boolean, &readonly, err) < 0 ||
-	    take_optional(object, "hostMade", json_type_boolean, &made, err) < 0)
+	    take_optional(object, "hostMade", json_type_boolean, &made, err) < 0 ||
+	    parse_dhchap(object, &entry.dhchap, err) < 0)
 		return -1;
 	if (volume_find_export(volume, host))
 		return err_set(err, ERR_DATA_LOSS, "host %s is exported to twice", host);

@@ -15,10 +15,11 @@
  *	  "writeCache": "none", "state": "ready", "parameters": { "key": "value" },
  *	  "mutableParameters": { "key": "value" },
  *	  "exports": [ { "hostNqn": "…", "access": "single-node", "readonly": false,
- *			 "hostMade": true } ] }
+ *			 "hostMade": true, "dhchap": "one-way" } ] }
  *
  * growingTo is there while an expansion is under way: the backing has either size then. Where it,
- * mutableParameters and hostMade are absent there is none, none, and false.
+ * mutableParameters, hostMade and dhchap are absent there is none, none, false, and "none". The
+ * keys of dhchap are elsewhere: see host_keys.h.
  */
 #ifndef NVME_TARGET_RECORD_H
 #define NVME_TARGET_RECORD_H

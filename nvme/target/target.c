@@ -73,7 +73,7 @@ void target_free(struct target *target)
 	}
 	index_fini(&target->entries);
 	for (size_t i = 0; i < target->hosts.count; i++)
-		free(target->hosts.items[i]);
+		target_host_free(target->hosts.items[i]);
 	index_fini(&target->hosts);
 	for (size_t i = 0; i < target->pool_count; i++) {
 		pool_close(target->pools[i]);

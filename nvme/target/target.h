@@ -174,6 +174,17 @@ int target_export(struct target *target, const char *uuid, const struct volume_e
 		  struct volume *ret, struct err *err);
 
 /*
+ * The same to a host that has to authenticate itself: want->dhchap says how, keys are its keys of
+ * that kind (target_export takes DHCHAP_NONE alone). A host has one pair of keys for all of its
+ * volumes. ERR_FAILED_PRECONDITION: it has volumes with other keys, or with authentication of
+ * another kind; the kernel knows no keys (6.1). For a volume that the host has already other keys
+ * are a change: the kernel gets them at once, and whoever connects from then on needs them; of both
+ * keys one can change at a time.
+ */
+int target_export_keyed(struct target *target, const char *uuid, const struct volume_export *want,
+			const struct dhchap_keys *keys, struct volume *ret, struct err *err);
+
+/*
  * Ends the export to a host, or to all when host_nqn is empty. When it returns 0 the host has no
  * session and gets none: a fence. configfs decides, so it fences without a record, too. An absent
  * volume or export is fine.

@@ -23,12 +23,26 @@ static int record_export(struct target *target, struct target_entry *entry,
 	return target_commit(target, entry, entry->pool, &intended, err);
 }
 
+/* Keys, record, and the keys in the kernel; as the last step before anything that needs them. */
+static int let_in(struct target *target, struct target_entry *entry,
+		  const struct volume_export *want, const struct dhchap_keys *keys, bool held,
+		  struct err *err)
+{
+	cleanup_keys_claim struct target_keys_claim claim = { 0 };
+
+	if (target_keys_claim(target, entry->pool, want, held, keys, &claim, err) < 0 ||
+	    (!held && record_export(target, entry, want, err) < 0))
+		return -1;
+	return target_keys_show(&claim, err);
+}
+
 /*
  * The record comes before pool_attach, too: what that makes is always part of an export that some
  * record names, and goes with it.
  */
 static int export_locked(struct target *target, struct target_entry *entry,
-			 const struct volume_export *want, struct volume *ret, struct err *err)
+			 const struct volume_export *want, const struct dhchap_keys *keys,
+			 struct volume *ret, struct err *err)
 {
 	cleanup_turn struct target_turn turn = { 0 };
 	enum export_decision decision;
@@ -39,7 +53,7 @@ static int export_locked(struct target *target, struct target_entry *entry,
 	    target_turn_take(target, entry->pool, &turn, err) < 0 ||
 	    target_finish_expand(target, entry, err) < 0 || target_expect_backing(entry, err) < 0)
 		return -1;
-	if (decision == EXPORT_ADD && record_export(target, entry, want, err) < 0)
+	if (let_in(target, entry, want, keys, decision == EXPORT_ALREADY, err) < 0)
 		return -1;
 	pool_device_path(entry->pool, &entry->volume, want->readonly, path);
 	if (pool_attach(entry->pool, &entry->volume, want->readonly, err) < 0 ||
@@ -51,8 +65,8 @@ static int export_locked(struct target *target, struct target_entry *entry,
 	return 0;
 }
 
-int target_export(struct target *target, const char *uuid, const struct volume_export *want,
-		  struct volume *ret, struct err *err)
+int target_export_keyed(struct target *target, const char *uuid, const struct volume_export *want,
+			const struct dhchap_keys *keys, struct volume *ret, struct err *err)
 {
 	struct target_entry *entry;
 	char host_nqn[NQN_SIZE];
@@ -63,11 +77,23 @@ int target_export(struct target *target, const char *uuid, const struct volume_e
 	if ((unsigned)want->access >= VOLUME_ACCESS_COUNT)
 		return err_set(err, ERR_INVALID_ARGUMENT, "access %d is none of 0 to %d",
 			       (int)want->access, VOLUME_ACCESS_COUNT - 1);
+	if (want->dhchap != dhchap_keys_mode(keys))
+		return err_set(err, ERR_INVALID_ARGUMENT, "authentication %s with keys for %s",
+			       dhchap_mode_name(want->dhchap),
+			       dhchap_mode_name(dhchap_keys_mode(keys)));
 	if (target_take(target, uuid, &entry, err) < 0)
 		return -1;
-	r = export_locked(target, entry, want, ret, err);
+	r = export_locked(target, entry, want, keys, ret, err);
 	target_release(target, entry);
 	return r;
+}
+
+int target_export(struct target *target, const char *uuid, const struct volume_export *want,
+		  struct volume *ret, struct err *err)
+{
+	const struct dhchap_keys none = { 0 };
+
+	return target_export_keyed(target, uuid, want, &none, ret, err);
 }
 
 /* Whichever pool it was. What stays is taken away when the volume is exported again and ended. */
@@ -134,6 +160,19 @@ static int fence_recorded(struct target *target, struct target_entry *entry, con
 	return target_commit(target, entry, entry->pool, &left, err);
 }
 
+static int end_recorded(struct target *target, struct target_entry *entry, const char *host_nqn,
+			const struct nvmet_seen *seen, struct err *err)
+{
+	cleanup_volume struct volume before = volume_copy(&entry->volume);
+
+	if (fence_recorded(target, entry, host_nqn, seen, err) < 0)
+		return -1;
+	for (size_t i = 0; i < before.export_count; i++)
+		if (before.exports[i].dhchap != DHCHAP_NONE)
+			target_keys_settle(target, before.exports[i].host_nqn);
+	return 0;
+}
+
 static int unexport_locked(struct target *target, struct target_entry *entry, const char *host_nqn,
 			   struct err *err)
 {
@@ -141,7 +180,7 @@ static int unexport_locked(struct target *target, struct target_entry *entry, co
 	int r = nvmet_see(&target->nvmet, &entry->uuid, host_nqn, &seen, err);
 
 	if (r == 0 && entry->present)
-		r = fence_recorded(target, entry, host_nqn, &seen, err);
+		r = end_recorded(target, entry, host_nqn, &seen, err);
 	else if (r == 0)
 		r = fence_unrecorded(target, &entry->uuid, host_nqn, &seen, err);
 	return r < 0 ? err_wrap(err, "unexport volume %s", entry->uuid.text) : 0;

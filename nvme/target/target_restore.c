@@ -300,6 +300,9 @@ int target_restore(struct target *target, struct err *err)
 	finish_all(target);
 	if (remove_all_unwanted(target, err) < 0)
 		return -1;
+	/* A host that reconnects without finding its key is refused for good. */
+	if (target_keys_restore(target, err) < 0)
+		return -1;
 	uuids = xcalloc(target->entries.count, sizeof(*uuids));
 	for (size_t i = 0; i < target->entries.count; i++) {
 		const struct target_entry *entry = target_entry_at(target, i);

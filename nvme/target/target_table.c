@@ -194,30 +194,23 @@ static void count_hosts(struct target *target, const struct volume *volume, bool
 {
 	for (size_t i = 0; i < volume->export_count; i++) {
 		const struct volume_export *e = &volume->exports[i];
-		struct target_host *host;
+		struct target_host *host = target_host_ensure(target, e->host_nqn);
 
-		if (!e->host_made)
-			continue;
-		host = index_get(&target->hosts, e->host_nqn);
-		if (!host) {
-			host = xcalloc(1, sizeof(*host));
-			strcpy(host->nqn, e->host_nqn);
-			index_add(&target->hosts, host);
-		}
-		host->made += off ? -1 : 1;
-		if (host->made == 0) {
-			index_remove(&target->hosts, host->nqn);
-			free(host);
-		}
+		host->exports[e->dhchap] += off ? -1 : 1;
+		if (e->host_made)
+			host->made += off ? -1 : 1;
+		target_host_trim(target, host);
 	}
 }
 
 bool target_made_host(struct target *target, const char *host_nqn)
 {
+	const struct target_host *host;
 	bool made;
 
 	pthread_mutex_lock(&target->lock);
-	made = index_get(&target->hosts, host_nqn);
+	host = index_get(&target->hosts, host_nqn);
+	made = host && host->made;
 	pthread_mutex_unlock(&target->lock);
 	return made;
 }

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "nvme/base/clock.h"
+#include "nvme/target/host_keys.h"
 #include "nvme/target/index.h"
 #include "nvme/target/nvmet.h"
 #include "nvme/target/pool.h"
@@ -30,10 +31,15 @@ struct target_entry {
 	uint64_t call; /* the number of the last call that wanted the entry */
 };
 
-/* A host that exports speak of. */
+/* A host that exports, claims or keys speak of. The counts are under the target's lock. */
 struct target_host {
-	char nqn[NQN_SIZE]; /* the key; the first, for the index */
-	size_t made;	    /* the exports that say it is of our making; more than 0 */
+	char nqn[NQN_SIZE];		   /* the key; the first, for the index */
+	size_t made;			   /* the exports that say it is of our making */
+	size_t exports[DHCHAP_MODE_COUNT]; /* those of each kind of authentication; one kind */
+	size_t claims[DHCHAP_MODE_COUNT];  /* the calls that are about to export so */
+	size_t pins;			   /* the calls that need it to stay */
+	pthread_mutex_t busy;		   /* of keys; also held from a claim to its record */
+	struct host_keys keys;
 };
 
 /* What is known of a pool's room. It is asked for by a thread of its own: see target_usage. */
@@ -61,7 +67,7 @@ struct target {
 	pthread_mutex_t lock;	   /* of the members below */
 	struct index entries;	   /* of struct target_entry, by UUID */
 	uint64_t calls;		   /* that wanted an entry so far */
-	struct index hosts;	   /* of struct target_host, by NQN: those that are of our making */
+	struct index hosts;	   /* of struct target_host, by NQN */
 	struct target_room *rooms; /* one for each pool */
 	pthread_cond_t heard;	   /* an answer has come */
 
@@ -142,6 +148,46 @@ struct volume target_result(struct pool *pool, const struct volume *volume);
 
 /* Whether some export says that the host is of our making. */
 bool target_made_host(struct target *target, const char *host_nqn);
+
+/* --- keys ------------------------------------------------------------------------------------- */
+
+/* The host, made when there is none. Under the lock, as the next. */
+struct target_host *target_host_ensure(struct target *target, const char *host_nqn);
+/* Drops a host that nothing speaks of any more. */
+void target_host_trim(struct target *target, struct target_host *host);
+void target_host_free(struct target_host *host);
+
+/* A call that exports to a host, from target_keys_claim to the end of its scope. */
+struct target_keys_claim {
+	struct target *target;
+	struct target_host *host;
+	enum dhchap_mode mode;
+	bool busy;
+};
+
+/*
+ * Whether the host may get a volume with want->dhchap and these keys, which are those of that mode;
+ * held: it has this volume already. If so the keys are durable in the pool, in which the caller has
+ * a turn, and stay the host's at least until the claim ends, by when the record has to say so.
+ * ERR_FAILED_PRECONDITION: the host has volumes with other keys, or in another mode; the kernel
+ * knows no keys; the host is not of our making. ERR_ABORTED: another call is at them.
+ */
+int target_keys_claim(struct target *target, const struct pool *pool,
+		      const struct volume_export *want, bool held, const struct dhchap_keys *keys,
+		      struct target_keys_claim *claim, struct err *err);
+void target_keys_claim_fini(struct target_keys_claim *claim);
+#define cleanup_keys_claim CLEANUP(target_keys_claim_fini)
+
+/* Gives the keys to the kernel's host: after the record, before the host is let in. */
+int target_keys_show(const struct target_keys_claim *claim, struct err *err);
+
+/* Forgets the keys of a host whose last volume with any is gone. Takes a turn in every pool. */
+void target_keys_settle(struct target *target, const char *host_nqn);
+
+/* Loads all keys and gives them to the kernel: for target_restore, once all records are loaded. */
+int target_keys_restore(struct target *target, struct err *err);
+
+/* --- finishing -------------------------------------------------------------------------------- */
 
 /*
  * Bring a volume that is being created, deleted or expanded to the end of it. The caller has a turn

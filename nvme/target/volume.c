@@ -237,6 +237,12 @@ int export_decide(const struct volume *volume, const struct volume_export *want,
 			       "volume %s is asked for by host %s as multi-reader, but not "
 			       "read-only: one of many readers reads only",
 			       volume->uuid.text, want->host_nqn);
+	if (own && own->dhchap != want->dhchap)
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "volume %s is exported to host %s with authentication %s, asked for "
+			       "is %s; unpublish all volumes of this host first",
+			       volume->uuid.text, own->host_nqn, dhchap_mode_name(own->dhchap),
+			       dhchap_mode_name(want->dhchap));
 	if (own && own->access == want->access && own->readonly == want->readonly) {
 		*ret = EXPORT_ALREADY;
 		return 0;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "nvme/base/cleanup.h"
+#include "nvme/base/dhchap.h"
 #include "nvme/base/err.h"
 #include "nvme/base/parse.h"
 
@@ -38,6 +39,7 @@ struct volume_export {
 	enum volume_access access;
 	bool readonly;	/* the volume is exported read-only: the same in every export of it */
 	bool host_made; /* the host in nvmet is of our making, so ours to remove */
+	enum dhchap_mode dhchap; /* who has to prove itself: the same in every export to a host */
 };
 
 struct volume_parameter {
@@ -128,7 +130,8 @@ enum export_decision { EXPORT_ALREADY, EXPORT_ADD };
  * Whether the wanted export may be added to those the volume has. Call it under the volume's lock.
  * ERR_FAILED_PRECONDITION: another host holds the volume in a way that excludes this one; the
  * message names that host and the way out. Readers and writers exclude each other in both
- * directions, whatever their access is called. ERR_ALREADY_EXISTS: this host has the volume in
+ * directions, whatever their access is called. It is also what a host gets that has the volume and
+ * asks for another kind of authentication. ERR_ALREADY_EXISTS: this host has the volume in
  * another way; the message names both. ERR_INVALID_ARGUMENT: one of many readers that would write.
  * ERR_RESOURCE_EXHAUSTED: VOLUME_EXPORTS_MAX hosts have it.
  */

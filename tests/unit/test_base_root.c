@@ -197,7 +197,29 @@ static void test_refused_write_names_all(void **state)
 	assert_int_equal(root_open(&dev, "/dev", &err), 0);
 	assert_int_equal(root_write(&dev, "the value", &err, "full"), -1);
 	assert_string_equal(err.msg, "write \"the value\" to /dev/full: No space left on device");
+	/* … unless the value is nobody's business. */
+	assert_int_equal(root_write_secret(&dev, "the value", &err, "full"), -1);
+	assert_string_equal(err.msg, "write a secret to /dev/full: No space left on device");
 	root_close(&dev);
+}
+
+static void test_secret_is_for_its_owner(void **state)
+{
+	char value[ROOT_VALUE_SIZE];
+	struct err err = ERR_INIT;
+	struct stat st;
+
+	(void)state;
+	put("attr", "");
+	assert_int_equal(fchmodat(root.fd, "attr", 0644, 0), 0);
+	assert_int_equal(root_write_secret(&root, "hidden", &err, "attr"), 0);
+	assert_int_equal(fstatat(root.fd, "attr", &st, 0), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(root_read(&root, value, &err, "attr"), 1);
+	assert_string_equal(value, "hidden");
+	gone("attr");
+	assert_int_equal(root_write_secret(&root, "hidden", &err, "attr"), -1);
+	assert_null(strstr(err.msg, "hidden"));
 }
 
 static void test_directories(void **state)
@@ -266,6 +288,7 @@ int main(void)
 		TEST(test_long_value_is_cut),
 		TEST(test_write),
 		TEST(test_refused_write_names_all),
+		TEST(test_secret_is_for_its_owner),
 		TEST(test_directories),
 		TEST(test_symlinks),
 		TEST(test_list),

@@ -22,9 +22,11 @@ static const struct uuid uuid = { UUID };
 
 static struct volume sample(void)
 {
-	struct volume_export reader = {
-		.host_nqn = HOST, .access = VOLUME_MULTI_READER, .readonly = true, .host_made = true
-	};
+	struct volume_export reader = { .host_nqn = HOST,
+					.access = VOLUME_MULTI_READER,
+					.readonly = true,
+					.host_made = true,
+					.dhchap = DHCHAP_BOTH_WAYS };
 	struct volume_export other = { .host_nqn = "nqn.2020-01.org.example:b",
 				       .access = VOLUME_MULTI_READER,
 				       .readonly = true };
@@ -68,6 +70,7 @@ static void assert_same(const struct volume *a, const struct volume *b)
 		assert_int_equal(a->exports[i].access, b->exports[i].access);
 		assert_int_equal(a->exports[i].readonly, b->exports[i].readonly);
 		assert_int_equal(a->exports[i].host_made, b->exports[i].host_made);
+		assert_int_equal(a->exports[i].dhchap, b->exports[i].dhchap);
 	}
 }
 
