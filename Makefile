@@ -138,10 +138,10 @@ $(GEN)/%.pb-c.c $(GEN)/%.pb-c.h &: csi/proto/%.proto
 $(GEN)/google/protobuf/%.pb-c.c $(GEN)/google/protobuf/%.pb-c.h &: /usr/include/google/protobuf/%.proto
 	@mkdir -p $(GEN)
 	$(PROTOC_C) google/protobuf/$*.proto
-$(GEN)/csi.desc: csi/proto/csi.proto
+$(GEN)/%.desc: csi/proto/%.proto csi/proto/csi.proto
 	@mkdir -p $(GEN)
-	protoc -Icsi/proto -I/usr/include --include_imports --descriptor_set_out=$@ csi.proto
-$(GEN)/proto_secrets.c: $(GEN)/csi.desc $(GEN)/protofacts
+	protoc -Icsi/proto -I/usr/include --include_imports --descriptor_set_out=$@ $*.proto
+$(GEN)/proto_secrets.c: $(GEN)/target.desc $(GEN)/protofacts
 	$(GEN)/protofacts secrets $< >$@
 $(GEN)/protofacts: csi/proto/protofacts.c $(GEN)/google/protobuf/descriptor.pb-c.c
 	gcc -std=gnu17 -O1 -g -D_GNU_SOURCE $(WARN) -I. -I$(GEN) $^ -o $@ -lprotobuf-c

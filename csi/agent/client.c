@@ -328,9 +328,23 @@ int agent_modify(struct agent *agent, const struct volume_id *id, struct map mut
 			  &answer, err);
 }
 
+/* An agent that is too old for keys passes over them. */
+static int check_authentication(const struct agent *agent, const Nvmeot__Target__V1__Volume *volume,
+				const char *host_nqn, enum dhchap_mode mode, struct err *err)
+{
+	for (size_t i = 0; volume && i < volume->n_exports; i++)
+		if (strcmp(volume->exports[i]->host_nqn, host_nqn) == 0 &&
+		    volume->exports[i]->authentication == convert_authentication_to_wire(mode))
+			return 0;
+	return err_set(err, ERR_FAILED_PRECONDITION,
+		       "target %s: the agent does not make host %s authenticate itself %s, as the "
+		       "secrets say; update nvmeot-target there and unpublish the volume",
+		       agent->name, host_nqn, dhchap_mode_name(mode));
+}
+
 int agent_export(struct agent *agent, const struct volume_id *id,
-		 const struct volume_export *export, struct deadline deadline,
-		 struct agent_volume *ret, struct err *err)
+		 const struct volume_export *export, const struct dhchap_keys *keys,
+		 struct deadline deadline, struct agent_volume *ret, struct err *err)
 {
 	Nvmeot__Target__V1__ExportRequest request = NVMEOT__TARGET__V1__EXPORT_REQUEST__INIT;
 	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
@@ -340,9 +354,17 @@ int agent_export(struct agent *agent, const struct volume_id *id,
 	request.host_nqn = (char *)export->host_nqn;
 	request.mode = convert_access_to_wire(export->access);
 	request.readonly = export->readonly;
+	request.dhchap_secret = (char *)keys->host;
+	request.dhchap_ctrl_secret = (char *)keys->ctrl;
 	if (agent_call(agent, METHOD("Export"), &request, ANSWER(export), deadline, &answer, err) <
-		    0 ||
-	    TAKE_VOLUME(ExportResponse, agent, &id->uuid, answer, &volume, err) < 0)
+	    0)
+		return -1;
+	if (keys->host[0] &&
+	    check_authentication(agent,
+				 ((const Nvmeot__Target__V1__ExportResponse *)answer)->volume,
+				 export->host_nqn, dhchap_keys_mode(keys), err) < 0)
+		return -1;
+	if (TAKE_VOLUME(ExportResponse, agent, &id->uuid, answer, &volume, err) < 0)
 		return -1;
 	if (volume.readonly != export->readonly)
 		return err_set(err, ERR_INTERNAL,

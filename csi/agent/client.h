@@ -95,10 +95,14 @@ int agent_expand(struct agent *agent, const struct volume_id *id, uint64_t size_
 int agent_modify(struct agent *agent, const struct volume_id *id, struct map mutables,
 		 struct deadline deadline, struct err *err);
 
-/* An agent that exports it read-only when it should not, or the reverse, is ERR_INTERNAL. */
+/*
+ * The keys, if there are any, become those of the host. An agent that exports the volume read-only
+ * when it should not, or the reverse, is ERR_INTERNAL; one that lets the host in without asking
+ * for the keys, because it is too old for that, ERR_FAILED_PRECONDITION.
+ */
 int agent_export(struct agent *agent, const struct volume_id *id,
-		 const struct volume_export *export, struct deadline deadline,
-		 struct agent_volume *ret, struct err *err);
+		 const struct volume_export *export, const struct dhchap_keys *keys,
+		 struct deadline deadline, struct agent_volume *ret, struct err *err);
 
 /* host_nqn empty: every host. Success means that the host can no longer reach the volume. */
 int agent_unexport(struct agent *agent, const struct volume_id *id, const char *host_nqn,

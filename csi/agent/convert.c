@@ -6,6 +6,7 @@
 
 #define MODE(name) NVMEOT__TARGET__V1__ACCESS_MODE__ACCESS_MODE_##name
 #define CONDITION(name) NVMEOT__TARGET__V1__CONDITION_STATUS__CONDITION_##name
+#define AUTHENTICATION(name) NVMEOT__TARGET__V1__AUTHENTICATION__AUTHENTICATION_##name
 #define CACHE(name) NVMEOT__TARGET__V1__WRITE_CACHE__WRITE_CACHE_##name
 
 static const Nvmeot__Target__V1__AccessMode modes[] = {
@@ -44,6 +45,17 @@ int convert_cache_from_wire(Nvmeot__Target__V1__WriteCache cache, bool *ret_vola
 			       (int)cache);
 	*ret_volatile = cache == CACHE(VOLATILE);
 	return 0;
+}
+
+Nvmeot__Target__V1__Authentication convert_authentication_to_wire(enum dhchap_mode mode)
+{
+	static const Nvmeot__Target__V1__Authentication values[] = {
+		[DHCHAP_NONE] = AUTHENTICATION(NONE),
+		[DHCHAP_ONE_WAY] = AUTHENTICATION(ONE_WAY),
+		[DHCHAP_BOTH_WAYS] = AUTHENTICATION(BOTH_WAYS),
+	};
+
+	return values[mode];
 }
 
 Nvmeot__Target__V1__ConditionStatus convert_status_to_wire(enum volume_condition_status status)

@@ -21,4 +21,6 @@ int convert_cache_from_wire(Nvmeot__Target__V1__WriteCache cache, bool *ret_vola
 
 Nvmeot__Target__V1__ConditionStatus convert_status_to_wire(enum volume_condition_status status);
 
+Nvmeot__Target__V1__Authentication convert_authentication_to_wire(enum dhchap_mode mode);
+
 #endif

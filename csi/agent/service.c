@@ -210,14 +210,19 @@ static int export_volume(struct rpc_call *call, const void *request, void *respo
 	const Nvmeot__Target__V1__ExportRequest *export = request;
 	Nvmeot__Target__V1__ExportResponse *answer = response;
 	struct volume_export wanted = { .readonly = export->readonly };
+	cleanup_dhchap_keys struct dhchap_keys keys = { 0 };
 	struct volume volume cleanup_volume = { 0 };
 
 	if (require_text("uuid", export->uuid, UUID_TEXT_SIZE - 1, err) < 0 ||
 	    parse_nqn("host_nqn", export->host_nqn, wanted.host_nqn, err) < 0 ||
 	    convert_access_from_wire(export->mode, &wanted.access, err) < 0 ||
+	    dhchap_keys_parse("dhchap_secret", export->dhchap_secret, "dhchap_ctrl_secret",
+			      export->dhchap_ctrl_secret, &keys, err) < 0 ||
 	    check_target(call, export->target_id, err) < 0 ||
-	    target_has(call->context, export->uuid, export->pool, err) < 0 ||
-	    target_export(call->context, export->uuid, &wanted, &volume, err) < 0)
+	    target_has(call->context, export->uuid, export->pool, err) < 0)
+		return -1;
+	wanted.dhchap = dhchap_keys_mode(&keys);
+	if (target_export_keyed(call->context, export->uuid, &wanted, &keys, &volume, err) < 0)
 		return -1;
 	answer->volume = wire_volume(call, &volume);
 	return 0;

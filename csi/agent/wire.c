@@ -34,6 +34,7 @@ static void fill_exports(struct rpc_call *call, const struct volume *volume,
 		export->host_nqn = rpc_strdup(call, volume->exports[i].host_nqn);
 		export->mode = convert_access_to_wire(volume->exports[i].access);
 		export->readonly = volume->exports[i].readonly;
+		export->authentication = convert_authentication_to_wire(volume->exports[i].dhchap);
 		wire->exports[wire->n_exports++] = export;
 	}
 }

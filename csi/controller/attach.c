@@ -7,6 +7,7 @@
 #include "csi/controller/fill.h"
 #include "csi/request/access.h"
 #include "csi/request/attachment.h"
+#include "csi/request/authentication.h"
 #include "csi/request/parameters.h"
 
 #define ADD(call, answer, key, value)                                                              \
@@ -15,7 +16,7 @@
 		     csi__v1__controller_publish_volume_response__publish_context_entry__init,     \
 		     key, value)
 
-#define OWN_KEYS 6
+#define OWN_KEYS 7
 
 /* The connect parameters as they are now: those that were set later win. */
 static void fill_connect(struct rpc_call *call, const struct agent_volume *volume,
@@ -35,6 +36,7 @@ static void fill_connect(struct rpc_call *call, const struct agent_volume *volum
 }
 
 static void fill_publish_context(struct rpc_call *call, const struct agent_volume *volume,
+				 enum dhchap_mode authentication,
 				 Csi__V1__ControllerPublishVolumeResponse *answer)
 {
 	FILL_MAP(call, answer, publish_context,
@@ -46,6 +48,9 @@ static void fill_publish_context(struct rpc_call *call, const struct agent_volum
 	ADD(call, answer, ATTACHMENT_BLANK, rpc_strdup(call, volume->blank ? "true" : "false"));
 	if (volume->readonly)
 		ADD(call, answer, ATTACHMENT_READONLY, rpc_strdup(call, "true"));
+	if (authentication != DHCHAP_NONE)
+		ADD(call, answer, ATTACHMENT_AUTHENTICATION,
+		    rpc_strdup(call, dhchap_mode_name(authentication)));
 	fill_connect(call, volume, answer);
 }
 
@@ -69,7 +74,7 @@ static int check_blank(const Csi__V1__ControllerPublishVolumeRequest *publish,
 
 static int publish_provisioned(struct rpc_call *call,
 			       const Csi__V1__ControllerPublishVolumeRequest *publish,
-			       const struct access *access,
+			       const struct access *access, const struct dhchap_keys *keys,
 			       Csi__V1__ControllerPublishVolumeResponse *answer, struct err *err)
 {
 	struct volume_export export = { .access = access->export,
@@ -86,9 +91,9 @@ static int publish_provisioned(struct rpc_call *call,
 	if (parse_nqn("node_id", publish->node_id, export.host_nqn, err) < 0)
 		return err_recode(err, ERR_NOT_FOUND);
 	if (check_blank(publish, access, &export, &before, err) < 0 ||
-	    agent_export(target, &before.id, &export, deadline, &exported, err) < 0)
+	    agent_export(target, &before.id, &export, keys, deadline, &exported, err) < 0)
 		return -1;
-	fill_publish_context(call, &exported, answer);
+	fill_publish_context(call, &exported, dhchap_keys_mode(keys), answer);
 	return 0;
 }
 
@@ -119,16 +124,18 @@ int attach_publish(struct rpc_call *call, const void *request, void *response, s
 {
 	const Csi__V1__ControllerPublishVolumeRequest *publish = request;
 	struct map volume_context = MAP_OF(publish, volume_context);
+	cleanup_dhchap_keys struct dhchap_keys keys = { 0 };
 	struct access access;
 
 	if (require_text("volume_id", publish->volume_id, NAME_MAX_BYTES, err) < 0 ||
 	    require_text("node_id", publish->node_id, NODE_ID_MAX_BYTES, err) < 0 ||
 	    access_parse(publish->volume_capability, &access, err) < 0 ||
-	    map_check_size("volume_context", volume_context, err) < 0)
+	    map_check_size("volume_context", volume_context, err) < 0 ||
+	    authentication_parse(MAP_OF(publish, secrets), &keys, err) < 0)
 		return -1;
 	if (attachment_is_static(volume_context))
 		return publish_static(call, publish, &access, response, err);
-	return publish_provisioned(call, publish, &access, response, err);
+	return publish_provisioned(call, publish, &access, &keys, response, err);
 }
 
 int attach_unpublish(struct rpc_call *call, const void *request, void *response, struct err *err)

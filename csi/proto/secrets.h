@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which fields of the wire contract hold secrets: those that csi.proto marks with csi_secret. The
- * table is generated from the compiled contract (protofacts secrets), never written by hand.
+ * Which fields of the wire contracts hold secrets: those that csi.proto and target.proto mark with
+ * csi_secret. The table is generated from them, compiled (protofacts secrets), never by hand.
  * Whoever prints a message asks here first. Nothing in this file blocks, allocates or fails.
  */
 #ifndef CSI_PROTO_SECRETS_H
@@ -16,7 +16,7 @@ struct proto_secret {
 	uint32_t number;     /* field number, the id of its ProtobufCFieldDescriptor */
 };
 
-/* Static, in the order of csi.proto. */
+/* Static, in the order of csi.proto, then of target.proto. */
 extern const struct proto_secret proto_secrets[];
 extern const size_t proto_secrets_count;
 

@@ -44,13 +44,29 @@ static int parse_readonly(struct map publish_context, struct attachment *a, stru
 	return readonly ? parse_flag(ATTACHMENT_READONLY, readonly, &a->readonly, err) : 0;
 }
 
+static int parse_authentication(const char *value, enum dhchap_mode *ret, struct err *err)
+{
+	for (int mode = DHCHAP_NONE; mode < DHCHAP_MODE_COUNT; mode++) {
+		if (strcmp(value, dhchap_mode_name((enum dhchap_mode)mode)) == 0) {
+			*ret = (enum dhchap_mode)mode;
+			return 0;
+		}
+	}
+	return err_set(err, ERR_INVALID_ARGUMENT,
+		       "publish_context " ATTACHMENT_AUTHENTICATION
+		       " \"%.16s\" is not none, one-way or both-ways",
+		       value);
+}
+
 /* What only our own controller says; a static volume has none of it. */
 static int parse_provisioned(struct map map, struct attachment *a, struct err *err)
 {
 	const char *blank = map_get(map, ATTACHMENT_BLANK);
+	const char *authentication = map_get(map, ATTACHMENT_AUTHENTICATION);
 
 	if (parse_u64(ATTACHMENT_SIZE, map_get(map, ATTACHMENT_SIZE), 1, INT64_MAX, &a->size_bytes,
-		      err) < 0)
+		      err) < 0 ||
+	    (authentication && parse_authentication(authentication, &a->authentication, err) < 0))
 		return -1;
 	return parse_flag(ATTACHMENT_BLANK, blank ?: "", &a->blank, err);
 }

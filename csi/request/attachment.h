@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "csi/request/map.h"
+#include "nvme/base/dhchap.h"
 #include "nvme/base/parse.h"
 #include "nvme/base/portal.h"
 
@@ -21,7 +22,8 @@
 #define ATTACHMENT_NSID "nsid"
 #define ATTACHMENT_SIZE "sizeBytes"
 #define ATTACHMENT_BLANK "blank"
-#define ATTACHMENT_READONLY "readonly" /* "true", or left out */
+#define ATTACHMENT_READONLY "readonly"		   /* "true", or left out */
+#define ATTACHMENT_AUTHENTICATION "authentication" /* "one-way", "both-ways", or left out */
 
 struct attachment {
 	char nqn[NQN_SIZE];
@@ -32,6 +34,7 @@ struct attachment {
 	size_t portal_count;
 	uint64_t size_bytes; /* 0: not known (static) */
 	bool blank; /* the target says that nothing was ever written; never true for static volumes */
+	enum dhchap_mode authentication; /* what the target asks for; static volumes: not known */
 	bool readonly; /* the target refuses every write to it; never true for static volumes */
 };
 

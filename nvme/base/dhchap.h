@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 
+#include "nvme/base/cleanup.h"
 #include "nvme/base/err.h"
 
 #define DHCHAP_KEY_SIZE (10 + 92 + 1 + 1) /* prefix, base64 of 64 + 4 bytes, colon, terminated */

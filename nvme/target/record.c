@@ -208,7 +208,7 @@ static int parse_all_parameters(json_object *object, struct volume *volume, stru
 
 static int parse_dhchap(json_object *object, enum dhchap_mode *ret, struct err *err)
 {
-	const char *names[DHCHAP_MODE_COUNT], *text;
+	const char *names[DHCHAP_MODE_COUNT], *text = NULL;
 	json_object *value;
 	size_t index = 0;
 

@@ -52,6 +52,7 @@ struct fake_agent {
 	int64_t asked_size;
 	int asked_cache, asked_mode;
 	bool asked_readonly, asked_conditions;
+	struct dhchap_keys asked_keys;
 };
 
 static char *fake_portals[] = { (char *)"tcp://192.0.2.1:4420",
@@ -176,6 +177,8 @@ static inline int fake_export(struct rpc_call *call, const void *request, void *
 	snprintf(fake->asked_host, sizeof(fake->asked_host), "%s", export->host_nqn);
 	fake->asked_mode = (int)export->mode;
 	fake->asked_readonly = export->readonly;
+	snprintf(fake->asked_keys.host, DHCHAP_KEY_SIZE, "%s", export->dhchap_secret);
+	snprintf(fake->asked_keys.ctrl, DHCHAP_KEY_SIZE, "%s", export->dhchap_ctrl_secret);
 	if (fake_fail(fake, err) < 0)
 		return -1;
 	((Nvmeot__Target__V1__ExportResponse *)response)->volume = fake_volume(fake);

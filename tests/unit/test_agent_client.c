@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/agent_fixture.h"
+#include "tests/unit/dhchap_keys.h"
 #include "tests/unit/request_fixture.h"
 
 static struct fake_agent fake;
@@ -29,6 +30,8 @@ static int teardown(void **state)
 	fake_stop(&fake);
 	return 0;
 }
+
+static const struct dhchap_keys no_keys;
 
 static struct deadline soon(void)
 {
@@ -146,7 +149,7 @@ static void test_export(void **state)
 
 	(void)state;
 	fake_exported(&fake, true);
-	assert_int_equal(agent_export(agent, &id, &export, soon(), &volume, &err), 0);
+	assert_int_equal(agent_export(agent, &id, &export, &no_keys, soon(), &volume, &err), 0);
 	assert_string_equal(fake.asked_host, FAKE_HOST);
 	assert_int_equal(fake.asked_mode, 3);
 	assert_true(fake.asked_readonly);
@@ -170,14 +173,41 @@ static void test_export_otherwise(void **state)
 
 	(void)state;
 	fake_exported(&fake, false);
-	assert_int_equal(agent_export(agent, &id, &export, soon(), &volume, &err), -1);
+	assert_int_equal(agent_export(agent, &id, &export, &no_keys, soon(), &volume, &err), -1);
 	assert_int_equal(err.code, ERR_INTERNAL);
 	assert_non_null(strstr(err.msg, "to be exported read-only, but is exported read-write"));
 	export.readonly = false;
 	fake_exported(&fake, true);
-	assert_int_equal(agent_export(agent, &id, &export, soon(), &volume, &err), -1);
+	assert_int_equal(agent_export(agent, &id, &export, &no_keys, soon(), &volume, &err), -1);
 	assert_int_equal(err.code, ERR_INTERNAL);
 	assert_int_equal(volume.size_bytes, 77);
+}
+
+/* An agent that is too old for keys must not pass for one that asks hosts for them. */
+static void test_export_with_keys(void **state)
+{
+	struct dhchap_keys keys = { .host = KEY_32, .ctrl = KEY_64 };
+	struct volume_export export = { .host_nqn = FAKE_HOST };
+	struct agent_volume volume cleanup_agent_volume = { 0 };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	fake_exported(&fake, false);
+	assert_int_equal(agent_export(agent, &id, &export, &keys, soon(), &volume, &err), -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+	assert_non_null(strstr(err.msg, "update nvmeot-target"));
+	assert_null(strstr(err.msg, KEY_32));
+	assert_string_equal(fake.asked_keys.host, KEY_32);
+	assert_string_equal(fake.asked_keys.ctrl, KEY_64);
+	fake.export.authentication = NVMEOT__TARGET__V1__AUTHENTICATION__AUTHENTICATION_ONE_WAY;
+	assert_int_equal(agent_export(agent, &id, &export, &keys, soon(), &volume, &err), -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+	fake.export.authentication = NVMEOT__TARGET__V1__AUTHENTICATION__AUTHENTICATION_BOTH_WAYS;
+	assert_int_equal(agent_export(agent, &id, &export, &keys, soon(), &volume, &err), 0);
+	agent_volume_fini(&volume);
+	fake.export.host_nqn = (char *)"nqn.2014-08.org.example:other";
+	assert_int_equal(agent_export(agent, &id, &export, &keys, soon(), &volume, &err), -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
 }
 
 static void test_change(void **state)
@@ -221,7 +251,7 @@ static void refused_volume(const char *says)
 		fail_msg("\"%s\" does not say \"%s\"", err.msg, says);
 	assert_int_equal(agent_create(agent, &spec, soon(), &volume, &err), -1);
 	assert_int_equal(err.code, ERR_INTERNAL);
-	assert_int_equal(agent_export(agent, &id, &export, soon(), &volume, &err), -1);
+	assert_int_equal(agent_export(agent, &id, &export, &no_keys, soon(), &volume, &err), -1);
 	assert_int_equal(err.code, ERR_INTERNAL);
 	assert_int_equal(volume.size_bytes, 77);
 	fake_reset_volume(&fake);
@@ -386,7 +416,7 @@ static void test_wrong_agent_is_not_asked(void **state)
 	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
 	assert_int_equal(agent_delete(agent, &id, soon(), &err), -1);
 	assert_int_equal(agent_unexport(agent, &id, "", soon(), &err), -1);
-	assert_int_equal(agent_export(agent, &id, &export, soon(), &volume, &err), -1);
+	assert_int_equal(agent_export(agent, &id, &export, &no_keys, soon(), &volume, &err), -1);
 	assert_int_equal(fake.deletes + fake.unexports + fake.exports, 0);
 	fake.id = "box";
 	assert_int_equal(agent_unexport(agent, &id, "", soon(), &err), 0);
@@ -435,6 +465,7 @@ int main(void)
 		TEST(test_create),
 		TEST(test_export),
 		TEST(test_export_otherwise),
+		TEST(test_export_with_keys),
 		TEST(test_change),
 		TEST(test_malformed_volumes),
 		TEST(test_info),

@@ -9,6 +9,7 @@
 #include "csi/controller/attach.h"
 #include "csi/request/attachment.h"
 #include "tests/unit/controller_fixture.h"
+#include "tests/unit/dhchap_keys.h"
 #include "tests/unit/request_fixture.h"
 
 /* A publish in which everything is right: do not move it. */
@@ -54,6 +55,40 @@ static void test_writer(void **state)
 	assert_int_equal(attachment_parse((struct map) { 0 }, context(&p), &attachment, &err), 0);
 	assert_true(attachment.blank);
 	assert_false(attachment.readonly);
+	rpc_call_fini(&call);
+}
+
+/* The target gets the keys; the node is told only that there are some. */
+static void test_secrets(void **state)
+{
+	struct fixture_map secrets = { 0 };
+	struct attachment attachment;
+	struct publish p;
+	struct rpc_call call;
+	struct err err;
+
+	(void)state;
+	make(&p, MODE(SINGLE_NODE_WRITER), false);
+	a.has_volume = true;
+	fake_exported(&a, false);
+	a.export.authentication = NVMEOT__TARGET__V1__AUTHENTICATION__AUTHENTICATION_BOTH_WAYS;
+	fixture_map_set(&secrets, "dhchapCtrlSecret", KEY_64);
+	p.request.secrets = (void *)fixture_map_of(&secrets).entries;
+	p.request.n_secrets = 1;
+	assert_int_equal(CALL(&call, attach_publish, &p.request, &p.response, &err), -1);
+	assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
+	rpc_call_fini(&call);
+	assert_int_equal(a.exports, 0);
+	fixture_map_set(&secrets, "dhchapSecret", KEY_32);
+	p.request.secrets = (void *)fixture_map_of(&secrets).entries;
+	p.request.n_secrets = 2;
+	assert_int_equal(CALL(&call, attach_publish, &p.request, &p.response, &err), 0);
+	assert_string_equal(a.asked_keys.host, KEY_32);
+	assert_string_equal(a.asked_keys.ctrl, KEY_64);
+	assert_int_equal(attachment_parse((struct map) { 0 }, context(&p), &attachment, &err), 0);
+	assert_int_equal(attachment.authentication, DHCHAP_BOTH_WAYS);
+	for (size_t i = 0; i < context(&p).count; i++)
+		assert_null(strstr(context(&p).entries[i]->value, "DHHC"));
 	rpc_call_fini(&call);
 }
 
@@ -248,9 +283,17 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_writer),   TEST(test_connect_parameters),	     TEST(test_readers),
-		TEST(test_refusals), TEST(test_reader_beside_writer),	     TEST(test_unpublish),
-		TEST(test_static),   TEST(test_static_that_looks_like_ours),
+		TEST(test_writer),
+		TEST(test_secrets),
+		TEST(test_readers),
+		TEST(test_writer),
+		TEST(test_connect_parameters),
+		TEST(test_readers),
+		TEST(test_refusals),
+		TEST(test_reader_beside_writer),
+		TEST(test_unpublish),
+		TEST(test_static),
+		TEST(test_static_that_looks_like_ours),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

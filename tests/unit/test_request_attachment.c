@@ -78,6 +78,8 @@ static void test_bad_provisioned(void **state)
 		{ "blank", "1", "blank \"1\"" },
 		{ "readonly", "", "readonly \"\" is not true or false" },
 		{ "readonly", "yes", "readonly \"yes\"" },
+		{ "authentication", "", "authentication \"\" is not none, one-way or both-ways" },
+		{ "authentication", "maybe", "authentication \"maybe\"" },
 	};
 	struct attachment a = { .nqn = "untouched" };
 
