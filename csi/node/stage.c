@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "csi/node/paths.h"
+#include "csi/request/authentication.h"
 #include "nvme/base/log.h"
 
 /* What taking back a failed stage may cost on top of it. */
@@ -24,7 +25,9 @@ int stage_spec_parse(const Csi__V1__NodeStageVolumeRequest *request, struct stag
 	    map_check_size("volume_context", volume_context, err) < 0 ||
 	    map_check_size("publish_context", publish_context, err) < 0 ||
 	    attachment_parse(volume_context, publish_context, &ret->attachment, err) < 0 ||
-	    parameters_parse_context(volume_context, publish_context, &ret->parameters, err) < 0)
+	    parameters_parse_context(volume_context, publish_context, &ret->parameters, err) < 0 ||
+	    authentication_parse_stage(MAP_OF(request, secrets), &ret->attachment,
+				       &ret->parameters.connect.keys, err) < 0)
 		return -1;
 	snprintf(ret->volume_id, sizeof(ret->volume_id), "%s", request->volume_id);
 	snprintf(ret->mkfs_options, sizeof(ret->mkfs_options), "%s", ret->parameters.mkfs_options);

@@ -9,6 +9,7 @@
 #include "nvme/base/log.h"
 #include "nvme/base/strb.h"
 #include "nvme/host/controller.h"
+#include "nvme/host/dhchap.h"
 #include "nvme/host/probe.h"
 #include "nvme/host/uevent.h"
 
@@ -30,9 +31,27 @@ static bool native_multipath(const struct host *host)
 	       value[0] == 'Y';
 }
 
+static bool has_keys(const struct host_connect_options *options)
+{
+	return dhchap_keys_mode(&options->keys) != DHCHAP_NONE;
+}
+
+/* A session that is not authenticated as it should be must not be used by anybody. */
+static int verify_keys(const struct host *host, const struct host_controller *controller,
+		       const struct host_connect_options *options, struct err *err)
+{
+	struct err ignored;
+
+	if (!has_keys(options) ||
+	    host_dhchap_ensure(&host->sysfs, controller, &options->keys, err) == 0)
+		return 0;
+	root_write(&host->sysfs, "1", &ignored, "%s/delete_controller", controller->path);
+	return -1;
+}
+
 /* What counts is what sysfs shows then, not what connecting returned. */
 static int verify_portal(const struct host *host, const char *nqn, const struct portal *portal,
-			 int connected, struct err *err)
+			 const struct host_connect_options *options, int connected, struct err *err)
 {
 	cleanup_host_controllers struct host_controllers now = { 0 };
 	const struct host_controller *found;
@@ -47,9 +66,12 @@ static int verify_portal(const struct host *host, const char *nqn, const struct 
 		return connected < 0 ? -1 :
 				       err_set(err, ERR_UNAVAILABLE,
 					       "the controller was gone again once connected");
+	if (verify_keys(host, found, options, err) < 0)
+		return -1;
 	log_info("connected", KV("nqn", nqn), KV("controller", found->name),
 		 KV("state", found->state), KV("address", found->portal.addr),
-		 KV_NUM("port", found->portal.port));
+		 KV_NUM("port", found->portal.port),
+		 KV("authentication", dhchap_mode_name(dhchap_keys_mode(&options->keys))));
 	return 0;
 }
 
@@ -65,7 +87,7 @@ static int connect_portal(const struct host *host, const char *nqn, const struct
 	if (host_probe(portal, deadline_min(deadline, deadline_after_ms(PROBE_MS)), err) < 0)
 		return -1;
 	connected = host_fabrics_connect(&host->identity, nqn, portal, options, deadline, err);
-	return verify_portal(host, nqn, portal, connected, err);
+	return verify_portal(host, nqn, portal, options, connected, err);
 }
 
 static size_t count_connected(const struct host_controllers *controllers,
@@ -88,6 +110,56 @@ static int check_identity(const struct host *host, struct err *err)
 	return host_controllers_check_identity(&all, &host->identity, err);
 }
 
+/* Controllers that are there already: of each that will stay. */
+static int check_keys(const struct host *host, const struct host_controllers *controllers,
+		      const struct host_connect_options *options, struct err *err)
+{
+	for (size_t i = 0; has_keys(options) && i < controllers->count; i++)
+		if (host_controller_is_lasting(&controllers->list[i]) &&
+		    host_dhchap_ensure(&host->sysfs, &controllers->list[i], &options->keys, err) <
+			    0)
+			return -1;
+	return 0;
+}
+
+static bool is_among(const struct portal *portal, const struct portal *portals, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (portal_equal(portal, &portals[i]))
+			return true;
+	return false;
+}
+
+/* The target has changed the key of this host: sessions with the old one could not reconnect. */
+static void renew_others(const struct host *host, const struct portal *portals, size_t count,
+			 const struct dhchap_keys *keys)
+{
+	cleanup_host_controllers struct host_controllers all = { 0 };
+	struct err err;
+
+	if (host_controllers_get(&host->sysfs, NULL, host->identity.nqn, &all, &err) < 0) {
+		log_warning("sessions with an old key not looked for", KV_ERR(&err));
+		return;
+	}
+	for (size_t i = 0; i < all.count; i++) {
+		const struct host_controller *c = &all.list[i];
+
+		if (host_controller_is_lasting(c) && is_among(&c->portal, portals, count) &&
+		    host_dhchap_is_used(&host->sysfs, c) &&
+		    host_dhchap_ensure(&host->sysfs, c, keys, &err) < 0)
+			log_warning("session keeps an old key", KV("nqn", c->nqn),
+				    KV("controller", c->name), KV_ERR(&err));
+	}
+}
+
+/* Of several failures the one that no repetition helps against. */
+static enum err_code graver(enum err_code a, enum err_code b)
+{
+	if (a == ERR_UNAUTHENTICATED || b == ERR_UNAUTHENTICATED)
+		return ERR_UNAUTHENTICATED;
+	return a == ERR_FAILED_PRECONDITION ? a : b == ERR_FAILED_PRECONDITION ? b : a;
+}
+
 int host_connect(const struct host *host, const char *nqn, const struct portal *portals,
 		 size_t count, const struct host_connect_options *options, struct deadline deadline,
 		 struct err *err)
@@ -96,11 +168,14 @@ int host_connect(const struct host *host, const char *nqn, const struct portal *
 	bool multipath = native_multipath(host);
 	char buffer[ERR_MESSAGE_SIZE / 2];
 	struct strb reasons = strb_over(buffer, sizeof(buffer));
-	size_t connected;
+	enum err_code code = ERR_UNAVAILABLE;
+	size_t connected, already;
 
-	if (check_identity(host, err) < 0 || ours(host, nqn, &before, err) < 0)
+	if (check_identity(host, err) < 0 || ours(host, nqn, &before, err) < 0 ||
+	    check_keys(host, &before, options, err) < 0)
 		return -1;
-	connected = count_connected(&before, portals, count);
+	already = count_connected(&before, portals, count);
+	connected = already;
 	for (size_t i = 0; i < count && (multipath || connected == 0); i++) {
 		char text[PORTAL_TEXT_SIZE];
 		struct err reason = ERR_INIT;
@@ -111,14 +186,17 @@ int host_connect(const struct host *host, const char *nqn, const struct portal *
 			connected++;
 			continue;
 		}
+		code = graver(code, reason.code);
 		portal_format(&portals[i], text);
 		strb_addf(&reasons, "%s%s: %s", reasons.len ? "; " : "", text, reason.msg);
 		log_warning("portal not connected", KV("nqn", nqn), KV("portal", text),
 			    KV_ERR(&reason));
 	}
 	if (connected == 0)
-		return err_set(err, ERR_UNAVAILABLE, "connect %s: %s", nqn,
+		return err_set(err, code, "connect %s: %s", nqn,
 			       count ? buffer : "no portal given");
+	if (has_keys(options) && connected > already)
+		renew_others(host, portals, count, &options->keys);
 	return 0;
 }
 

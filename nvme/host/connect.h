@@ -16,6 +16,10 @@
  * portal is enough and more would be harm. Success: at least one portal has a controller, live or
  * reconnecting; the others' failures are logged. ERR_UNAVAILABLE: none has, with each portal's
  * reason. ERR_FAILED_PRECONDITION: a controller of another identity is in the way.
+ * With keys among the options every controller of the subsystem holds them on success
+ * (host_dhchap_ensure and its errors; ERR_UNAUTHENTICATED: the target does not take them). Once a
+ * new session has proved them they are given to the sessions of other subsystems at these portals,
+ * too, if those hold others: a target has the same keys for all of them.
  * Each portal costs at most 2 s of probing, and then what host_fabrics_connect does.
  */
 int host_connect(const struct host *host, const char *nqn, const struct portal *portals,

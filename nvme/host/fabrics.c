@@ -158,6 +158,18 @@ static int fail(const struct host_identity *identity, int nvme_errno, const char
 			"host %s",
 			identity->nqn);
 		break;
+	case ENOKEY:
+		err_set(err, ERR_UNAUTHENTICATED,
+			"the target asks host %s for a key (DH-HMAC-CHAP), and none was given: "
+			"dhchapSecret is missing",
+			identity->nqn);
+		break;
+	case EKEYREJECTED:
+		err_set(err, ERR_UNAUTHENTICATED,
+			"authentication (DH-HMAC-CHAP) failed: dhchapSecret is not the key that "
+			"the target has for host %s, or dhchapCtrlSecret is not the target's own",
+			identity->nqn);
+		break;
 	case EINVAL:
 		err_set(err, ERR_UNAVAILABLE,
 			"the kernel refused to connect (invalid argument; its log says why)");
@@ -191,6 +203,10 @@ static int add_controller(nvme_root_t root, const struct host_identity *identity
 	controller = nvme_create_ctrl(root, nqn, "tcp", portal->addr, NULL, NULL, trsvcid);
 	if (!host || !controller)
 		return errno ?: EINVAL;
+	if (options->keys.host[0])
+		nvme_host_set_dhchap_key(host, options->keys.host);
+	if (options->keys.ctrl[0])
+		nvme_ctrl_set_dhchap_key(controller, options->keys.ctrl);
 	nvmf_default_config(&config);
 	config.nr_io_queues = options->nr_io_queues;
 	config.queue_size = options->queue_size;

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "nvme/host/connect.h"
+#include "tests/unit/dhchap_keys.h"
 #include "tests/unit/host_tree.h"
 
 static struct host host = HOST_INIT;
@@ -126,6 +127,73 @@ static void test_without_multipath_no_second_portal_is_tried(void **state)
 	assert_int_equal(accept(fd, NULL, NULL), -1);
 }
 
+static int connect_with_key(struct err *err)
+{
+	struct host_connect_options options = host_connect_options_default();
+	struct portal portals[PORTAL_MAX];
+	size_t count;
+
+	strcpy(options.keys.host, KEY_32);
+	assert_int_equal(portal_parse_list("tcp://127.0.0.1:1", portals, &count, err), 0);
+	return host_connect(&host, NQN, portals, count, &options, deadline_after_ms(5000), err);
+}
+
+static void expect_key(const char *path, const char *expected)
+{
+	char value[ROOT_VALUE_SIZE];
+	struct err err = ERR_INIT;
+
+	assert_int_equal(root_read(&tree, value, &err, "%s/dhchap_secret", path), 1);
+	assert_string_equal(value, expected);
+}
+
+/* A session that was there before counts as any other: only with the key. */
+static void test_session_without_its_key_does_not_count(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	make_subsystem("live");
+	assert_int_equal(connect_with_key(&err), -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+	assert_non_null(strstr(err.msg, "CONFIG_NVME_HOST_AUTH"));
+	tree_put(SUBSYS0 "/nvme0", "dhchap_secret", "none");
+	tree_put(SUBSYS0 "/nvme0", "dhchap_ctrl_secret", "none");
+	assert_int_equal(connect_with_key(&err), -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+	assert_non_null(strstr(err.msg, "without authentication"));
+	tree_put(SUBSYS0 "/nvme0", "state", "deleting");
+	assert_int_equal(connect_with_key(&err), -1);
+	assert_int_equal(err.code, ERR_UNAVAILABLE);
+	tree_put(SUBSYS0 "/nvme0", "state", "live");
+	tree_put(SUBSYS0 "/nvme0", "dhchap_secret", KEY_32);
+	assert_int_equal(connect_with_key(&err), 0);
+	/* A second path, by another portal, is one of the subsystem's as well. */
+	tree_controller(SUBSYS0 "/nvme1", HOST_NQN, HOST_ID, "live", ADDRESS);
+	tree_put(SUBSYS0 "/nvme1", "dhchap_secret", "none");
+	tree_put(SUBSYS0 "/nvme1", "dhchap_ctrl_secret", "none");
+	assert_int_equal(connect_with_key(&err), -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+}
+
+/* A key that nothing has proved is not given to the sessions of other volumes. */
+static void test_changed_key_is_given_to_the_own_session(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	make_subsystem("live");
+	tree_put(SUBSYS0 "/nvme0", "dhchap_secret", KEY_OTHER_32);
+	tree_put(SUBSYS0 "/nvme0", "dhchap_ctrl_secret", "none");
+	tree_subsystem(SUBSYS1, OTHER_NQN);
+	tree_controller(SUBSYS1 "/nvme1", HOST_NQN, HOST_ID, "live", "traddr=127.0.0.1,trsvcid=1");
+	tree_put(SUBSYS1 "/nvme1", "dhchap_secret", KEY_OTHER_32);
+	tree_put(SUBSYS1 "/nvme1", "dhchap_ctrl_secret", "none");
+	assert_int_equal(connect_with_key(&err), 0);
+	expect_key(SUBSYS0 "/nvme0", KEY_32);
+	expect_key(SUBSYS1 "/nvme1", KEY_OTHER_32);
+}
+
 static int wait_for(const char *text, struct err *err)
 {
 	struct host_namespace ns;
@@ -208,6 +276,8 @@ int main(void)
 		IN_TREE(test_controller_of_another_host_is_not_ours),
 		IN_TREE(test_conflict_anywhere_stops_the_connect),
 		IN_TREE(test_without_multipath_no_second_portal_is_tried),
+		IN_TREE(test_session_without_its_key_does_not_count),
+		IN_TREE(test_changed_key_is_given_to_the_own_session),
 		IN_TREE(test_wait_says_what_is_missing),
 		IN_TREE(test_disconnect_deletes_ours_and_verifies),
 		IN_TREE(test_disconnect_without_controllers_is_done),
