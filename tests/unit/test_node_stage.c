@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "csi/node/stage.h"
+#include "tests/unit/dhchap_keys.h"
 #include "tests/unit/node_fixture.h"
 
 /* A request in which everything is right: do not move it. */
@@ -58,6 +59,28 @@ static void test_good(void **state)
 	assert_string_equal(spec.attachment.uuid.text, UUID);
 	assert_int_equal(spec.attachment.size_bytes, 4096);
 	assert_int_equal(spec.parameters.connect.queue_size, 64);
+}
+
+/* They go to the connect, and have to be those of the publish. */
+static void test_secrets(void **state)
+{
+	static struct stage_spec spec;
+	struct fixture_map secrets = { 0 };
+	struct good g;
+	struct err err;
+
+	(void)state;
+	make(&g);
+	fixture_map_set(&secrets, "dhchapSecret", KEY_32);
+	FIXTURE_MAP_INTO(&g.request, secrets, &secrets);
+	node_fixture_refused(parse(&g, &spec, &err), &err, ERR_FAILED_PRECONDITION,
+			     "published with authentication none");
+	fixture_map_set(&g.in.publish, "authentication", "one-way");
+	assert_int_equal(parse(&g, &spec, &err), 0);
+	assert_string_equal(spec.parameters.connect.keys.host, KEY_32);
+	g.request.n_secrets = 0;
+	node_fixture_refused(parse(&g, &spec, &err), &err, ERR_UNAUTHENTICATED,
+			     "this call has no dhchapSecret");
 }
 
 static void test_required_fields(void **state)
@@ -164,6 +187,7 @@ static void test_static(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_good),	 cmocka_unit_test(test_secrets),
 		cmocka_unit_test(test_good),	 cmocka_unit_test(test_required_fields),
 		cmocka_unit_test(test_contexts), cmocka_unit_test(test_publish_context_wins),
 		cmocka_unit_test(test_static),
