@@ -9,6 +9,7 @@
 
 #define HOST_KEY "dhchap_key"
 #define CTRL_KEY "dhchap_ctrl_key"
+#define PROBE_NQN VOLUME_NQN_PREFIX "probe"
 
 /* 1: the host has a key of this kind; 0: it has none, or this kernel knows no keys. */
 static int read_key(struct nvmet *nvmet, const char *host_nqn, const char *kind,
@@ -142,24 +143,27 @@ static int key_is(struct nvmet *nvmet, const char *host_nqn, const char *kind, c
 	return has < 0 ? -1 : same;
 }
 
-/* Whether this kernel has DH-HMAC-CHAP: its hosts have files for keys. Under the lock. */
+/*
+ * Whether this kernel has DH-HMAC-CHAP: its hosts have files for keys. Under the lock. A host that
+ * is not there yet is not made for this: one that a killed call leaves behind would be nobody's.
+ */
 static int check_kernel(struct nvmet *nvmet, const char *host_nqn, struct err *err)
 {
 	bool there = nvmet_host_exists(nvmet, host_nqn), known;
+	const char *looked_at = there ? host_nqn : PROBE_NQN;
 
-	if (!there && root_mkdir(&nvmet->root, err, "hosts/%s", host_nqn) < 0)
+	if (!there && root_mkdir(&nvmet->root, err, "hosts/" PROBE_NQN) < 0)
 		return -1;
-	known = root_exists(&nvmet->root, "hosts/%s/" HOST_KEY, host_nqn) &&
-		root_exists(&nvmet->root, "hosts/%s/" CTRL_KEY, host_nqn);
-	if (!there && root_rmdir(&nvmet->root, err, "hosts/%s", host_nqn) < 0)
+	known = root_exists(&nvmet->root, "hosts/%s/" HOST_KEY, looked_at) &&
+		root_exists(&nvmet->root, "hosts/%s/" CTRL_KEY, looked_at);
+	if (!there && root_rmdir(&nvmet->root, err, "hosts/" PROBE_NQN) < 0)
 		return -1;
 	if (!known)
-		return err_set(
-			err, ERR_FAILED_PRECONDITION,
-			"the target's kernel cannot authenticate hosts (%s/hosts has no " HOST_KEY
-			"): dhchapSecret needs Linux 6.12 or later with "
-			"CONFIG_NVME_TARGET_AUTH there",
-			nvmet->root.path);
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "the target's kernel cannot authenticate hosts (%s/hosts has "
+			       "no " HOST_KEY "): dhchapSecret needs Linux 6.12 or later with "
+			       "CONFIG_NVME_TARGET_AUTH there",
+			       nvmet->root.path);
 	return 0;
 }
 
