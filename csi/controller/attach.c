@@ -16,7 +16,7 @@
 		     csi__v1__controller_publish_volume_response__publish_context_entry__init,     \
 		     key, value)
 
-#define OWN_KEYS 7
+#define OWN_KEYS 8
 
 /* The connect parameters as they are now: those that were set later win. */
 static void fill_connect(struct rpc_call *call, const struct agent_volume *volume,
@@ -36,7 +36,7 @@ static void fill_connect(struct rpc_call *call, const struct agent_volume *volum
 }
 
 static void fill_publish_context(struct rpc_call *call, const struct agent_volume *volume,
-				 enum dhchap_mode authentication,
+				 const struct dhchap_keys *keys,
 				 Csi__V1__ControllerPublishVolumeResponse *answer)
 {
 	FILL_MAP(call, answer, publish_context,
@@ -48,9 +48,13 @@ static void fill_publish_context(struct rpc_call *call, const struct agent_volum
 	ADD(call, answer, ATTACHMENT_BLANK, rpc_strdup(call, volume->blank ? "true" : "false"));
 	if (volume->readonly)
 		ADD(call, answer, ATTACHMENT_READONLY, rpc_strdup(call, "true"));
-	if (authentication != DHCHAP_NONE)
+	if (keys->host[0]) {
+		struct uuid id = authentication_id(keys);
+
 		ADD(call, answer, ATTACHMENT_AUTHENTICATION,
-		    rpc_strdup(call, dhchap_mode_name(authentication)));
+		    rpc_strdup(call, dhchap_mode_name(dhchap_keys_mode(keys))));
+		ADD(call, answer, ATTACHMENT_SECRET_ID, rpc_strdup(call, id.text));
+	}
 	fill_connect(call, volume, answer);
 }
 
@@ -93,7 +97,7 @@ static int publish_provisioned(struct rpc_call *call,
 	if (check_blank(publish, access, &export, &before, err) < 0 ||
 	    agent_export(target, &before.id, &export, keys, deadline, &exported, err) < 0)
 		return -1;
-	fill_publish_context(call, &exported, dhchap_keys_mode(keys), answer);
+	fill_publish_context(call, &exported, keys, answer);
 	return 0;
 }
 

@@ -44,13 +44,16 @@ static int parse_readonly(struct map publish_context, struct attachment *a, stru
 	return readonly ? parse_flag(ATTACHMENT_READONLY, readonly, &a->readonly, err) : 0;
 }
 
-static int parse_authentication(const char *value, enum dhchap_mode *ret, struct err *err)
+static int parse_authentication(const char *value, const char *id, struct attachment *a,
+				struct err *err)
 {
 	for (int mode = DHCHAP_NONE; mode < DHCHAP_MODE_COUNT; mode++) {
-		if (strcmp(value, dhchap_mode_name((enum dhchap_mode)mode)) == 0) {
-			*ret = (enum dhchap_mode)mode;
-			return 0;
-		}
+		if (strcmp(value, dhchap_mode_name((enum dhchap_mode)mode)) != 0)
+			continue;
+		a->authentication = (enum dhchap_mode)mode;
+		return mode == DHCHAP_NONE ?
+			       0 :
+			       parse_uuid(ATTACHMENT_SECRET_ID, id, &a->secret_id, err);
 	}
 	return err_set(err, ERR_INVALID_ARGUMENT,
 		       "publish_context " ATTACHMENT_AUTHENTICATION
@@ -66,7 +69,8 @@ static int parse_provisioned(struct map map, struct attachment *a, struct err *e
 
 	if (parse_u64(ATTACHMENT_SIZE, map_get(map, ATTACHMENT_SIZE), 1, INT64_MAX, &a->size_bytes,
 		      err) < 0 ||
-	    (authentication && parse_authentication(authentication, &a->authentication, err) < 0))
+	    (authentication &&
+	     parse_authentication(authentication, map_get(map, ATTACHMENT_SECRET_ID), a, err) < 0))
 		return -1;
 	return parse_flag(ATTACHMENT_BLANK, blank ?: "", &a->blank, err);
 }

@@ -24,6 +24,7 @@
 #define ATTACHMENT_BLANK "blank"
 #define ATTACHMENT_READONLY "readonly"		   /* "true", or left out */
 #define ATTACHMENT_AUTHENTICATION "authentication" /* "one-way", "both-ways", or left out */
+#define ATTACHMENT_SECRET_ID "secretId"		   /* beside it: authentication_id of the keys */
 
 struct attachment {
 	char nqn[NQN_SIZE];
@@ -34,6 +35,7 @@ struct attachment {
 	size_t portal_count;
 	uint64_t size_bytes; /* 0: not known (static) */
 	bool blank; /* the target says that nothing was ever written; never true for static volumes */
+	struct uuid secret_id;		 /* of the keys it was published with; "": with none */
 	enum dhchap_mode authentication; /* what the target asks for; static volumes: not known */
 	bool readonly; /* the target refuses every write to it; never true for static volumes */
 };

@@ -2,6 +2,7 @@
 /* Reading secrets. */
 #include "csi/request/authentication.h"
 
+#include <stdio.h>
 #include <string.h>
 
 int authentication_parse(struct map secrets, struct dhchap_keys *ret, struct err *err)
@@ -20,10 +21,38 @@ int authentication_parse(struct map secrets, struct dhchap_keys *ret, struct err
 				 map_get(secrets, AUTHENTICATION_CTRL_SECRET), ret, err);
 }
 
-static int check_agreement(enum dhchap_mode published, enum dhchap_mode given, struct err *err)
+struct uuid authentication_id(const struct dhchap_keys *keys)
 {
-	if (given == published)
+	char both[2 * DHCHAP_KEY_SIZE];
+	struct uuid id;
+
+	snprintf(both, sizeof(both), "%s %s", keys->host, keys->ctrl);
+	id = secret_uuid(both);
+	explicit_bzero(both, sizeof(both));
+	return id;
+}
+
+static int check_same(const struct attachment *attachment, const struct dhchap_keys *keys,
+		      struct err *err)
+{
+	struct uuid id = authentication_id(keys);
+
+	if (strcmp(id.text, attachment->secret_id.text) == 0)
 		return 0;
+	return err_set(err, ERR_UNAUTHENTICATED,
+		       "the secrets of this call are not those that the volume was published with: "
+		       "controller-publish-secret-name and node-stage-secret-name of the "
+		       "StorageClass have to be the same secret, and once it is changed the volume "
+		       "has to be published again");
+}
+
+static int check_agreement(const struct attachment *attachment, const struct dhchap_keys *keys,
+			   struct err *err)
+{
+	enum dhchap_mode published = attachment->authentication, given = dhchap_keys_mode(keys);
+
+	if (given == published)
+		return given == DHCHAP_NONE ? 0 : check_same(attachment, keys, err);
 	if (given == DHCHAP_NONE)
 		return err_set(err, ERR_UNAUTHENTICATED,
 			       "the volume was published with authentication %s, and this call has "
@@ -44,8 +73,7 @@ int authentication_parse_stage(struct map secrets, const struct attachment *atta
 	cleanup_dhchap_keys struct dhchap_keys keys = { 0 };
 
 	if (authentication_parse(secrets, &keys, err) < 0 ||
-	    (attachment->size_bytes &&
-	     check_agreement(attachment->authentication, dhchap_keys_mode(&keys), err) < 0))
+	    (attachment->size_bytes && check_agreement(attachment, &keys, err) < 0))
 		return -1;
 	*ret = keys;
 	return 0;

@@ -8,6 +8,7 @@
 #define CSI_REQUEST_AUTHENTICATION_H
 
 #include "csi/request/attachment.h"
+#include "csi/request/ids.h"
 #include "csi/request/map.h"
 #include "nvme/base/dhchap.h"
 
@@ -20,11 +21,15 @@
  */
 int authentication_parse(struct map secrets, struct dhchap_keys *ret, struct err *err);
 
+/* Says whether two pairs of keys are the same, and nothing else of them. */
+struct uuid authentication_id(const struct dhchap_keys *keys);
+
 /*
- * The same of a stage, whose secrets must go with what the volume was published with.
- * ERR_UNAUTHENTICATED: the target asks for a key and none is given. ERR_FAILED_PRECONDITION: it
- * does not ask for what is given, so that nobody would be authenticated. Of a static volume, whose
- * target nobody of ours has seen, that is not known.
+ * The same of a stage, whose secrets must be those that the volume was published with: a wrong key
+ * ends live sessions, and a connect with one may hold the kernel's only turn for a minute.
+ * ERR_UNAUTHENTICATED: the target asks for a key, and none or another one is given.
+ * ERR_FAILED_PRECONDITION: it does not ask for what is given, so that nobody would be
+ * authenticated. Of a static volume, whose target nobody of ours has seen, that is not known.
  */
 int authentication_parse_stage(struct map secrets, const struct attachment *attachment,
 			       struct dhchap_keys *ret, struct err *err);

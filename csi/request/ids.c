@@ -22,6 +22,7 @@ static struct uuid uuid_v5(const char *kind, const char *text)
 
 	uuid_generate_sha1(bytes, driver_namespace, seed, strlen(seed));
 	uuid_unparse_lower(bytes, ret.text);
+	explicit_bzero(seed, strlen(seed));
 	return ret;
 }
 
@@ -37,6 +38,11 @@ int volume_id_check_static(const char *volume_id, struct err *err)
 		"its handle has the form target/pool/uuid of volumes that this driver makes; "
 		"give it another handle, or leave the volume_context out if it is such one",
 		volume_id);
+}
+
+struct uuid secret_uuid(const char *secret)
+{
+	return uuid_v5("secret", secret);
 }
 
 struct uuid volume_uuid_of_name(const char *name)

@@ -42,6 +42,9 @@ struct uuid volume_uuid_of_name(const char *name);
 /* UUIDv5 of any volume ID, as a file name for what the node keeps about it. */
 struct uuid volume_uuid_of_id(const char *volume_id);
 
+/* UUIDv5 of a key of 32 random bytes or more: says whether two are the same, and nothing else. */
+struct uuid secret_uuid(const char *secret);
+
 /* A target ID or pool name: [a-z0-9-]{1,32}. */
 bool short_name_ok(const char *text);
 

@@ -143,7 +143,7 @@ static int kernel_errno(int nvme_errno, const char *log)
 	return 0;
 }
 
-static int fail(const struct host_identity *identity, int nvme_errno, const char *log,
+static int fail(const struct host_identity *identity, bool keyed, int nvme_errno, const char *log,
 		struct err *err)
 {
 	int sys_errno = kernel_errno(nvme_errno, log);
@@ -155,8 +155,8 @@ static int fail(const struct host_identity *identity, int nvme_errno, const char
 	case EIO:
 		err_set(err, ERR_UNAVAILABLE,
 			"rejected by the target: it does not know the subsystem or does not allow "
-			"host %s",
-			identity->nqn);
+			"host %s%s",
+			identity->nqn, keyed ? ", or does not take its key (DH-HMAC-CHAP)" : "");
 		break;
 	case ENOKEY:
 		err_set(err, ERR_UNAUTHENTICATED,
@@ -238,7 +238,7 @@ static int connect_logged(const struct host_identity *identity, const char *nqn,
 	}
 	if (stream)
 		fclose(stream);
-	return failed ? fail(identity, failed, log ?: "", err) : 0;
+	return failed ? fail(identity, options->keys.host[0], failed, log ?: "", err) : 0;
 }
 
 int host_fabrics_connect(const struct host_identity *identity, const char *nqn,

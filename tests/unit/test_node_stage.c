@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "csi/node/stage.h"
+#include "csi/request/authentication.h"
 #include "tests/unit/dhchap_keys.h"
 #include "tests/unit/node_fixture.h"
 
@@ -66,6 +67,8 @@ static void test_secrets(void **state)
 {
 	static struct stage_spec spec;
 	struct fixture_map secrets = { 0 };
+	struct dhchap_keys keys = { 0 };
+	struct uuid id;
 	struct good g;
 	struct err err;
 
@@ -76,6 +79,10 @@ static void test_secrets(void **state)
 	node_fixture_refused(parse(&g, &spec, &err), &err, ERR_FAILED_PRECONDITION,
 			     "published with authentication none");
 	fixture_map_set(&g.in.publish, "authentication", "one-way");
+	node_fixture_refused(parse(&g, &spec, &err), &err, ERR_INVALID_ARGUMENT, "secretId");
+	strcpy(keys.host, KEY_32);
+	id = authentication_id(&keys);
+	fixture_map_set(&g.in.publish, "secretId", id.text);
 	assert_int_equal(parse(&g, &spec, &err), 0);
 	assert_string_equal(spec.parameters.connect.keys.host, KEY_32);
 	g.request.n_secrets = 0;

@@ -64,10 +64,14 @@ static void test_bad_secrets(void **state)
 static int stage(enum dhchap_mode published, uint64_t size, const char *host, const char *ctrl,
 		 struct err *err)
 {
+	struct dhchap_keys keys = { .host = KEY_32 };
 	struct attachment attachment = { .authentication = published, .size_bytes = size };
-	struct dhchap_keys keys;
 	struct fixture_map map;
 
+	if (published == DHCHAP_BOTH_WAYS)
+		strcpy(keys.ctrl, KEY_64);
+	if (published != DHCHAP_NONE)
+		attachment.secret_id = authentication_id(&keys);
 	return authentication_parse_stage(secrets_of(&map, host, ctrl), &attachment, &keys, err);
 }
 
@@ -84,6 +88,12 @@ static void test_stage_agrees_with_publish(void **state)
 	assert_int_equal(stage(DHCHAP_ONE_WAY, 1, NULL, NULL, &err), -1);
 	assert_int_equal(err.code, ERR_UNAUTHENTICATED);
 	assert_non_null(strstr(err.msg, "node-stage-secret-name"));
+	assert_int_equal(stage(DHCHAP_ONE_WAY, 1, KEY_OTHER_32, NULL, &err), -1);
+	assert_int_equal(err.code, ERR_UNAUTHENTICATED);
+	assert_int_equal(stage(DHCHAP_BOTH_WAYS, 1, KEY_32, KEY_48, &err), -1);
+	assert_int_equal(err.code, ERR_UNAUTHENTICATED);
+	assert_non_null(strstr(err.msg, "not those that the volume was published with"));
+	assert_null(strstr(err.msg, "DHHC"));
 	assert_int_equal(stage(DHCHAP_NONE, 1, KEY_32, NULL, &err), -1);
 	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
 	assert_non_null(strstr(err.msg, "controller-publish-secret-name"));

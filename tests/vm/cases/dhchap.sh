@@ -41,9 +41,19 @@ stage() {
 	node NodeStageVolume "{\"volume_id\":\"$1\",\"staging_target_path\":\"$(staging "$1")\",
 		\"volume_capability\":$cap,\"secrets\":$secret_json,$(contexts "$1")}"
 }
-# The publish context of a volume is to say this of authentication: claim VOLUME one-way|none
+# id_of KEY [CTRL_KEY]: what the publish context says of them, a UUIDv5
+id_of() {
+	local hex
+	hex=$({ printf '\x5b\x1d\x3c\x6e\x0f\x7a\x4c\x52\x9a\x41\x6e\x76\x6d\x65\x6f\x74'
+		printf 'secret:%s %s' "$1" "${2:-}"; } | sha1sum)
+	printf '%s-%s-5%s-%x%s-%s' "${hex:0:8}" "${hex:8:4}" "${hex:13:3}" \
+		$((0x${hex:16:2} & 0x3f | 0x80)) "${hex:18:2}" "${hex:20:12}"
+}
+# claim VOLUME none|one-way|both-ways [KEY [CTRL_KEY]]: its publish context is to say this
 claim() {
 	publish_contexts[$1]=$(jq -c ".authentication = \"$2\"" <<<"${publish_contexts[$1]}")
+	[ $# -lt 3 ] || publish_contexts[$1]=$(jq -c ".secretId = \"$(id_of "${@:3}")\"" \
+		<<<"${publish_contexts[$1]}")
 }
 controller_of() { # VOLUME: the directory of its controller in sysfs
 	local file
@@ -96,7 +106,7 @@ if [ "$KERNEL" = 6.1 ]; then
 	check "no host is left behind" [ -z "$(ls $nvmet/hosts)" ]
 	secrets
 	attach "$one"
-	claim "$one" one-way
+	claim "$one" one-way "$key"
 	secrets "$key"
 	check "the node's kernel passes over the key: refused at stage" \
 		refuses FAILED_PRECONDITION CONFIG_NVME_HOST_AUTH stage "$one"
@@ -123,12 +133,20 @@ check "no secret at all: the kernel's answer" \
 	refuses UNAUTHENTICATED "asks host .* for a key" stage "$one"
 claim "$one" one-way
 secrets "$other"
-check "a wrong key" refuses UNAUTHENTICATED "dhchapSecret is not the key" stage "$one"
+check "a wrong key" refuses UNAUTHENTICATED "not those that the volume was published with" \
+	stage "$one"
 secrets "$key" "$ctrl"
 check "a key for the target, which has none" refuses FAILED_PRECONDITION "both-ways" stage "$one"
 check "nothing of these is connected" [ "$(controllers)" = 0 ]
+# The target may close the connection before it has said why: then the kernel waits for a minute.
+claim "$one" one-way "$other"
+secrets "$other"
+check "a key that the target does not take" not stage "$one"
+cat "$vm_check_output"
+check "does not connect" wait_for 90 eval '[ "$(controllers)" = 0 ]'
+claim "$one" one-way "$key"
 secrets "$key"
-check "the right key" stage "$one"
+check "the right key" wait_for 30 stage "$one"
 check "the session holds it" holds "$one" "$key"
 check "a second stage finds it so" stage "$one"
 publish "$one" pod >/dev/null
@@ -228,7 +246,9 @@ secrets "$key" "$ctrl"
 attach "$one"
 check "the target has both keys" target_has "$key" "$ctrl"
 secrets "$key" "$other"
+claim "$one" both-ways "$key" "$other"
 check "a target with a wrong key" refuses UNAUTHENTICATED "dhchapCtrlSecret" stage "$one"
+claim "$one" both-ways "$key" "$ctrl"
 secrets "$key"
 check "without the target's key" refuses FAILED_PRECONDITION "one-way" stage "$one"
 secrets "$key" "$ctrl"
@@ -254,7 +274,7 @@ detach "$one" >/dev/null
 secrets
 attach "$one"
 stage "$one" >/dev/null
-claim "$one" one-way
+claim "$one" one-way "$key"
 secrets "$key"
 check "a session from before, without a key, does not count" \
 	refuses FAILED_PRECONDITION "was connected without authentication" stage "$one"
