@@ -284,8 +284,19 @@ static void restore_host(struct target *target, const struct target_host *host)
 		log_error("keys of a host not restored", KV("host", host->nqn), KV_ERR(&err));
 }
 
+/* Whether a record could not be read: whose keys its volume needs is not known. */
+static bool is_anything_unread(const struct target *target)
+{
+	for (size_t i = 0; i < target->entries.count; i++)
+		if (target_entry_at(target, i)->quarantined)
+			return true;
+	return false;
+}
+
 int target_keys_restore(struct target *target, struct err *err)
 {
+	bool keep = is_anything_unread(target);
+
 	if (load_all(target, err) < 0)
 		return -1;
 	/* Backwards: what is forgotten leaves the index. */
@@ -295,7 +306,8 @@ int target_keys_restore(struct target *target, struct err *err)
 
 		strcpy(nqn, host->nqn);
 		restore_host(target, host);
-		target_keys_settle(target, nqn);
+		if (!keep)
+			target_keys_settle(target, nqn);
 	}
 	return 0;
 }

@@ -333,6 +333,20 @@ static void test_keys_of_no_volume_go_at_the_start(void **state)
 	assert_int_equal(target->hosts.count, 0);
 }
 
+static void test_keys_stay_while_a_record_is_not_read(void **state)
+{
+	(void)state;
+	save_keys("slow", 3, KEY_32, "");
+	put("fast/" UUID ".json", "{ }");
+	restart();
+	assert_true(there(KEYS_SLOW));
+	restart();
+	assert_true(there(KEYS_SLOW));
+	take_away("fast/" UUID ".json.bad");
+	restart();
+	assert_false(there(KEYS_SLOW));
+}
+
 /* What could not be removed must not look newer than the next keys. */
 static void test_keys_that_stay_are_older_than_the_next(void **state)
 {
@@ -370,6 +384,7 @@ int main(void)
 		CASE(test_host_without_its_key_is_not_let_in),
 		CASE(test_keys_go_with_the_last_volume),
 		CASE(test_keys_of_no_volume_go_at_the_start),
+		CASE(test_keys_stay_while_a_record_is_not_read),
 		CASE(test_keys_that_stay_are_older_than_the_next),
 	};
 
