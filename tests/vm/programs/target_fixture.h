@@ -100,11 +100,13 @@ static inline int look_at_pool(struct pool **ret, struct err *err)
 static inline int forget_configfs(struct err *err)
 {
 	cleanup_pool struct pool *pool = NULL;
-	struct volume_export hosts[] = { { .host_nqn = HOST_A, .host_made = true },
+	struct volume_export hosts[] = { { .host_nqn = HOST_A,
+					   .host_made = true,
+					   .dhchap = DHCHAP_ONE_WAY }, /* a key goes, too */
 					 { .host_nqn = HOST_B, .host_made = true } };
 	struct volume volume = { .uuid = { UUID }, .exports = hosts, .export_count = 2 };
 	struct portal portal = the_portal();
-	struct nvmet nvmet;
+	struct nvmet nvmet = { 0 };
 	int r;
 
 	if (nvmet_open(&nvmet, NULL, &portal, 1, err) < 0)
