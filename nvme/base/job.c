@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "nvme/base/log.h"
+#include "nvme/base/strb.h"
 
 #define STACK_BYTES (512 * 1024)
 #define NS_PER_S 1e9
@@ -87,21 +88,22 @@ static struct job *job_new(struct jobs *jobs, const struct job_work *work)
 	return job;
 }
 
+static void free_argument(void (*destructor)(void *argument), void *argument)
+{
+	if (destructor)
+		destructor(argument);
+}
+
 /* With the lock held, if anybody else may know the job. */
 static void job_unref(struct job *job)
 {
 	if (--job->refs)
 		return;
+	free_argument(job->free_argument, job->argument);
 	free(job->key);
 	free(job->also);
 	free(job->request);
 	free(job);
-}
-
-static void free_argument(void (*destructor)(void *argument), void *argument)
-{
-	if (destructor)
-		destructor(argument);
 }
 
 void job_doing(const char *format, ...)
@@ -139,7 +141,6 @@ static void *job_main(void *data)
 
 	current = job;
 	rc = job->run(job->argument, &err);
-	free_argument(job->free_argument, job->argument);
 	pthread_mutex_lock(&jobs->lock);
 	for (link = &jobs->running; *link != job; link = &(*link)->next)
 		;
@@ -148,8 +149,12 @@ static void *job_main(void *data)
 	job->err = err;
 	job->done = true;
 	heard = job->refs > 1;
-	if (heard)
+	if (!heard) {
+		free_argument(job->free_argument, job->argument);
+		job->free_argument = NULL;
+	} else {
 		job_unref(job);
+	}
 	pthread_cond_broadcast(&jobs->changed);
 	pthread_mutex_unlock(&jobs->lock);
 	/* Nobody else knows it any more. */
@@ -190,6 +195,7 @@ static struct job *start(struct jobs *jobs, const struct job_work *work, struct 
 	}
 	job = job_new(jobs, work);
 	if (start_thread(job, err) < 0) {
+		job->free_argument = NULL; /* job_run has it still */
 		job_unref(job);
 		return NULL;
 	}
@@ -245,6 +251,8 @@ static int await(struct jobs *jobs, const struct job *job, const struct job_wait
 			       job->request, job->doing, seconds_since(job->doing_since_ns));
 	if (job->rc < 0)
 		*err = job->err;
+	else if (wait->take)
+		wait->take(job->argument, wait->ret);
 	return job->rc;
 }
 
@@ -271,6 +279,24 @@ int job_run(struct jobs *jobs, const struct job_work *work, const struct job_wai
 	if (holder || !job)
 		free_argument(work->free_argument, work->argument);
 	return rc;
+}
+
+size_t jobs_describe(struct jobs *jobs, uint64_t longer_than_ms, char *text, size_t size)
+{
+	struct strb out = strb_over(text, size);
+	size_t count = 0;
+	uint64_t now_ns;
+
+	pthread_mutex_lock(&jobs->lock);
+	now_ns = clock_now_ns();
+	for (const struct job *job = jobs->running; job; job = job->next) {
+		if (now_ns - job->doing_since_ns <= longer_than_ms * NS_PER_MS)
+			continue;
+		strb_addf(&out, "%sthe %.300s: %s, for %.1f s now", count++ ? "; " : "",
+			  job->request, job->doing, seconds_since(job->doing_since_ns));
+	}
+	pthread_mutex_unlock(&jobs->lock);
+	return count;
 }
 
 static size_t log_left(const struct jobs *jobs)

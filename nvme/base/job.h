@@ -50,7 +50,8 @@ struct job_work {
 	/* Returns 0, or -1 with err filled. */
 	int (*run)(void *argument, struct err *err);
 	void *argument; /* the job's from the call of job_run on, whatever becomes of that */
-	void (*free_argument)(void *argument); /* NULL: nothing to free */
+	/* NULL: nothing to free. Called when no caller waits any more; must not block. */
+	void (*free_argument)(void *argument);
 };
 
 /* For how long a caller waits. */
@@ -58,6 +59,12 @@ struct job_wait {
 	struct deadline deadline;
 	bool (*cancelled)(void *context); /* NULL: never; must not block. See jobs_wake */
 	void *context;
+	/*
+	 * NULL, or copies what the work found out, before a success is returned: argument is that
+	 * of the job that ran, which may be another caller's. Must not block.
+	 */
+	void (*take)(const void *argument, void *ret);
+	void *ret;
 };
 
 /*
@@ -69,6 +76,12 @@ struct job_wait {
  */
 int job_run(struct jobs *jobs, const struct job_work *work, const struct job_wait *wait,
 	    struct err *err);
+
+/*
+ * How many jobs have been at their present step for longer than this; the request, the step and the
+ * seconds of as many as fit into text, which is "" if there are none. Never blocks.
+ */
+size_t jobs_describe(struct jobs *jobs, uint64_t longer_than_ms, char *text, size_t size);
 
 /*
  * Says what the job on whose thread this is called does from now on, before a step that may block:

@@ -190,6 +190,64 @@ static void test_deadline_and_join(void **state)
 	assert_int_equal(hall.freed, 3);
 }
 
+static void copy_text(const void *argument, void *ret)
+{
+	strcpy(ret, argument);
+}
+
+/* Who joins gets what the first one's work found out; who leaves, and who fails, nothing. */
+static void test_take(void **state)
+{
+	char first[8] = "none", joined[8] = "none", bad[8] = "none";
+	struct job_wait wait = { .deadline = deadline_after_ms(0),
+				 .take = copy_text,
+				 .ret = first };
+	struct job_work work = hanging("k", "reading of a", "first");
+	struct caller helper;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(job_run(jobs, &work, &wait, &err), -1);
+	await(&hall.begun, 1);
+	caller_begin(&helper, hanging("k", "reading of a", "third"));
+	await(&hall.waiting, 1);
+	let_go();
+	work = hanging("k", "reading of a", "first");
+	wait = (struct job_wait) { .deadline = deadline_none(), .take = copy_text, .ret = joined };
+	assert_int_equal(job_run(jobs, &work, &wait, &err), 0);
+	caller_end(&helper);
+	assert_string_equal(joined, "first");
+	assert_string_equal(first, "none");
+	work = hanging("k", "reading of b", "bad");
+	wait.ret = bad;
+	assert_int_equal(job_run(jobs, &work, &wait, &err), -1);
+	assert_string_equal(bad, "none");
+	assert_int_equal(hall.freed, 4);
+}
+
+static void test_describe(void **state)
+{
+	char text[512] = "?";
+	struct err err;
+
+	(void)state;
+	assert_int_equal(jobs_describe(jobs, 0, text, sizeof(text)), 0);
+	assert_string_equal(text, "");
+	assert_int_equal(run_until(hanging("k", "mending of a", "x"), deadline_after_ms(0), &err),
+			 -1);
+	await(&hall.begun, 1);
+	assert_int_equal(jobs_describe(jobs, 60000, text, sizeof(text)), 0);
+	assert_int_equal(jobs_describe(jobs, 0, text, sizeof(text)), 1);
+	assert_non_null(strstr(text, "the mending of a: hang on x, for "));
+	assert_int_equal(run_until(hanging("l", "tearing of b", "y"), deadline_after_ms(0), &err),
+			 -1);
+	await(&hall.begun, 2);
+	assert_int_equal(jobs_describe(jobs, 0, text, sizeof(text)), 2);
+	assert_non_null(strstr(text, "; the "));
+	let_go();
+	assert_int_equal(jobs_drain(jobs, deadline_none()), 0);
+}
+
 static void test_cancel(void **state)
 {
 	struct caller caller;
@@ -376,6 +434,7 @@ int main(void)
 		TEST(test_result),	TEST(test_deadline_and_join), TEST(test_cancel),
 		TEST(test_busy),	TEST(test_dropped),	      TEST(test_drained),
 		TEST(test_left_behind), TEST(test_job_in_job),	      TEST(test_contest),
+		TEST(test_take),	TEST(test_describe),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
