@@ -15,11 +15,13 @@
 #include "csi/volume/xfs.h"
 #include "nvme/base/strb.h"
 
-static void tell(struct condition *condition, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+static const char gone[] = "DeviceGone", stopped[] = "FileSystemStopped";
+
+static void tell(struct condition *condition, const char *reason, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* Only the first, which is the worst. */
-static void tell(struct condition *condition, const char *format, ...)
+static void tell(struct condition *condition, const char *reason, const char *format, ...)
 {
 	struct strb out;
 	va_list args;
@@ -31,16 +33,18 @@ static void tell(struct condition *condition, const char *format, ...)
 	strb_addv(&out, format, args);
 	va_end(args);
 	condition->abnormal = true;
+	condition->reason = reason;
+	condition->inaccessible = reason == gone || reason == stopped;
 }
 
 static void read_mount(const struct mount_entry *entry, struct condition *condition)
 {
 	if (entry->sb_stopped)
-		tell(condition, "the %s at %s was shut down, or stopped after an error",
+		tell(condition, stopped, "the %s at %s was shut down, or stopped after an error",
 		     entry->fs_type, entry->target);
 	else if (entry->sb_readonly && !entry->readonly)
-		tell(condition, "the %s at %s went read-only after an error", entry->fs_type,
-		     entry->target);
+		tell(condition, "FileSystemReadOnly", "the %s at %s went read-only after an error",
+		     entry->fs_type, entry->target);
 }
 
 /* "ext4_lookup:1785", or "" if there is none. */
@@ -70,7 +74,7 @@ static int read_ext4(const struct root *sysfs, const char *name, struct conditio
 	if (read_place(sysfs, name, "first", &out, err) < 0 ||
 	    read_place(sysfs, name, "last", &out, err) < 0)
 		return -1;
-	tell(condition,
+	tell(condition, "FileSystemErrors",
 	     "the ext4 on %s has recorded %.20s errors%s; it is checked when it is unmounted and "
 	     "staged again",
 	     name, value, places);
@@ -111,7 +115,7 @@ static int read_btrfs(const struct root *sysfs, const char *name, struct conditi
 			add_counters(stats, &out);
 	}
 	if (out.len)
-		tell(condition,
+		tell(condition, "DeviceErrors",
 		     "the btrfs on %s counts errors of its device: %s (btrfs device stats -z "
 		     "resets them)",
 		     name, counters);
@@ -125,7 +129,7 @@ int condition_read(const struct root *sysfs, const struct mount_entry *entry, co
 	int rc = 0;
 
 	if (!root_exists(sysfs, "class/block/%s", name))
-		tell(&condition, "device %s of the %s at %s is gone", name, entry->fs_type,
+		tell(&condition, gone, "device %s of the %s at %s is gone", name, entry->fs_type,
 		     entry->target);
 	read_mount(entry, &condition);
 	if (!strcmp(entry->fs_type, "ext4"))
@@ -146,8 +150,9 @@ static int probe_xfs(int fd, const char *path, struct condition *condition, stru
 	if (ioctl(fd, XFS_GEOMETRY, &geometry) < 0)
 		return err_sys(err, errno, "geometry of %s", path);
 	if (geometry.sick)
-		tell(condition, "the xfs at %s has found damage in its metadata (0x%" PRIx32 ")",
-		     path, geometry.sick);
+		tell(condition, "FileSystemDamaged",
+		     "the xfs at %s has found damage in its metadata (0x%" PRIx32 ")", path,
+		     geometry.sick);
 	return 0;
 }
 
@@ -162,8 +167,8 @@ int condition_probe(const char *path, struct condition *ret, struct err *err)
 	if (fd >= 0 && fstatfs(fd, &fs) < 0)
 		return err_sys(err, errno, "statfs %s", path);
 	if (fd < 0)
-		tell(&condition, "the file system at %s does not answer any more (%s)", path,
-		     strerrordesc_np(EIO));
+		tell(&condition, stopped, "the file system at %s does not answer any more (%s)",
+		     path, strerrordesc_np(EIO));
 	else if (fs.f_type == XFS_SUPER_MAGIC && probe_xfs(fd, path, &condition, err) < 0)
 		return -1;
 	*ret = condition;

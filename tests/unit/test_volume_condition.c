@@ -92,6 +92,15 @@ static void expect_abnormal(const struct mount_entry *entry, const char *word)
 		fail_msg("'%s' is missing in '%s'", word, condition.message);
 }
 
+static void expect_reason(const struct mount_entry *entry, const char *reason, bool inaccessible)
+{
+	struct condition condition;
+
+	read_it(entry, &condition);
+	assert_string_equal(condition.reason, reason);
+	assert_int_equal(condition.inaccessible, inaccessible);
+}
+
 static void put_device(void)
 {
 	put("class/block/nvme0n1/dev", "259:0\n");
@@ -104,6 +113,7 @@ static void test_device_is_gone(void **state)
 	(void)state;
 	entry.sb_readonly = true;
 	expect_abnormal(&entry, "device nvme0n1 of the xfs at /the/mount is gone");
+	expect_reason(&entry, "DeviceGone", true);
 }
 
 static void test_superblock(void **state)
@@ -115,10 +125,12 @@ static void test_superblock(void **state)
 	expect_well(&entry);
 	entry.sb_readonly = true;
 	expect_abnormal(&entry, "the ext4 at /the/mount went read-only");
+	expect_reason(&entry, "FileSystemReadOnly", false);
 	entry.readonly = true;
 	expect_well(&entry);
 	entry.sb_stopped = true;
 	expect_abnormal(&entry, "stopped");
+	expect_reason(&entry, "FileSystemStopped", true);
 }
 
 static void test_ext4_errors(void **state)
@@ -132,6 +144,7 @@ static void test_ext4_errors(void **state)
 	expect_well(&entry);
 	put("fs/ext4/nvme0n1/errors_count", "3\n");
 	expect_abnormal(&entry, "recorded 3 errors;");
+	expect_reason(&entry, "FileSystemErrors", false);
 	put("fs/ext4/nvme0n1/first_error_func", "ext4_lookup\n");
 	put("fs/ext4/nvme0n1/first_error_line", "1785\n");
 	put("fs/ext4/nvme0n1/last_error_func", "ext4_iget\n");
