@@ -3,6 +3,7 @@
 #include "csi/node/node.h"
 
 #include "csi.pb-c.h"
+#include "csi/node/expand.h"
 #include "csi/node/paths.h"
 #include "csi/node/publish.h"
 #include "csi/node/stage.h"
@@ -60,12 +61,7 @@ static void wake(void *jobs)
 	jobs_wake(jobs);
 }
 
-/*
- * The wait ends a little before the caller's deadline, so that what the job is doing still reaches
- * it. The work ends earlier still, so that it gets the reason of a failure instead, and what was
- * begun can be taken back. Until rpc_call_unwatch the caller's leave ends the wait, too.
- */
-static struct node_time attend(struct rpc_call *call)
+struct node_time node_attend(struct rpc_call *call)
 {
 	const struct node *node = call->context;
 	int left_ms = deadline_poll_ms(call->deadline);
@@ -93,7 +89,7 @@ static int node_stage(struct rpc_call *call, const void *request, void *response
 	if (stage_spec_parse(stage, spec, err) < 0 ||
 	    paths_check_staging(stage->staging_target_path, spec->staging_path, err) < 0)
 		return -1;
-	time = attend(call);
+	time = node_attend(call);
 	rc = stage_volume(call->context, steal_ptr(&spec), &time, err);
 	rpc_call_unwatch(call);
 	return rc;
@@ -116,7 +112,7 @@ static int node_unstage(struct rpc_call *call, const void *request, void *respon
 	/* Nothing can be mounted below an absent directory, but the device may still be connected. */
 	if (!found)
 		path = unstage->staging_target_path;
-	time = attend(call);
+	time = node_attend(call);
 	rc = unstage_volume(call->context, unstage->volume_id, path, &time, err);
 	rpc_call_unwatch(call);
 	return rc;
@@ -131,7 +127,7 @@ static int node_publish(struct rpc_call *call, const void *request, void *respon
 	(void)response;
 	if (publish_spec_parse(request, spec, err) < 0)
 		return -1;
-	time = attend(call);
+	time = node_attend(call);
 	rc = publish_volume(call->context, steal_ptr(&spec), &time, err);
 	rpc_call_unwatch(call);
 	return rc;
@@ -148,7 +144,7 @@ static int node_unpublish(struct rpc_call *call, const void *request, void *resp
 	if (require_text("volume_id", unpublish->volume_id, NAME_MAX_BYTES, err) < 0 ||
 	    require_path("target_path", unpublish->target_path, err) < 0)
 		return -1;
-	time = attend(call);
+	time = node_attend(call);
 	rc = unpublish_volume(call->context, unpublish->volume_id, unpublish->target_path, &time,
 			      err);
 	rpc_call_unwatch(call);
@@ -187,6 +183,7 @@ static int node_get_capabilities(struct rpc_call *call, const void *request, voi
 {
 	static const Csi__V1__NodeServiceCapability__RPC__Type types[] = {
 		CSI__V1__NODE_SERVICE_CAPABILITY__RPC__TYPE__STAGE_UNSTAGE_VOLUME,
+		CSI__V1__NODE_SERVICE_CAPABILITY__RPC__TYPE__EXPAND_VOLUME,
 		CSI__V1__NODE_SERVICE_CAPABILITY__RPC__TYPE__SINGLE_NODE_MULTI_WRITER,
 	};
 	Csi__V1__NodeGetCapabilitiesResponse *answer = response;
@@ -225,6 +222,10 @@ static const struct rpc_method methods[] = {
 	  .request = &csi__v1__node_unpublish_volume_request__descriptor,
 	  .response = &csi__v1__node_unpublish_volume_response__descriptor,
 	  .handle = node_unpublish },
+	{ .name = "NodeExpandVolume",
+	  .request = &csi__v1__node_expand_volume_request__descriptor,
+	  .response = &csi__v1__node_expand_volume_response__descriptor,
+	  .handle = expand_volume },
 	{ .name = "NodeGetInfo",
 	  .request = &csi__v1__node_get_info_request__descriptor,
 	  .response = &csi__v1__node_get_info_response__descriptor,

@@ -49,6 +49,14 @@ struct node_time {
 };
 
 /*
+ * The time of an operation that a call asks for. The wait ends a little before the caller's
+ * deadline, so that what the job is doing still reaches it. The work ends earlier still, so that it
+ * gets the reason of a failure instead, and what was begun can be taken back. Until
+ * rpc_call_unwatch the caller's leave ends the wait, too.
+ */
+struct node_time node_attend(struct rpc_call *call);
+
+/*
  * Runs an operation as a job, as job_run says. One at a time per volume ID, and per subsystem (nqn;
  * NULL: not known), because all volumes on it share its controllers. The keys in work are set here.
  */
