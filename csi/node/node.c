@@ -7,6 +7,7 @@
 #include "csi/node/paths.h"
 #include "csi/node/publish.h"
 #include "csi/node/stage.h"
+#include "csi/node/stats.h"
 #include "nvme/base/file.h"
 
 /* What an operation takes at most, unless it is stuck in the kernel or makes a file system. */
@@ -183,6 +184,7 @@ static int node_get_capabilities(struct rpc_call *call, const void *request, voi
 {
 	static const Csi__V1__NodeServiceCapability__RPC__Type types[] = {
 		CSI__V1__NODE_SERVICE_CAPABILITY__RPC__TYPE__STAGE_UNSTAGE_VOLUME,
+		CSI__V1__NODE_SERVICE_CAPABILITY__RPC__TYPE__GET_VOLUME_STATS,
 		CSI__V1__NODE_SERVICE_CAPABILITY__RPC__TYPE__EXPAND_VOLUME,
 		CSI__V1__NODE_SERVICE_CAPABILITY__RPC__TYPE__SINGLE_NODE_MULTI_WRITER,
 	};
@@ -226,6 +228,11 @@ static const struct rpc_method methods[] = {
 	  .request = &csi__v1__node_expand_volume_request__descriptor,
 	  .response = &csi__v1__node_expand_volume_response__descriptor,
 	  .handle = expand_volume },
+	{ .name = "NodeGetVolumeStats",
+	  .request = &csi__v1__node_get_volume_stats_request__descriptor,
+	  .response = &csi__v1__node_get_volume_stats_response__descriptor,
+	  .handle = stats_get,
+	  .quiet = true },
 	{ .name = "NodeGetInfo",
 	  .request = &csi__v1__node_get_info_request__descriptor,
 	  .response = &csi__v1__node_get_info_response__descriptor,

@@ -238,7 +238,16 @@ static const struct row rows[] = {
 	  "target_path \"/\" is not an absolute path" },
 	{ NODE, "NodeUnpublishVolume", "{" ID ",\"target_path\":\"@\"}", ERR_FAILED_PRECONDITION,
 	  "holds files; it is left alone" },
-	{ NODE, "NodeGetVolumeStats", "{}", ERR_UNIMPLEMENTED, "NodeGetVolumeStats" },
+	/* what looks at a volume, or grows it */
+	{ NODE, "NodeGetVolumeStats", "{}", ERR_INVALID_ARGUMENT, "volume_id is required" },
+	{ NODE, "NodeGetVolumeStats", "{" ID "}", ERR_INVALID_ARGUMENT, "volume_path is required" },
+	{ NODE, "NodeGetVolumeStats", "{" ID ",\"volume_path\":\"@/pod\"}", ERR_NOT_FOUND,
+	  "t1/p1/" UUID "\" is not at .*/pod: no mount is there" },
+	{ NODE, "NodeGetVolumeStats", "{\"volume_id\":\"other\",\"volume_path\":\"@/pod\"}",
+	  ERR_NOT_FOUND, "volume \"other\" is not staged on this node" },
+	{ NODE, "NodeExpandVolume", "{" ID "}", ERR_INVALID_ARGUMENT, "volume_path is required" },
+	{ NODE, "NodeExpandVolume", "{" ID ",\"volume_path\":\"@/pod\"}", ERR_NOT_FOUND,
+	  "no mount is there" },
 	/* the target agent */
 	{ TARGET, "CreateVolume", "{\"uuid\":\"x\",\"name\":\"v\",\"size_bytes\":4096}",
 	  ERR_INVALID_ARGUMENT, "uuid \"x\" is not a UUID" },
