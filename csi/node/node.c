@@ -4,6 +4,7 @@
 
 #include "csi.pb-c.h"
 #include "csi/node/expand.h"
+#include "csi/node/health.h"
 #include "csi/node/paths.h"
 #include "csi/node/publish.h"
 #include "csi/node/stage.h"
@@ -187,6 +188,8 @@ static int node_get_capabilities(struct rpc_call *call, const void *request, voi
 		CSI__V1__NODE_SERVICE_CAPABILITY__RPC__TYPE__GET_VOLUME_STATS,
 		CSI__V1__NODE_SERVICE_CAPABILITY__RPC__TYPE__EXPAND_VOLUME,
 		CSI__V1__NODE_SERVICE_CAPABILITY__RPC__TYPE__SINGLE_NODE_MULTI_WRITER,
+		CSI__V1__NODE_SERVICE_CAPABILITY__RPC__TYPE__GET_VOLUME_HEALTH,
+		CSI__V1__NODE_SERVICE_CAPABILITY__RPC__TYPE__GET_STORAGE_HEALTH,
 	};
 	Csi__V1__NodeGetCapabilitiesResponse *answer = response;
 
@@ -232,6 +235,16 @@ static const struct rpc_method methods[] = {
 	  .request = &csi__v1__node_get_volume_stats_request__descriptor,
 	  .response = &csi__v1__node_get_volume_stats_response__descriptor,
 	  .handle = stats_get,
+	  .quiet = true },
+	{ .name = "NodeGetVolumeHealth",
+	  .request = &csi__v1__node_get_volume_health_request__descriptor,
+	  .response = &csi__v1__node_get_volume_health_response__descriptor,
+	  .handle = health_of_volume,
+	  .quiet = true },
+	{ .name = "NodeGetStorageHealth",
+	  .request = &csi__v1__node_get_storage_health_request__descriptor,
+	  .response = &csi__v1__node_get_storage_health_response__descriptor,
+	  .handle = health_of_storage,
 	  .quiet = true },
 	{ .name = "NodeGetInfo",
 	  .request = &csi__v1__node_get_info_request__descriptor,

@@ -6,8 +6,8 @@
 #include "csi/node/node.h"
 
 /*
- * Handles NodeGetVolumeStats, as struct rpc_method wants it: bytes and inodes of a file system (a
- * btrfs has no number of inodes), the size of a raw block volume.
+ * Handles NodeGetVolumeStats, as struct rpc_method wants it: bytes and inodes of a file system, of
+ * which a btrfs has no number; the size of a raw block volume.
  *
  * A file system is asked by a job of its own for each volume, beside the volume's other operations:
  * of a device that hangs all callers wait for the same one, each for 5 s at most, and are then told

@@ -357,6 +357,8 @@ static void test_capabilities(void **state)
 		CAN(STAGE_UNSTAGE_VOLUME) = "NodeStageVolume",
 		CAN(GET_VOLUME_STATS) = "NodeGetVolumeStats",
 		CAN(EXPAND_VOLUME) = "NodeExpandVolume",
+		CAN(GET_VOLUME_HEALTH) = "NodeGetVolumeHealth",
+		CAN(GET_STORAGE_HEALTH) = "NodeGetStorageHealth",
 	};
 	Csi__V1__NodeGetCapabilitiesRequest request = CSI__V1__NODE_GET_CAPABILITIES_REQUEST__INIT;
 	Csi__V1__NodeGetCapabilitiesResponse response =
