@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The paths to a namespace: one for each controller of its subsystem that is ours, with what the
- * target says of it (asymmetric namespace access, ANA). Read from sysfs; nothing here blocks.
+ * The paths to a namespace: one for each controller of its subsystem, with what the target says of
+ * it (asymmetric namespace access, ANA). Read from sysfs; nothing here blocks.
  */
 #ifndef NVME_HOST_PATH_H
 #define NVME_HOST_PATH_H
@@ -23,7 +23,10 @@ struct host_path_list {
 
 #define cleanup_host_paths CLEANUP(host_paths_fini)
 
-/* Those of the namespace that are connected as hostnqn; also those that are lost or being deleted. */
+/*
+ * Those of the namespace that are connected as hostnqn (NULL: as whatever host), also those that
+ * are lost or being deleted.
+ */
 int host_paths_get(const struct root *sysfs, const struct host_namespace *ns, const char *hostnqn,
 		   struct host_path_list *ret, struct err *err);
 void host_paths_fini(struct host_path_list *paths);

@@ -87,7 +87,7 @@ static void test_ana(void **state)
 	expect(1, "nvme1", "optimized", true);
 }
 
-static void test_none(void **state)
+static void test_others(void **state)
 {
 	struct host_namespace ns = { .nsid = 1 };
 	char text[256];
@@ -99,6 +99,10 @@ static void test_none(void **state)
 	assert_int_equal(paths.count, 0);
 	host_paths_describe(&paths, text, sizeof(text));
 	assert_string_equal(text, "none");
+	host_paths_fini(&paths);
+	strcpy(ns.nqn, NQN);
+	assert_int_equal(host_paths_get(&tree, &ns, NULL, &paths, &err), 0);
+	assert_int_equal(paths.count, 3);
 }
 
 int main(void)
@@ -107,7 +111,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_without_ana),
 		TEST(test_ana),
-		TEST(test_none),
+		TEST(test_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
