@@ -69,8 +69,11 @@ static void spoil(const char *volume_id)
 
 static int unstage(const char *volume_id, struct err *err)
 {
+	struct node_time time = { .wait.deadline = deadline_after_ms(60000),
+				  .work = deadline_after_ms(1000) };
+
 	*err = ERR_INIT;
-	return unstage_volume(&node, volume_id, STAGING, deadline_after_ms(1000), err);
+	return unstage_volume(&node, volume_id, STAGING, &time, err);
 }
 
 static bool has_record(const char *volume_id)
