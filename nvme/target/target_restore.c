@@ -183,7 +183,7 @@ static const char *finish(struct target *target, struct target_entry *entry, int
 	if (!entry->present)
 		return "";
 	if (volume->state == VOLUME_CREATING) {
-		*ret = target_finish_create(target, entry, err);
+		*ret = target_finish_create(target, entry, true, err);
 		return "creating";
 	}
 	if (volume->state == VOLUME_DELETING) {

@@ -145,9 +145,10 @@ bool target_made_host(struct target *target, const char *host_nqn);
 
 /*
  * Bring a volume that is being created, deleted or expanded to the end of it. The caller has a turn
- * in its pool. One that is not being expanded is fine.
+ * in its pool. One that is not being expanded is fine. again: an earlier call began to create it.
  */
-int target_finish_create(struct target *target, struct target_entry *entry, struct err *err);
+int target_finish_create(struct target *target, struct target_entry *entry, bool again,
+			 struct err *err);
 int target_finish_delete(struct target *target, struct target_entry *entry, struct err *err);
 int target_finish_expand(struct target *target, struct target_entry *entry, struct err *err);
 
