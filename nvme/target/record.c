@@ -404,8 +404,8 @@ int record_save(const struct root *root, const struct volume *volume, struct err
 		return err_set(err, ERR_INVALID_ARGUMENT,
 			       "the record of volume %s would have %zu bytes, more than %u",
 			       volume->uuid.text, strlen(text), FILE_MAX_BYTES);
-	/* The spares are for those that are there already. */
-	if (volume->state == VOLUME_CREATING)
+	/* Nothing relies on one that is not there yet, and the spares are for those that are. */
+	if (volume->state == VOLUME_CREATING && !root_exists(root, "%s", name))
 		return file_create(root, name, text, err);
 	if (replace(root, name, text, err) < 0)
 		return -1;

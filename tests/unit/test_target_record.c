@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "nvme/base/file.h"
@@ -376,6 +377,37 @@ static void test_creating(void **state)
 	assert_int_equal(rmdir(dir), 0);
 }
 
+/* A backing may rely on it, so there is no moment without one. */
+static void test_creating_is_saved_again(void **state)
+{
+	cleanup_volume struct volume volume = sample(), back = { 0 };
+	char dir[] = "/tmp/test_target_record.XXXXXX";
+	struct root root = ROOT_INIT;
+	struct stat old, new;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(root_open(&root, dir, &err), 0);
+	volume.state = VOLUME_CREATING;
+	assert_int_equal(record_save(&root, &volume, &err), 0);
+	assert_int_equal(fstatat(root.fd, UUID ".new.json", &old, 0), 0);
+	/* In the way of the file that is to replace it. */
+	assert_int_equal(root_mkdir(&root, &err, "." UUID ".new.json.tmp"), 0);
+	assert_int_equal(record_save(&root, &volume, &err), -1);
+	assert_int_equal(record_load(&root, &uuid, &back, &err), 1);
+	assert_same(&volume, &back);
+	assert_int_equal(root_rmdir(&root, &err, "." UUID ".new.json.tmp"), 0);
+	assert_int_equal(record_save(&root, &volume, &err), 0);
+	assert_int_equal(fstatat(root.fd, UUID ".new.json", &new, 0), 0);
+	assert_int_not_equal(old.st_ino, new.st_ino);
+	assert_only(&root, UUID ".new.json");
+	assert_int_equal(record_remove(&root, &uuid, &err), 0);
+	assert_only(&root, NULL);
+	root_close(&root);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -388,6 +420,7 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_creating),
+		cmocka_unit_test(test_creating_is_saved_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
