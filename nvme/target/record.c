@@ -273,12 +273,13 @@ static int parse_identity(json_object *object, const struct uuid *uuid, struct v
 static int parse_settings(json_object *object, struct volume *volume, struct err *err)
 {
 	static const char *const caches[] = { "none", "volatile" };
-	const char *const states[] = { volume_state_name(VOLUME_READY),
-				       volume_state_name(VOLUME_DELETING) };
+	const char *states[VOLUME_STATE_COUNT];
 	const char *cache, *state;
 	size_t cache_index = 0, state_index = 0;
 	json_object *size, *growing;
 
+	for (size_t i = 0; i < VOLUME_STATE_COUNT; i++)
+		states[i] = volume_state_name((enum volume_state)i);
 	if (take(object, "sizeBytes", json_type_int, &size, err) < 0 ||
 	    take_optional(object, "growingTo", json_type_int, &growing, err) < 0 ||
 	    take_text(object, "writeCache", &cache, err) < 0 ||
@@ -290,7 +291,7 @@ static int parse_settings(json_object *object, struct volume *volume, struct err
 	volume->size_bytes = (uint64_t)json_object_get_int64(size);
 	volume->growing_bytes = growing ? (uint64_t)json_object_get_int64(growing) : 0;
 	volume->volatile_cache = cache_index == 1;
-	volume->state = state_index == 1 ? VOLUME_DELETING : VOLUME_READY;
+	volume->state = (enum volume_state)state_index;
 	return 0;
 }
 
@@ -413,15 +414,35 @@ int record_save(const struct root *root, const struct volume *volume, struct err
 	return 0;
 }
 
+/* Without the name that says that it is being created: ended before, or its text says it. */
+static int commit_final(const struct root *root, const struct uuid *uuid, struct err *err)
+{
+	cleanup_volume struct volume volume = { 0 };
+	int found = record_load(root, uuid, &volume, err);
+
+	if (found < 0)
+		return -1;
+	if (found == 0)
+		return err_set(err, ERR_INTERNAL, "record %s/%s" NEW_SUFFIX " is gone", root->path,
+			       uuid->text);
+	if (volume.state != VOLUME_CREATING)
+		return 0;
+	volume.state = VOLUME_READY;
+	return record_save(root, &volume, err);
+}
+
 int record_commit(const struct root *root, const struct uuid *uuid, struct err *err)
 {
 	char from[FILE_NAME_SIZE], to[FILE_NAME_SIZE];
 
 	file_name(uuid, true, from);
 	file_name(uuid, false, to);
-	if (renameat(root->fd, from, root->fd, to) < 0 &&
-	    (errno != ENOENT || !root_exists(root, "%s", to)))
-		return err_sys(err, errno, "rename %s/%s to %s", root->path, from, to);
+	if (renameat(root->fd, from, root->fd, to) < 0) {
+		if (errno != ENOENT)
+			return err_sys(err, errno, "rename %s/%s to %s", root->path, from, to);
+		if (commit_final(root, uuid, err) < 0)
+			return -1;
+	}
 	if (fsync(root->fd) < 0)
 		return err_sys(err, errno, "fsync %s", root->path);
 	return 0;

@@ -10,6 +10,7 @@
  * the state VOLUME_CREATING, so that a rename ends it. Where there are both names, because such a
  * volume is being deleted, <uuid>.json says what it is. A file <uuid>.new.json may be half-written:
  * nothing is done for the volume before it is durable, so that is of a creation that never began.
+ * The state "creating" in the text of <uuid>.json is read as well: records were written so once.
  *
  *	{ "version": 1, "uuid": "…", "name": "…", "sizeBytes": 4096, "growingTo": 8192,
  *	  "writeCache": "none", "state": "ready", "parameters": { "key": "value" },

@@ -139,7 +139,7 @@ static const struct row rows[] = {
 	{ "4096", "4096,\"growingTo\":8193", "not a positive multiple" },
 	{ "4096", "4096,\"growingTo\":-8192", "not a positive multiple" },
 	{ "4096", "4096,\"growingTo\":4096", "cannot grow to 4096" },
-	{ "\"ready\"", "\"creating\"", "\"state\" has the unknown value" },
+	{ "\"ready\"", "\"created\"", "\"state\" has the unknown value" },
 	{ "\"ready\"", "\"deleting\",\"growingTo\":8192", "in state deleting cannot grow" },
 	{ "\"ready\"", "\"ready\",\"mutableParameters\":[]",
 	  "\"mutableParameters\" is of type array" },
@@ -408,6 +408,39 @@ static void test_creating_is_saved_again(void **state)
 	assert_int_equal(rmdir(dir), 0);
 }
 
+/* A record that says so itself, under its final name, as they were written once. */
+static void test_creating_by_its_text(void **state)
+{
+	cleanup_volume struct volume begun = { 0 }, ready = { 0 };
+	char dir[] = "/tmp/test_target_record.XXXXXX";
+	struct root root = ROOT_INIT;
+	cleanup_free char *text = replace("\"ready\"", "\"creating\"");
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(root_open(&root, dir, &err), 0);
+	assert_int_equal(file_replace(&root, UUID ".json", text, &err), 0);
+	assert_int_equal(record_load(&root, &uuid, &begun, &err), 1);
+	assert_int_equal(begun.state, VOLUME_CREATING);
+	assert_int_equal(record_commit(&root, &uuid, &err), 0);
+	assert_int_equal(record_load(&root, &uuid, &ready, &err), 1);
+	assert_int_equal(ready.state, VOLUME_READY);
+	assert_only(&root, UUID ".json");
+	/* With what is written when it is settled, or deleted. */
+	assert_int_equal(file_replace(&root, UUID ".json", text, &err), 0);
+	assert_int_equal(record_save(&root, &begun, &err), 0);
+	assert_int_equal(record_commit(&root, &uuid, &err), 0);
+	assert_only(&root, UUID ".json");
+	volume_fini(&ready);
+	assert_int_equal(record_load(&root, &uuid, &ready, &err), 1);
+	assert_int_equal(ready.state, VOLUME_READY);
+	assert_int_equal(record_remove(&root, &uuid, &err), 0);
+	assert_only(&root, NULL);
+	root_close(&root);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -421,6 +454,7 @@ int main(void)
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_creating),
 		cmocka_unit_test(test_creating_is_saved_again),
+		cmocka_unit_test(test_creating_by_its_text),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

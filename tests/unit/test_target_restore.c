@@ -195,6 +195,38 @@ static void test_creating_is_rolled_forward(void **state)
 	assert_int_equal(get(UUID), ERR_NONE);
 }
 
+/* As records were written once: its text says it, under the final name. */
+static void put_creating_by_its_text(void)
+{
+	cleanup_volume struct volume volume = { .uuid = { UUID }, .size_bytes = 8192 };
+	cleanup_free char *ready = NULL, *creating = NULL;
+	char *at;
+
+	volume.name = xstrdup("pvc-1");
+	volume.volatile_cache = true;
+	ready = record_format(&volume);
+	at = strstr(ready, "\"ready\"");
+	creating = xasprintf("%.*s\"creating\"%s", (int)(at - ready), ready, at + 7);
+	put("fast/" UUID ".json", creating);
+}
+
+static void test_creating_by_its_text(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	put_creating_by_its_text();
+	start();
+	assert_int_equal(get(UUID), ERR_NONE);
+	/* A volume that has data by the next start is none that is being created. */
+	put_image("fast", UUID, 8192, "data");
+	stop();
+	start();
+	assert_int_equal(get(UUID), ERR_NONE);
+	assert_int_equal(target_delete(target, UUID, "", &err), 0);
+	assert_false(there("fast/" UUID ".json") || there("fast/" UUID ".img"));
+}
+
 static void test_creating_that_cannot_be_is_taken_back(void **state)
 {
 	(void)state;
@@ -513,6 +545,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_ready_volume_comes_back),
 		CASE(test_creating_is_rolled_forward),
+		CASE(test_creating_by_its_text),
 		CASE(test_creating_that_cannot_be_is_taken_back),
 		CASE(test_creating_never_removes_data),
 		CASE(test_creation_that_never_began_is_dropped),
