@@ -471,6 +471,14 @@ static bool has_suffix(const char *name, const char *suffix)
 	return name[0] != '.' && len > suffix_len && strcmp(name + len - suffix_len, suffix) == 0;
 }
 
+/* Whether it is of a creation of which <uuid>.json says what it has come to. */
+static bool is_outdone(const struct root *root, const char *name)
+{
+	return has_suffix(name, NEW_SUFFIX) &&
+	       root_exists(root, "%.*s" RECORD_SUFFIX, (int)(strlen(name) - strlen(NEW_SUFFIX)),
+			   name);
+}
+
 int record_list(const struct root *root, enum record_kind kind, struct root_names *ret,
 		struct err *err)
 {
@@ -481,7 +489,7 @@ int record_list(const struct root *root, enum record_kind kind, struct root_name
 	if (root_list(root, &names, err, ".") < 0)
 		return -1;
 	for (size_t i = 0; i < names.count; i++) {
-		if (has_suffix(names.names[i], suffix))
+		if (has_suffix(names.names[i], suffix) && !is_outdone(root, names.names[i]))
 			names.names[kept++] = names.names[i];
 		else
 			free(names.names[i]);

@@ -54,7 +54,10 @@ int record_remove(const struct root *root, const struct uuid *uuid, struct err *
 
 enum record_kind { RECORD_LIVE, RECORD_BAD };
 
-/* The names of all live records below root, or of all that were set aside; UUID or not. */
+/*
+ * The names of all live records below root, or of all that were set aside; UUID or not. Where a
+ * volume has both names it is <uuid>.json only.
+ */
 int record_list(const struct root *root, enum record_kind kind, struct root_names *ret,
 		struct err *err);
 

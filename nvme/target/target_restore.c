@@ -85,8 +85,6 @@ static void load_record(struct target *target, struct pool *pool, const char *na
 		return;
 	}
 	entry = target_entry_find(target, &uuid);
-	if (entry && entry->pool == pool && record_is_begun(name))
-		return;
 	if (entry && (entry->present || entry->quarantined)) {
 		log_error("volume has records in two pools, the second is not used",
 			  KV("volume", uuid.text), KV("used", entry->pool->name),

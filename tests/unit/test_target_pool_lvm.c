@@ -761,6 +761,12 @@ static void test_allocation(void **state)
 	assert_int_equal(pool_lvm_allocation(&pool.pool, &allocation, &err), 0);
 	assert_int_equal(allocation.bytes, 3 * 65536);
 	assert_int_equal(allocation.overhead_bytes, RECORDS_BYTES + 65536);
+	/* One volume under two names. */
+	assert_int_equal(file_replace(&pool.pool.records, UUID ".new.json", "{}", &err), 0);
+	assert_int_equal(pool_lvm_allocation(&pool.pool, &allocation, &err), 0);
+	assert_int_equal(allocation.bytes, 3 * 65536);
+	assert_int_equal(allocation.overhead_bytes, RECORDS_BYTES + 65536);
+	assert_int_equal(file_remove(&pool.pool.records, UUID ".new.json", &err), 0);
 	/* What the records have taken is taken, and not taken twice. */
 	world.records_mapped = RECORDS_BYTES;
 	assert_int_equal(pool_lvm_allocation(&pool.pool, &allocation, &err), 0);

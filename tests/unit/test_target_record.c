@@ -305,6 +305,14 @@ static void test_files(void **state)
 	assert_int_equal(live.count, 1);
 	assert_string_equal(live.names[0], UUID ".json");
 
+	/* Nor is what <uuid>.json has made obsolete. */
+	assert_int_equal(file_replace(&root, UUID ".new.json", "", &err), 0);
+	root_names_fini(&live);
+	assert_int_equal(record_list(&root, RECORD_LIVE, &live, &err), 0);
+	assert_int_equal(live.count, 1);
+	assert_string_equal(live.names[0], UUID ".json");
+	assert_int_equal(root_unlink(&root, &err, UUID ".new.json"), 0);
+
 	assert_int_equal(record_quarantine(&root, UUID ".json", &err), 0);
 	assert_int_equal(record_list(&root, RECORD_BAD, &bad, &err), 0);
 	assert_int_equal(bad.count, 1);

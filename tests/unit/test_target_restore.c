@@ -371,7 +371,9 @@ static void test_volume_in_two_pools(void **state)
 
 	(void)state;
 	put_record("fast", UUID, VOLUME_READY, 8192, NULL);
-	put_record("slow", UUID, VOLUME_READY, 4096, NULL);
+	put_record("slow", UUID, VOLUME_DELETING, 4096, NULL);
+	/* Its deletion began before its creation came to its end: still one volume. */
+	put_record("slow", UUID, VOLUME_CREATING, 4096, NULL);
 	put_record("fast", OTHER, VOLUME_READY, 16384, NULL);
 	put("slow/" OTHER ".json", "{");
 	put_image("slow", OTHER, 32768, "data");
