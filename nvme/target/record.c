@@ -521,6 +521,11 @@ bool record_is_begun(const char *name)
 	return has_suffix(name, NEW_SUFFIX);
 }
 
+bool record_is_set_aside(const struct root *root, const struct uuid *uuid)
+{
+	return root_exists(root, "%s" RECORD_SUFFIX BAD_SUFFIX, uuid->text);
+}
+
 int record_quarantine(const struct root *root, const char *name, struct err *err)
 {
 	cleanup_free char *bad = xasprintf("%s%s", name, BAD_SUFFIX);

@@ -67,6 +67,9 @@ int record_name_uuid(const char *name, struct uuid *ret, struct err *err);
 /* Whether such a name is that of a record while its volume is being created. */
 bool record_is_begun(const char *name);
 
+/* Whether <uuid>.json was set aside. A <uuid>.new.json beside it is older, and says nothing. */
+bool record_is_set_aside(const struct root *root, const struct uuid *uuid);
+
 /* Sets a record aside as <name>.bad; an older one of that name is never overwritten. */
 int record_quarantine(const struct root *root, const char *name, struct err *err);
 

@@ -332,6 +332,33 @@ static void test_bad_record_is_quarantined(void **state)
 	assert_int_equal(get(UUID), ERR_NONE);
 }
 
+/* It was being deleted while its creation had not come to its end: nothing makes it usable. */
+static void test_bad_record_of_a_creation_that_was_deleted(void **state)
+{
+	(void)state;
+	put("fast/" UUID ".json", "{\"version\":1,");
+	put_record("fast", UUID, VOLUME_CREATING, 8192, NULL);
+	put_image("fast", UUID, 8192, "");
+	for (int run = 0; run < 3; run++) {
+		cleanup_target_info struct target_info info = { 0 };
+
+		start();
+		assert_true(there("fast/" UUID ".json.bad") && there("fast/" UUID ".new.json"));
+		assert_false(there("fast/" UUID ".json"));
+		assert_int_equal(get(UUID), ERR_FAILED_PRECONDITION);
+		assert_int_equal(create(UUID, 8192), ERR_FAILED_PRECONDITION);
+		target_info(target, &info);
+		assert_int_equal(info.pools[0].provisioned_bytes, 8192);
+		stop();
+	}
+	/* Repaired. */
+	take_away("fast/" UUID ".json.bad");
+	put_record("fast", UUID, VOLUME_DELETING, 8192, NULL);
+	start();
+	assert_int_equal(get(UUID), ERR_NOT_FOUND);
+	assert_false(there("fast/" UUID ".new.json") || there("fast/" UUID ".img"));
+}
+
 /* What a newer target wrote, and what cannot be read just now, is not this one's to rename. */
 static void test_unreadable_record_stays(void **state)
 {
@@ -554,6 +581,7 @@ int main(void)
 		CASE(test_creation_by_another_version_is_left_alone),
 		CASE(test_deleting_is_finished),
 		CASE(test_bad_record_is_quarantined),
+		CASE(test_bad_record_of_a_creation_that_was_deleted),
 		CASE(test_unreadable_record_stays),
 		CASE(test_record_of_another_volume_is_quarantined),
 		CASE(test_volume_in_two_pools),
