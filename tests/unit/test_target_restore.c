@@ -163,6 +163,7 @@ static enum err_code create(const char *uuid, uint64_t size_bytes)
 	struct err err = ERR_INIT;
 
 	strcpy(want.uuid.text, uuid);
+	strcpy(want.pool, "fast");
 	want.name = xstrdup("pvc-1");
 	target_create(target, &want, &made, &err);
 	return err.code;
