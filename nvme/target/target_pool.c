@@ -113,14 +113,14 @@ static bool is_open(const struct target_room *room)
 
 static bool is_overdue(const struct target *target, const struct target_room *room)
 {
-	return is_open(room) && clock_now_ns() - room->begun_ns >= target->room_wait_ms * 1000000;
+	return is_open(room) && clock_now_ns() - room->begun_ns >= target->answer_wait_ms * 1000000;
 }
 
 /* Until there is an answer to a question that was begun after now. Under the lock. */
 static int wait_for_answer(struct target *target, size_t place, struct err *err)
 {
 	struct target_room *room = &target->rooms[place];
-	struct timespec until = deadline_timespec(deadline_after_ms(target->room_wait_ms));
+	struct timespec until = deadline_timespec(deadline_after_ms(target->answer_wait_ms));
 	uint64_t wanted = room->begun + 1;
 
 	while (room->answered < wanted) {
@@ -161,12 +161,15 @@ int target_usage(struct target *target, struct pool *pool, struct pool_usage *re
 	return r;
 }
 
-bool target_rooms_quiet(struct target *target)
+bool target_pools_quiet(struct target *target)
 {
-	struct timespec until = deadline_timespec(deadline_after_ms(target->room_wait_ms));
+	struct timespec until = deadline_timespec(deadline_after_ms(target->answer_wait_ms));
 	bool quiet = true;
 
 	pthread_mutex_lock(&target->lock);
+	while (quiet && target->looks)
+		quiet = pthread_cond_clockwait(&target->heard, &target->lock, CLOCK_MONOTONIC,
+					       &until) != ETIMEDOUT;
 	for (size_t i = 0; quiet && i < target->pool_count; i++)
 		while (quiet && is_open(&target->rooms[i]))
 			quiet = pthread_cond_clockwait(&target->heard, &target->lock,

@@ -63,11 +63,12 @@ struct target {
 	uint64_t calls;		   /* that wanted an entry so far */
 	struct index hosts;	   /* of struct target_host, by NQN: those that are of our making */
 	struct target_room *rooms; /* one for each pool */
-	pthread_cond_t heard;	   /* an answer has come */
+	size_t looks;		   /* threads of target_look */
+	pthread_cond_t heard;	   /* an answer for a room has come, or a look has ended */
 
 	sem_t *turns; /* one for each pool; see target_turn_take */
 	uint64_t turn_wait_ms;
-	uint64_t room_wait_ms;
+	uint64_t answer_wait_ms; /* for what the storage is asked by a thread of its own */
 };
 
 /* --- volumes ---------------------------------------------------------------------------------- */
@@ -137,8 +138,31 @@ int target_commit(struct target *target, struct target_entry *entry, struct pool
  */
 int target_forget(struct target *target, struct target_entry *entry, struct err *err);
 
-/* A copy for a caller, with `blank` as it is now; a backing that cannot be read is not blank. */
+/* Whether its backing is blank now; one that cannot be read is not. */
+bool target_is_blank(struct pool *pool, const struct volume *volume);
+
+/* A copy for a caller, with `blank` as it is now. */
 struct volume target_result(struct pool *pool, const struct volume *volume);
+
+/* A copy of a volume, and the pool it is in. */
+struct target_match {
+	struct volume volume;
+	struct pool *pool;
+};
+
+struct target_matches {
+	struct target_match *items;
+	size_t count;
+};
+
+void target_matches_fini(struct target_matches *matches);
+
+/*
+ * Sets `blank` of each to what it is now, with turns taken in their pools. When one of them takes
+ * longer than a moment it is ERR_UNAVAILABLE, which names it; so is one that there is no turn for.
+ * Takes matches over, gives them back when it returns 0, and leaves none otherwise.
+ */
+int target_look(struct target *target, struct target_matches *matches, struct err *err);
 
 /* Whether some export says that the host is of our making. */
 bool target_made_host(struct target *target, const char *host_nqn);
@@ -181,8 +205,8 @@ int target_usage(struct target *target, struct pool *pool, struct pool_usage *re
 int target_usage_lately(struct target *target, struct pool *pool, struct pool_usage *ret,
 			struct err *err);
 
-/* Whether no question for the room of a pool is open, waiting for a moment until it is so. */
-bool target_rooms_quiet(struct target *target);
+/* Whether no thread waits for a pool's storage on its own, waiting for a moment until it is so. */
+bool target_pools_quiet(struct target *target);
 
 /* Borrowed; NULL when there is none of this name. */
 struct pool *target_pool_find(const struct target *target, const char *name);

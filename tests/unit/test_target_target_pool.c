@@ -31,7 +31,7 @@ static void hang(bool fast, bool slow)
 
 	ops = plain_ops();
 	ops.room = slow_room;
-	target->room_wait_ms = WAIT_MS;
+	target->answer_wait_ms = WAIT_MS;
 	pthread_mutex_lock(&lock);
 	for (size_t i = 0; i < target->pool_count; i++) {
 		target->pools[i]->ops = &ops;
@@ -47,7 +47,7 @@ static int release(void **state)
 	hung[0] = hung[1] = false;
 	pthread_cond_broadcast(&released);
 	pthread_mutex_unlock(&lock);
-	target->room_wait_ms = 10000;
+	target->answer_wait_ms = 10000;
 	return state ? teardown(state) : 0;
 }
 
@@ -133,9 +133,9 @@ static void test_info_says_which(void **state)
 	assert_int_equal(info.pools[0].capacity_bytes, 0);
 	assert_string_equal(info.pools[1].warning, "");
 	assert_int_equal(info.pools[1].provisioned_bytes, 1 << 20);
-	assert_false(target_rooms_quiet(target));
+	assert_false(target_pools_quiet(target));
 	release(NULL);
-	assert_true(target_rooms_quiet(target));
+	assert_true(target_pools_quiet(target));
 }
 
 static void *ask(void *arg)
