@@ -266,37 +266,36 @@ const struct target_label *target_topology(const struct target *target, size_t *
 	return target->topology;
 }
 
-static void pool_info(struct target *target, struct pool *pool, struct target_pool_info *ret)
+static void pool_info(const struct pool *pool, const struct target_answer *answer,
+		      struct target_pool_info *ret)
 {
-	struct pool_usage usage = { 0 };
-	uint64_t provisioned_bytes = 0;
-	struct err err;
-
 	strcpy(ret->name, pool->name);
 	ret->kind = pool->ops->kind;
-	if (target_usage(target, pool, &usage, &provisioned_bytes, &err) < 0) {
-		log_warning("pool cannot be asked", KV("pool", pool->name), KV_ERR(&err));
+	if (answer->failed) {
+		log_warning("pool cannot be asked", KV("pool", pool->name), KV_ERR(&answer->err));
 		snprintf(ret->warning, sizeof(ret->warning), "%.*s", (int)sizeof(ret->warning) - 1,
-			 err.msg);
+			 answer->err.msg);
 		return;
 	}
-	ret->capacity_bytes = usage.capacity_bytes;
-	ret->available_bytes = usage.available_bytes;
-	ret->maximum_bytes = usage.maximum_bytes;
-	strcpy(ret->warning, usage.warning);
-	ret->provisioned_bytes = provisioned_bytes;
+	ret->capacity_bytes = answer->usage.capacity_bytes;
+	ret->available_bytes = answer->usage.available_bytes;
+	ret->maximum_bytes = answer->usage.maximum_bytes;
+	strcpy(ret->warning, answer->usage.warning);
+	ret->provisioned_bytes = answer->provisioned_bytes;
 }
 
 void target_info(struct target *target, struct target_info *ret)
 {
 	struct target_info info = { .portal_count = target->nvmet.portal_count };
+	cleanup_free struct target_answer *answers = xcalloc(target->pool_count, sizeof(*answers));
 
 	strcpy(info.id, target->id);
 	memcpy(info.portals, target->nvmet.portals, sizeof(info.portals));
 	info.pools = xcalloc(target->pool_count, sizeof(*info.pools));
 	info.pool_count = target->pool_count;
+	target_usages(target, answers);
 	for (size_t i = 0; i < target->pool_count; i++)
-		pool_info(target, target->pools[i], &info.pools[i]);
+		pool_info(target->pools[i], &answers[i], &info.pools[i]);
 	*ret = info;
 }
 

@@ -204,7 +204,8 @@ const char *target_id(const struct target *target);
 const struct portal *target_portals(const struct target *target, size_t *ret_count);
 const struct target_label *target_topology(const struct target *target, size_t *ret_count);
 
-/* Asks every pool for its room. One that hangs is reported by its warning, after a moment. */
+/* Asks all pools for their room, at once. Those that hang are reported by their warnings, after one
+ * moment for all of them. */
 void target_info(struct target *target, struct target_info *ret);
 void target_info_fini(struct target_info *info);
 #define cleanup_target_info CLEANUP(target_info_fini)

@@ -194,12 +194,22 @@ void target_turn_fini(struct target_turn *turn);
 #define cleanup_turn CLEANUP(target_turn_fini)
 
 /*
- * The room of a pool as it is now, and if ret_provisioned_bytes is not NULL what it has promised.
- * Takes a turn in it. Waits for the storage for a moment and no longer, and not at all while it
- * owes an answer that long: ERR_UNAVAILABLE. Of a pool that hangs one thread is kept by this.
+ * The room of a pool as it is now. Takes a turn in it. Waits for the storage for a moment and no
+ * longer, and not at all while it owes an answer that long: ERR_UNAVAILABLE. Of a pool that hangs
+ * one thread is kept by this.
  */
-int target_usage(struct target *target, struct pool *pool, struct pool_usage *ret,
-		 uint64_t *ret_provisioned_bytes, struct err *err);
+int target_usage(struct target *target, struct pool *pool, struct pool_usage *ret, struct err *err);
+
+/* What a pool says, or why it does not. */
+struct target_answer {
+	struct pool_usage usage;
+	uint64_t provisioned_bytes; /* what it has promised */
+	bool failed;		    /* with this: */
+	struct err err;
+};
+
+/* As target_usage, of all pools at once: no longer than of one. answers has a place for each. */
+void target_usages(struct target *target, struct target_answer answers[]);
 
 /* As target_usage, but what was heard some seconds ago is good enough. */
 int target_usage_lately(struct target *target, struct pool *pool, struct pool_usage *ret,

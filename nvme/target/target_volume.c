@@ -43,19 +43,20 @@ static int roomiest(struct target *target, struct pool **ret, struct err *err)
 {
 	char text[512];
 	struct strb silent = strb_over(text, sizeof(text));
+	cleanup_free struct target_answer *answers = xcalloc(target->pool_count, sizeof(*answers));
 	struct pool *best = NULL;
 	uint64_t most = 0;
 
+	target_usages(target, answers);
 	for (size_t i = 0; i < target->pool_count; i++) {
-		struct pool_usage usage;
-		struct err failure;
+		const struct target_answer *answer = &answers[i];
 
-		if (target_usage(target, target->pools[i], &usage, NULL, &failure) < 0) {
+		if (answer->failed) {
 			log_warning("pool cannot be asked", KV("pool", target->pools[i]->name),
-				    KV_ERR(&failure));
-			strb_addf(&silent, "%s%.160s", silent.len ? "; " : "", failure.msg);
-		} else if (!best || usage.maximum_bytes > most) {
-			most = usage.maximum_bytes;
+				    KV_ERR(&answer->err));
+			strb_addf(&silent, "%s%.160s", silent.len ? "; " : "", answer->err.msg);
+		} else if (!best || answer->usage.maximum_bytes > most) {
+			most = answer->usage.maximum_bytes;
 			best = target->pools[i];
 		}
 	}
