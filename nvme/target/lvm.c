@@ -57,6 +57,13 @@ static void one_line(char *text)
 			*p = ' ';
 }
 
+static enum err_code judge(const struct proc_result *result)
+{
+	if (result->term_signal)
+		return ERR_DEADLINE_EXCEEDED;
+	return strstr(result->err, "above threshold") ? ERR_RESOURCE_EXHAUSTED : ERR_INTERNAL;
+}
+
 /* Runs it and expects success; what is what it was to do. The result is owned. */
 static int run(const struct args *args, const char *what, struct proc_result **ret, struct err *err)
 {
@@ -66,11 +73,8 @@ static int run(const struct args *args, const char *what, struct proc_result **r
 		return err_wrap(err, "%s", what);
 	if (result->exit_code != 0) {
 		one_line(result->err);
-		return err_set(err,
-			       strstr(result->err, "above threshold") ? ERR_RESOURCE_EXHAUSTED :
-									ERR_INTERNAL,
-			       "%s: lvm %s failed with status %d: %.600s", what, args->list[1],
-			       result->exit_code, result->err);
+		return err_set(err, judge(result), "%s: lvm %s failed with status %d: %.600s", what,
+			       args->list[1], result->exit_code, result->err);
 	}
 	if (ret)
 		*ret = steal_ptr(&result);

@@ -59,6 +59,9 @@ int lvm_find(const struct lvm *lvm, const char *name, const char *tag, bool *ret
 int lvm_claim(const struct lvm *lvm, const char *name, const char *tag, struct err *err);
 
 /*
+ * Of those below that change something: ERR_DEADLINE_EXCEEDED: the command was killed, after a
+ * minute or by somebody, and what it was at may be done, or half done.
+ *
  * Makes a thin volume of at least size_bytes and gives it the tags. ERR_RESOURCE_EXHAUSTED: lvm2
  * takes no new one because the thin pool is too full.
  */

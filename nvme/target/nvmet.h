@@ -62,15 +62,19 @@ int nvmet_link(struct nvmet *nvmet, const struct uuid *uuids, size_t count, stru
 /*
  * Takes one host of several away and fences it: its ACL entry is removed; the guard goes up;
  * connections whose Connect is under way are aborted; the subsystem's links are removed, which
- * shuts all its sessions down, and put back at once; the guard is lifted, and the other hosts
- * reconnect by themselves after their reconnect delay. What they see is a pause, also when they
- * connect in that very moment. When it returns 0 the host has no session and gets none, and nothing
- * that it ever sent is still under way to the backing: what was handed over is waited for
- * (nvmet_drain.h), as long as the backing takes for it; also what an earlier call for the volume
- * cut and then failed to see the end of. Not covered: I/O of a session that had ended by itself
- * before the call, of which the kernel shows nothing any more, and of one whose fence was
- * interrupted by the end of this process. ERR_FAILED_PRECONDITION: the kernel does not tell of its
- * sockets; then no session was cut. ERR_UNAVAILABLE: it has lost count of them.
+ * shuts all its sessions down, and put back at once; when the sessions are gone the guard is
+ * lifted, and the other hosts reconnect by themselves after their reconnect delay. If I/O keeps
+ * sessions for longer than a second the guard is lifted meanwhile, and all is cut once more when
+ * they are gone. What the others see is a pause, also when they connect in that very moment. When
+ * it returns 0 the host has no session and gets none, and nothing that it ever sent is still under
+ * way to the backing: what was handed over is waited for (nvmet_drain.h), as long as the backing
+ * takes for it; also what an earlier call for the volume cut and then failed to see the end of. Not
+ * covered: I/O of a session that had ended by itself before the call, of which the kernel shows
+ * nothing any more, and of one whose fence was interrupted by the end of this process; nor queues
+ * that the host gets of such a session's controller while that I/O takes.
+ * ERR_FAILED_PRECONDITION: the kernel does not tell of its sockets; then no session was cut.
+ * ERR_UNAVAILABLE: it has lost count of them, or those of the second cut were not gone after 10 s.
+ * On every error the host may have its entry again.
  */
 int nvmet_remove_host(struct nvmet *nvmet, const struct uuid *uuid,
 		      const struct volume_export *host, struct err *err);

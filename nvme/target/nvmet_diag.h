@@ -25,7 +25,8 @@ struct nvmet_connection {
 	uint64_t bytes_in;  /* received */
 	uint64_t bytes_out; /* sent, each counted once */
 	uint32_t idle_ms;   /* since something was received */
-	bool gone;	    /* for the holder of the list to note; false at first */
+	bool gone;	    /* for the holder of the list to note, as is given_up; false at first */
+	bool given_up;	    /* it had its time */
 };
 
 struct nvmet_connections {

@@ -168,18 +168,12 @@ static void keep_ending(struct nvmet_drain *drain, const struct nvmet_connection
 	}
 }
 
-/* Whether a session of the same address was cut, or is ending and may still have its controller. */
-static bool is_of_cut_peer(const struct nvmet_connections *ending,
-			   const struct nvmet_connection *connection)
+/* Whether anything was cut, or is ending, whose controller may still be there. */
+static bool any_held(const struct nvmet_connections *ending)
 {
-	for (size_t i = 0; i < ending->count; i++) {
-		const struct nvmet_connection *ended = &ending->items[i];
-
-		if (ended->held && ended->family == connection->family &&
-		    memcmp(ended->id.idiag_dst, connection->id.idiag_dst,
-			   sizeof(connection->id.idiag_dst)) == 0)
+	for (size_t i = 0; i < ending->count; i++)
+		if (ending->items[i].held)
 			return true;
-	}
 	return false;
 }
 
@@ -193,18 +187,18 @@ static bool is_half_made(const struct nvmet_drain *drain, const struct nvmet_con
 
 /*
  * A host that has a controller, now cut, but not all of its queues: it would ask for the next one
- * in the name of the controller. What is aborted and will be told of is added to ret.
+ * in the name of the controller, and from whatever address. What is aborted and will be told of is
+ * added to ret.
  */
 static int abort_half_made(const struct nvmet_drain *drain, const struct nvmet_connections *list,
 			   struct nvmet_connections *ret, struct err *err)
 {
-	struct nvmet_connections ending = *ret;
-
+	if (!any_held(ret))
+		return 0;
 	for (size_t i = 0; i < list->count; i++) {
 		const struct nvmet_connection *now = &list->items[i];
 
-		ending.items = ret->items;
-		if (!is_half_made(drain, now) || !is_of_cut_peer(&ending, now))
+		if (!is_half_made(drain, now))
 			continue;
 		if (nvmet_diag_abort(drain->request, now, err) < 0)
 			return -1;
@@ -313,30 +307,68 @@ static void log_waiting(const struct nvmet_drain *drain)
 		    KV_NUM("ended_by_themselves", drain->connections.count - cut));
 }
 
-int nvmet_drain_wait(struct nvmet_drain *drain, struct err *err)
+static size_t count_awaited(const struct nvmet_drain *drain)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < drain->connections.count; i++)
+		count += !drain->connections.items[i].given_up;
+	return count;
+}
+
+static void give_up(struct nvmet_drain *drain)
+{
+	for (size_t i = 0; i < drain->connections.count; i++)
+		drain->connections.items[i].given_up = true;
+}
+
+static void sleep_till_event(const struct nvmet_drain *drain)
 {
 	struct pollfd events = { .fd = drain->events, .events = POLLIN };
+
+	poll(&events, 1, LOOK_AGAIN_MS);
+}
+
+int nvmet_drain_try(struct nvmet_drain *drain, uint64_t limit_ms, struct err *err)
+{
+	struct deadline limit = deadline_after_ms(limit_ms);
+
+	for (;;) {
+		if (look_again(drain, err) < 0)
+			return -1;
+		if (!count_awaited(drain))
+			return 1;
+		if (deadline_passed(limit))
+			return 0;
+		sleep_till_event(drain);
+	}
+}
+
+int nvmet_drain_wait(struct nvmet_drain *drain, struct err *err)
+{
 	struct deadline others = deadline_after_ms(NVMET_DRAIN_OTHERS_MS);
 	bool told = false;
 
 	for (;;) {
 		if (look_again(drain, err) < 0)
 			return -1;
-		if (!drain->connections.count)
+		if (!count_awaited(drain))
 			return 0;
 		if (deadline_passed(others) && !told) {
 			log_waiting(drain);
 			told = true;
 		}
-		if (told && !count_cut(drain))
+		if (told && !count_cut(drain)) {
+			give_up(drain);
 			return 0;
+		}
 		if (told && drain->lost)
 			return err_set(err, ERR_UNAVAILABLE,
 				       "events of the kernel's sockets were lost, so it is not "
 				       "known whether all I/O of the cut sessions has ended; try "
 				       "again, or unpublish the volume everywhere, which waits for "
 				       "all of it");
-		poll(&events, 1, LOOK_AGAIN_MS);
+		sleep_till_event(drain);
 	}
 }
 

@@ -11,20 +11,25 @@
  *     it has an inode. So a connection that is gone, or has none, has no I/O left;
  *   - a Connect that is being executed has passed the ACL as it was, and makes a controller that
  *     a cut in this moment may miss. It can be seen by the bytes that were received and sent.
+ * While I/O keeps a controller that was cut, its host, and be it removed from the ACL, gets further
+ * I/O queues of it: the kernel looks at the ACL only when a controller is made
+ * (drivers/nvme/target/core.c: nvmet_ctrl_find_get for a Connect to an I/O queue,
+ * nvmet_alloc_ctrl for one to an admin queue). Such a queue the cut has missed. So only what is
+ * gone while the guard is still up has ended for good; what takes longer has to be cut again.
  * A host that is half-way through connecting asks for its I/O queues in the name of a controller
- * that was cut: it would be refused for good, or, while I/O keeps that controller, get a queue that
- * the cut has missed. Nothing tells such hosts from others but their address and their activity:
- * connections from an address that had a session cut, and that had not been answered a Connect when
- * the drain began or have not been since, are aborted with a reset (SOCK_DESTROY,
- * CONFIG_INET_DIAG_DESTROY) and waited for as what was cut; and if a session was cut in its first
- * steps the guard stays until its host has been silent for 250 ms, and refuses what it opens.
- * Either makes it begin anew. Who sends the beginning of a Connect and no more, from whatever
- * address, is aborted, too, after 2 s: no fence waits for it longer. The order: begin, cut, end,
- * wait; the first three with the guard up. wait blocks on the kernel's events of sockets that end,
- * and for peers that are silent, whose sockets outlive their queue without an event, by looking
- * again. A drain whose wait has failed still knows what it has not seen the end of: begin, or wait,
- * again with the same one. A new one would not see it any more, because the kernel does not list a
- * connection that both ends have closed, whatever nvmet still does.
+ * that was cut, too: once that is gone it would be refused for good. Nothing tells whose a
+ * connection is, and a host may have several addresses. So if anything was cut, all connections
+ * that had not been answered a Connect when the drain began, or have not been since, are aborted
+ * with a reset (SOCK_DESTROY, CONFIG_INET_DIAG_DESTROY) and waited for as what was cut; and if a
+ * session was cut in its first steps the guard stays until its host has been silent for 250 ms, and
+ * refuses what it opens. Either makes it begin anew. Who sends the beginning of a Connect and no
+ * more is aborted, too, after 2 s: no fence waits for it longer.
+ * The order: begin, cut, end, try, all with the guard up. If that has not seen the end: wait,
+ * without the guard, then all of it again with the same drain. try and wait block on the kernel's
+ * events of sockets that end, and for peers that are silent, whose sockets outlive their queue
+ * without an event, by looking again. A drain that has failed still knows what it has not seen the
+ * end of: begin, or wait, again with the same one. A new one would not see it any more, because the
+ * kernel does not list a connection that both ends have closed, whatever nvmet still does.
  */
 #ifndef NVME_TARGET_NVMET_DRAIN_H
 #define NVME_TARGET_NVMET_DRAIN_H
@@ -60,8 +65,15 @@ int nvmet_drain_begin(struct nvmet_drain *drain, const struct portal *portals, s
 int nvmet_drain_end(struct nvmet_drain *drain, struct err *err);
 
 /*
+ * Waits until the rest is gone, but for what nvmet_drain_wait gave up, and limit_ms at most. 1: it
+ * is gone; 0: not all of it.
+ */
+int nvmet_drain_try(struct nvmet_drain *drain, uint64_t limit_ms, struct err *err);
+
+/*
  * Waits until the rest is gone: for those that were cut however long their I/O takes; for those
- * that were ending by themselves before, which may be another volume's, NVMET_DRAIN_OTHERS_MS.
+ * that were ending by themselves before, which may be another volume's, NVMET_DRAIN_OTHERS_MS;
+ * then it gives them up.
  * ERR_UNAVAILABLE: events of the kernel were lost, and so it is not known of some whether they are
  * gone; from then on it waits NVMET_DRAIN_OTHERS_MS at a time.
  */

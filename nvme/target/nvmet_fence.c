@@ -10,8 +10,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nvme/base/clock.h"
 #include "nvme/base/log.h"
 #include "nvme/target/nvmet_drain.h"
+
+/*
+ * How long the guard, which keeps everybody out, stays for what was cut: most is gone in
+ * milliseconds. The second time the storage has shown that it does end its I/O.
+ */
+#define GUARDED_MS 1000
+#define GUARDED_AGAIN_MS 10000
 
 /* A subsystem has at most one link at a port: the kernel refuses more. */
 struct fence_link {
@@ -91,6 +99,7 @@ static void fence_fini(struct fence *fence)
 {
 	free(fence->links);
 	free(fence->portals);
+	*fence = (struct fence) { .nqn = fence->nqn, .drain = fence->drain };
 }
 
 #define cleanup_fence CLEANUP(fence_fini)
@@ -138,6 +147,7 @@ static int find_links(struct nvmet *nvmet, struct fence *fence, struct err *err)
 
 	if (root_list(&nvmet->root, &ports, err, "ports") < 0)
 		return -1;
+	fence_fini(fence);
 	fence->links = xcalloc(ports.count, sizeof(*fence->links));
 	fence->portals = xcalloc(nvmet->portal_count + ports.count, sizeof(*fence->portals));
 	memcpy(fence->portals, nvmet->portals, nvmet->portal_count * sizeof(*fence->portals));
@@ -195,16 +205,56 @@ static int cut(struct nvmet *nvmet, struct fence *fence, struct err *err)
 	return r;
 }
 
-static int cut_guarded(struct nvmet *nvmet, struct fence *fence, struct err *err)
+static int cut_under_guard(struct nvmet *nvmet, struct fence *fence, uint64_t limit_ms,
+			   struct err *err)
 {
+	struct deadline guarded = deadline_after_ms(NVMET_GUARD_SECONDS * 1000);
 	int r;
 
 	if (find_links(nvmet, fence, err) < 0)
 		return -1;
 	nvmet_guard_up(&nvmet->guard, fence->portals, fence->portal_count);
 	r = cut(nvmet, fence, err);
+	if (r == 0)
+		r = fence->drain ? nvmet_drain_try(fence->drain, limit_ms, err) : 1;
 	nvmet_guard_down(&nvmet->guard);
+	return r > 0 && deadline_passed(guarded) ? 0 : r;
+}
+
+/*
+ * 1: what was cut has ended with the guard up, so that nobody can have got in; 0: it is cut, but a
+ * host may get, or have got, another queue of a controller that its I/O keeps.
+ */
+static int cut_once(struct nvmet *nvmet, struct fence *fence, uint64_t limit_ms, struct err *err)
+{
+	int r;
+
+	pthread_mutex_lock(&nvmet->lock);
+	r = cut_under_guard(nvmet, fence, limit_ms, err);
+	pthread_mutex_unlock(&nvmet->lock);
 	return r;
+}
+
+/* Twice if need be: nobody keeps everybody else out for as long as slow storage takes. */
+static int cut_for_good(struct nvmet *nvmet, struct fence *fence, struct err *err)
+{
+	int r = cut_once(nvmet, fence, GUARDED_MS, err);
+
+	if (r)
+		return r < 0 ? -1 : 0;
+	if (fence->drain && nvmet_drain_wait(fence->drain, err) < 0)
+		return -1;
+	log_warning("sessions are cut a second time, because the I/O of the first was slow",
+		    KV("subsystem", fence->nqn));
+	r = cut_once(nvmet, fence, GUARDED_AGAIN_MS, err);
+	if (r == 0)
+		return err_set(
+			err, ERR_UNAVAILABLE,
+			"I/O of cut sessions has not ended within %d ms, so a host may have "
+			"got a new queue; try again when the storage is faster, or unpublish "
+			"the volume everywhere, which waits for all of it",
+			GUARDED_AGAIN_MS);
+	return r < 0 ? -1 : 0;
 }
 
 static void allow_again(struct nvmet *nvmet, const char *dir, const struct volume_export *host)
@@ -228,13 +278,9 @@ int nvmet_fence(struct nvmet *nvmet, const char *nqn, const struct volume_export
 	snprintf(allowed, sizeof(allowed), "%s/allowed_hosts", dir);
 	if (nvmet_links_remove(nvmet, allowed, host->host_nqn, &removed, err) < 0)
 		return -1;
-	pthread_mutex_lock(&nvmet->lock);
-	r = cut_guarded(nvmet, &fence, err);
-	pthread_mutex_unlock(&nvmet->lock);
+	r = cut_for_good(nvmet, &fence, err);
 	if (r < 0 && removed)
 		allow_again(nvmet, dir, host);
-	if (r == 0 && fence.drain)
-		r = nvmet_drain_wait(fence.drain, err);
 	if (r == 0 || (fence.drain && !nvmet_drain_pending(fence.drain)))
 		nvmet_fence_settle(nvmet, nqn);
 	return r < 0 ? -1 : nvmet_host_forget(nvmet, host, err);

@@ -74,8 +74,8 @@ int nvmet_host_forget(struct nvmet *nvmet, const struct volume_export *host, str
 
 /*
  * Removes the host's ACL entry and its sessions of the subsystem, which stays for others: see
- * nvmet_remove_host. When the sessions could not be cut the entry is put back: who finds none may
- * take the host for fenced.
+ * nvmet_remove_host. When it fails the entry is put back: who finds none may take the host for
+ * fenced.
  */
 int nvmet_fence(struct nvmet *nvmet, const char *nqn, const struct volume_export *host,
 		struct err *err);

@@ -193,9 +193,9 @@ void pool_count(struct pool *pool, uint64_t bytes)
 
 /* --- backings --------------------------------------------------------------------------------- */
 
-int pool_create(struct pool *pool, const struct volume *volume, struct err *err)
+int pool_create(struct pool *pool, const struct volume *volume, bool again, struct err *err)
 {
-	return pool->ops->create(pool, volume, err);
+	return pool->ops->create(pool, volume, again, err);
 }
 
 int pool_grow(struct pool *pool, const struct volume *volume, struct err *err)

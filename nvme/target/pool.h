@@ -77,7 +77,7 @@ struct pool_ops {
 	 * be the head of a larger object. Locks it, so that no other process serves it. */
 	int (*open)(const char *argument, struct pool **ret, struct err *err);
 	void (*close)(struct pool *pool);
-	int (*create)(struct pool *pool, const struct volume *volume, struct err *err);
+	int (*create)(struct pool *pool, const struct volume *volume, bool again, struct err *err);
 	int (*grow)(struct pool *pool, const struct volume *volume, struct err *err);
 	int (*attach)(struct pool *pool, const struct volume *volume, bool readonly,
 		      struct err *err);
@@ -110,10 +110,11 @@ DEFINE_CLEANUP(struct pool *, pool_close)
  * Makes the backing of a volume: exactly size_bytes, blank, and with synchronous writes unless
  * volatile_cache. Durable once its record is committed after it (record_commit). Finishes what an
  * interrupted call began. A backing that holds data is never touched: ERR_FAILED_PRECONDITION, as
- * when the storage cannot keep acknowledged writes. Room is pool_promise's business.
- * ERR_OUT_OF_RANGE: the storage has no backings of this size.
+ * when the storage cannot keep acknowledged writes. again: the intended record is of an earlier
+ * call; only then may what cannot be looked at be the rest of that call, and be removed. Room is
+ * pool_promise's business. ERR_OUT_OF_RANGE: the storage has no backings of this size.
  */
-int pool_create(struct pool *pool, const struct volume *volume, struct err *err);
+int pool_create(struct pool *pool, const struct volume *volume, bool again, struct err *err);
 
 /*
  * Grows the backing of a volume to its size_bytes; one that is larger is ERR_INTERNAL. Its data

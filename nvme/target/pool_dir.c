@@ -123,12 +123,13 @@ static int image_resize(const struct pool *pool, const char *name, int fd,
 	return err->sys == EFBIG ? err_recode(err, ERR_OUT_OF_RANGE) : -1;
 }
 
-static int dir_create(struct pool *pool, const struct volume *volume, struct err *err)
+static int dir_create(struct pool *pool, const struct volume *volume, bool again, struct err *err)
 {
 	cleanup_close int fd = -1;
 	char name[IMAGE_NAME_SIZE];
 	bool blank = false;
 
+	(void)again;
 	image_name(&volume->uuid, name);
 	if (image_open(pool, name, O_RDWR | O_CREAT, &fd, err) < 0 ||
 	    image_is_blank(pool, name, fd, &blank, err) < 0)

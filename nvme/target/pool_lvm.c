@@ -265,15 +265,35 @@ static int pool_lvm_find(struct pool *pool, const struct uuid *uuid, struct pool
 
 /*
  * One whose making was cut short before the thin pool was told of it: its device is what the pool
- * has none of (ENODATA), so there is nothing in it, and nothing makes it usable.
+ * has none of (ENODATA), so there is nothing in it, and nothing makes it usable. But a thin pool
+ * whose metadata cannot be read says the same of a volume with data.
  */
 static bool is_half_made(const struct err *why)
 {
 	return strstr(why->msg, "No data available") != NULL;
 }
 
+/* The thin volume that a creation meets cannot be activated, because of err. */
+static int refuse_half_made(const struct lvm *lvm, const char *name, const struct err *made,
+			    struct err *err)
+{
+	struct err why = *err;
+
+	/* Perhaps it was this command; the next call will know that it was not the first. */
+	if (made->code == ERR_DEADLINE_EXCEEDED) {
+		*err = *made;
+		return -1;
+	}
+	return err_set(err, ERR_FAILED_PRECONDITION,
+		       "%s/%s is there, has no record and cannot be activated, so it may hold "
+		       "data: rename it, or put its record back; if it holds none, lvremove it "
+		       "(%.400s)",
+		       lvm->group, name, why.msg);
+}
+
 /* Only asks lvm2 what is there when it is: most volumes are new. */
-static int pool_lvm_create(struct pool *pool, const struct volume *volume, struct err *err)
+static int pool_lvm_create(struct pool *pool, const struct volume *volume, bool again,
+			   struct err *err)
 {
 	static const char *const tags[] = { TAG, NULL };
 	const struct lvm *lvm = &lvm_pool(pool)->lvm;
@@ -287,6 +307,8 @@ static int pool_lvm_create(struct pool *pool, const struct volume *volume, struc
 		return 0;
 	found = backing_look(lvm, name, lv_find, &backing, err);
 	if (found < 0 && is_half_made(err)) {
+		if (!again)
+			return refuse_half_made(lvm, name, &failure, err);
 		if (lvm_remove(lvm, name, TAG, err) < 0)
 			return -1;
 		return lvm_create(lvm, name, volume->size_bytes, tags, err);

@@ -293,12 +293,13 @@ static int parse_identity(json_object *object, const struct uuid *uuid, struct v
 static int parse_settings(json_object *object, struct volume *volume, struct err *err)
 {
 	static const char *const caches[] = { "none", "volatile" };
-	const char *const states[] = { volume_state_name(VOLUME_READY),
-				       volume_state_name(VOLUME_DELETING) };
+	const char *states[VOLUME_STATE_COUNT];
 	const char *cache, *state;
 	size_t cache_index = 0, state_index = 0;
 	json_object *size, *growing;
 
+	for (size_t i = 0; i < VOLUME_STATE_COUNT; i++)
+		states[i] = volume_state_name((enum volume_state)i);
 	if (take(object, "sizeBytes", json_type_int, &size, err) < 0 ||
 	    take_optional(object, "growingTo", json_type_int, &growing, err) < 0 ||
 	    take_text(object, "writeCache", &cache, err) < 0 ||
@@ -310,7 +311,7 @@ static int parse_settings(json_object *object, struct volume *volume, struct err
 	volume->size_bytes = (uint64_t)json_object_get_int64(size);
 	volume->growing_bytes = growing ? (uint64_t)json_object_get_int64(growing) : 0;
 	volume->volatile_cache = cache_index == 1;
-	volume->state = state_index == 1 ? VOLUME_DELETING : VOLUME_READY;
+	volume->state = (enum volume_state)state_index;
 	return 0;
 }
 
@@ -424,13 +425,30 @@ int record_save(const struct root *root, const struct volume *volume, struct err
 		return err_set(err, ERR_INVALID_ARGUMENT,
 			       "the record of volume %s would have %zu bytes, more than %u",
 			       volume->uuid.text, strlen(text), FILE_MAX_BYTES);
-	/* The spares are for those that are there already. */
-	if (volume->state == VOLUME_CREATING)
+	/* Nothing relies on one that is not there yet, and the spares are for those that are. */
+	if (volume->state == VOLUME_CREATING && !root_exists(root, "%s", name))
 		return file_create(root, name, text, err);
 	if (replace(root, name, text, err) < 0)
 		return -1;
 	spare_fill(root);
 	return 0;
+}
+
+/* Without the name that says that it is being created: ended before, or its text says it. */
+static int commit_final(const struct root *root, const struct uuid *uuid, struct err *err)
+{
+	cleanup_volume struct volume volume = { 0 };
+	int found = record_load(root, uuid, &volume, err);
+
+	if (found < 0)
+		return -1;
+	if (found == 0)
+		return err_set(err, ERR_INTERNAL, "record %s/%s" NEW_SUFFIX " is gone", root->path,
+			       uuid->text);
+	if (volume.state != VOLUME_CREATING)
+		return 0;
+	volume.state = VOLUME_READY;
+	return record_save(root, &volume, err);
 }
 
 int record_commit(const struct root *root, const struct uuid *uuid, struct err *err)
@@ -439,9 +457,12 @@ int record_commit(const struct root *root, const struct uuid *uuid, struct err *
 
 	file_name(uuid, true, from);
 	file_name(uuid, false, to);
-	if (renameat(root->fd, from, root->fd, to) < 0 &&
-	    (errno != ENOENT || !root_exists(root, "%s", to)))
-		return err_sys(err, errno, "rename %s/%s to %s", root->path, from, to);
+	if (renameat(root->fd, from, root->fd, to) < 0) {
+		if (errno != ENOENT)
+			return err_sys(err, errno, "rename %s/%s to %s", root->path, from, to);
+		if (commit_final(root, uuid, err) < 0)
+			return -1;
+	}
 	if (fsync(root->fd) < 0)
 		return err_sys(err, errno, "fsync %s", root->path);
 	return 0;
@@ -470,6 +491,14 @@ static bool has_suffix(const char *name, const char *suffix)
 	return name[0] != '.' && len > suffix_len && strcmp(name + len - suffix_len, suffix) == 0;
 }
 
+/* Whether it is of a creation of which <uuid>.json says what it has come to. */
+static bool is_outdone(const struct root *root, const char *name)
+{
+	return has_suffix(name, NEW_SUFFIX) &&
+	       root_exists(root, "%.*s" RECORD_SUFFIX, (int)(strlen(name) - strlen(NEW_SUFFIX)),
+			   name);
+}
+
 int record_list(const struct root *root, enum record_kind kind, struct root_names *ret,
 		struct err *err)
 {
@@ -480,7 +509,7 @@ int record_list(const struct root *root, enum record_kind kind, struct root_name
 	if (root_list(root, &names, err, ".") < 0)
 		return -1;
 	for (size_t i = 0; i < names.count; i++) {
-		if (has_suffix(names.names[i], suffix))
+		if (has_suffix(names.names[i], suffix) && !is_outdone(root, names.names[i]))
 			names.names[kept++] = names.names[i];
 		else
 			free(names.names[i]);
@@ -510,6 +539,11 @@ int record_name_uuid(const char *name, struct uuid *ret, struct err *err)
 bool record_is_begun(const char *name)
 {
 	return has_suffix(name, NEW_SUFFIX);
+}
+
+bool record_is_set_aside(const struct root *root, const struct uuid *uuid)
+{
+	return root_exists(root, "%s" RECORD_SUFFIX BAD_SUFFIX, uuid->text);
 }
 
 int record_quarantine(const struct root *root, const char *name, struct err *err)

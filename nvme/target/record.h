@@ -10,6 +10,7 @@
  * the state VOLUME_CREATING, so that a rename ends it. Where there are both names, because such a
  * volume is being deleted, <uuid>.json says what it is. A file <uuid>.new.json may be half-written:
  * nothing is done for the volume before it is durable, so that is of a creation that never began.
+ * The state "creating" in the text of <uuid>.json is read as well: records were written so once.
  *
  *	{ "version": 1, "uuid": "…", "name": "…", "sizeBytes": 4096, "growingTo": 8192,
  *	  "writeCache": "none", "state": "ready", "parameters": { "key": "value" },
@@ -54,7 +55,10 @@ int record_remove(const struct root *root, const struct uuid *uuid, struct err *
 
 enum record_kind { RECORD_LIVE, RECORD_BAD };
 
-/* The names of all live records below root, or of all that were set aside; UUID or not. */
+/*
+ * The names of all live records below root, or of all that were set aside; UUID or not. Where a
+ * volume has both names it is <uuid>.json only.
+ */
 int record_list(const struct root *root, enum record_kind kind, struct root_names *ret,
 		struct err *err);
 
@@ -63,6 +67,9 @@ int record_name_uuid(const char *name, struct uuid *ret, struct err *err);
 
 /* Whether such a name is that of a record while its volume is being created. */
 bool record_is_begun(const char *name);
+
+/* Whether <uuid>.json was set aside. A <uuid>.new.json beside it is older, and says nothing. */
+bool record_is_set_aside(const struct root *root, const struct uuid *uuid);
 
 /* Sets a record aside as <name>.bad; an older one of that name is never overwritten. */
 int record_quarantine(const struct root *root, const char *name, struct err *err);

@@ -9,7 +9,7 @@
 #include "nvme/target/target_table.h"
 
 #define TURN_WAIT_MS 2000
-#define ROOM_WAIT_MS 4000
+#define ANSWER_WAIT_MS 4000
 
 static int open_pools(struct target *target, const struct target_config *config, struct err *err)
 {
@@ -41,7 +41,7 @@ int target_new(const struct target_config *config, struct target **ret, struct e
 
 	target->nvmet.root = ROOT_INIT;
 	target->turn_wait_ms = TURN_WAIT_MS;
-	target->room_wait_ms = ROOM_WAIT_MS;
+	target->answer_wait_ms = ANSWER_WAIT_MS;
 	pthread_mutex_init(&target->lock, NULL);
 	pthread_cond_init(&target->heard, NULL);
 	if (!pool_name_valid(config->id))
@@ -62,7 +62,7 @@ int target_new(const struct target_config *config, struct target **ret, struct e
 void target_free(struct target *target)
 {
 	/* Storage that hangs keeps a thread that still needs it. */
-	if (!target_rooms_quiet(target))
+	if (!target_pools_quiet(target))
 		return;
 	for (size_t i = 0; i < target->entries.count; i++) {
 		struct target_entry *entry = target_entry_at(target, i);
@@ -91,27 +91,9 @@ void target_free(struct target *target)
 
 /* --- looking up ------------------------------------------------------------------------------- */
 
-/* A copied volume and the pool to ask whether it is blank, without any lock. */
-struct match {
-	struct volume volume;
-	struct pool *pool;
-};
-
-struct matches {
-	struct match *items;
-	size_t count;
-};
-
-static void matches_fini(struct matches *matches)
+static void add_match(struct target_matches *matches, const struct target_entry *entry)
 {
-	for (size_t i = 0; i < matches->count; i++)
-		volume_fini(&matches->items[i].volume);
-	free(matches->items);
-}
-
-static void add_match(struct matches *matches, const struct target_entry *entry)
-{
-	matches->items[matches->count++] = (struct match) {
+	matches->items[matches->count++] = (struct target_match) {
 		.volume = volume_copy(&entry->volume),
 		.pool = entry->pool,
 	};
@@ -138,7 +120,7 @@ static int find_shown(struct target *target, const struct uuid *uuid, const char
 }
 
 static int collect_one(struct target *target, const struct uuid *uuid, const char *pool,
-		       struct matches *ret, struct err *err)
+		       struct target_matches *ret, struct err *err)
 {
 	const struct target_entry *entry = NULL;
 
@@ -149,7 +131,7 @@ static int collect_one(struct target *target, const struct uuid *uuid, const cha
 	return 0;
 }
 
-static void collect_all(struct target *target, const char *pool, struct matches *ret)
+static void collect_all(struct target *target, const char *pool, struct target_matches *ret)
 {
 	ret->items = xcalloc(target->entries.count, sizeof(*ret->items));
 	for (size_t i = 0; i < target->entries.count; i++) {
@@ -161,7 +143,7 @@ static void collect_all(struct target *target, const char *pool, struct matches 
 }
 
 static int collect(struct target *target, const struct uuid *uuid, const char *pool,
-		   struct matches *ret, struct err *err)
+		   struct target_matches *ret, struct err *err)
 {
 	int r = 0;
 
@@ -175,22 +157,19 @@ static int collect(struct target *target, const struct uuid *uuid, const char *p
 }
 
 /* The matches as they are now. What hangs in one pool says so, and hides no volume. */
-static int finish_matches(struct target *target, const struct matches *matches,
+static int finish_matches(struct target *target, struct target_matches *matches,
 			  struct volume_list *ret, struct err *err)
 {
-	cleanup_volume_list struct volume_list list = { 0 };
+	struct volume_list list = { 0 };
 
+	if (target_look(target, matches, err) < 0)
+		return -1;
 	list.volumes = xcalloc(matches->count, sizeof(*list.volumes));
-	for (size_t i = 0; i < matches->count; i++) {
-		const struct match *match = &matches->items[i];
-		cleanup_turn struct target_turn turn = { 0 };
-
-		if (target_turn_take(target, match->pool, &turn, err) < 0)
-			return -1;
-		list.volumes[list.count++] = target_result(match->pool, &match->volume);
-	}
+	for (; list.count < matches->count; list.count++)
+		list.volumes[list.count] = matches->items[list.count].volume;
+	/* They are the list's now. */
+	matches->count = 0;
 	*ret = list;
-	list = (struct volume_list) { 0 };
 	return 0;
 }
 
@@ -218,7 +197,7 @@ int target_has(struct target *target, const char *uuid, const char *pool, struct
 int target_get(struct target *target, const char *uuid, const char *pool, struct volume_list *ret,
 	       struct err *err)
 {
-	CLEANUP(matches_fini) struct matches matches = { 0 };
+	CLEANUP(target_matches_fini) struct target_matches matches = { 0 };
 	struct uuid key = { 0 };
 
 	pool = pool ?: "";
@@ -230,8 +209,8 @@ int target_get(struct target *target, const char *uuid, const char *pool, struct
 }
 
 /* Begins after a volume that may have been deleted since. */
-static void collect_page(struct target *target, const char *after, size_t max, struct matches *ret,
-			 bool *ret_more)
+static void collect_page(struct target *target, const char *after, size_t max,
+			 struct target_matches *ret, bool *ret_more)
 {
 	size_t at;
 
@@ -254,7 +233,7 @@ static void collect_page(struct target *target, const char *after, size_t max, s
 int target_list(struct target *target, const char *after, size_t max, struct volume_list *ret,
 		bool *ret_more, struct err *err)
 {
-	CLEANUP(matches_fini) struct matches matches = { 0 };
+	CLEANUP(target_matches_fini) struct target_matches matches = { 0 };
 	struct uuid key = { 0 };
 	bool more = false;
 
@@ -287,37 +266,36 @@ const struct target_label *target_topology(const struct target *target, size_t *
 	return target->topology;
 }
 
-static void pool_info(struct target *target, struct pool *pool, struct target_pool_info *ret)
+static void pool_info(const struct pool *pool, const struct target_answer *answer,
+		      struct target_pool_info *ret)
 {
-	struct pool_usage usage = { 0 };
-	uint64_t provisioned_bytes = 0;
-	struct err err;
-
 	strcpy(ret->name, pool->name);
 	ret->kind = pool->ops->kind;
-	if (target_usage(target, pool, &usage, &provisioned_bytes, &err) < 0) {
-		log_warning("pool cannot be asked", KV("pool", pool->name), KV_ERR(&err));
+	if (answer->failed) {
+		log_warning("pool cannot be asked", KV("pool", pool->name), KV_ERR(&answer->err));
 		snprintf(ret->warning, sizeof(ret->warning), "%.*s", (int)sizeof(ret->warning) - 1,
-			 err.msg);
+			 answer->err.msg);
 		return;
 	}
-	ret->capacity_bytes = usage.capacity_bytes;
-	ret->available_bytes = usage.available_bytes;
-	ret->maximum_bytes = usage.maximum_bytes;
-	strcpy(ret->warning, usage.warning);
-	ret->provisioned_bytes = provisioned_bytes;
+	ret->capacity_bytes = answer->usage.capacity_bytes;
+	ret->available_bytes = answer->usage.available_bytes;
+	ret->maximum_bytes = answer->usage.maximum_bytes;
+	strcpy(ret->warning, answer->usage.warning);
+	ret->provisioned_bytes = answer->provisioned_bytes;
 }
 
 void target_info(struct target *target, struct target_info *ret)
 {
 	struct target_info info = { .portal_count = target->nvmet.portal_count };
+	cleanup_free struct target_answer *answers = xcalloc(target->pool_count, sizeof(*answers));
 
 	strcpy(info.id, target->id);
 	memcpy(info.portals, target->nvmet.portals, sizeof(info.portals));
 	info.pools = xcalloc(target->pool_count, sizeof(*info.pools));
 	info.pool_count = target->pool_count;
+	target_usages(target, answers);
 	for (size_t i = 0; i < target->pool_count; i++)
-		pool_info(target, target->pools[i], &info.pools[i]);
+		pool_info(target->pools[i], &answers[i], &info.pools[i]);
 	*ret = info;
 }
 

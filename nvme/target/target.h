@@ -82,7 +82,8 @@ int target_create(struct target *target, const struct volume *request, struct vo
 /*
  * Volumes by UUID: of one, or of all when uuid is empty; in one pool, or in all when pool is empty.
  * NULL is empty. ERR_NOT_FOUND: no such volume there, or no such pool. ERR_ABORTED: the one asked
- * for is being created or deleted; of all, such ones are left out.
+ * for is being created or deleted; of all, such ones are left out. ERR_UNAVAILABLE: there is such a
+ * volume, which it names, but its pool's storage does not answer within a moment.
  */
 int target_get(struct target *target, const char *uuid, const char *pool, struct volume_list *ret,
 	       struct err *err);
@@ -214,7 +215,8 @@ const char *target_id(const struct target *target);
 const struct portal *target_portals(const struct target *target, size_t *ret_count);
 const struct target_label *target_topology(const struct target *target, size_t *ret_count);
 
-/* Asks every pool for its room. One that hangs is reported by its warning, after a moment. */
+/* Asks all pools for their room, at once. Those that hang are reported by their warnings, after one
+ * moment for all of them. */
 void target_info(struct target *target, struct target_info *ret);
 void target_info_fini(struct target_info *info);
 #define cleanup_target_info CLEANUP(target_info_fini)

@@ -91,6 +91,9 @@ static void look_at_record(struct target *target, struct pool *pool, const char 
 	else if (look.known == KNOWN_BAD && !look.set_aside)
 		why = "it could not be read when the target started, whose log says why; once it "
 		      "can be, restart the target, or remove it if the volume is not needed";
+	else if (look.known == KNOWN_BAD && record_is_begun(name))
+		why = "it is older than the volume's record that was set aside; remove it together "
+		      "with that one";
 	else
 		why = "it came after the target started; restart the target";
 	add(ret, "record", pool, &uuid, xasprintf("%s/%s", pool->records.path, name), "%s", why);

@@ -24,11 +24,11 @@ static size_t place_of(const struct target *target, const struct pool *pool)
 	return i;
 }
 
-int target_turn_take(struct target *target, const struct pool *pool, struct target_turn *ret,
-		     struct err *err)
+static int turn_take(struct target *target, size_t place, struct deadline deadline,
+		     struct target_turn *ret, struct err *err)
 {
-	sem_t *turn = &target->turns[place_of(target, pool)];
-	struct timespec until = deadline_timespec(deadline_after_ms(target->turn_wait_ms));
+	struct timespec until = deadline_timespec(deadline);
+	sem_t *turn = &target->turns[place];
 	int r;
 
 	do {
@@ -36,10 +36,17 @@ int target_turn_take(struct target *target, const struct pool *pool, struct targ
 	} while (r < 0 && errno == EINTR);
 	if (r < 0)
 		return err_set(err, ERR_UNAVAILABLE,
-			       "pool %s does not answer: %d calls wait for its storage", pool->name,
-			       TARGET_TURNS);
+			       "pool %s does not answer: %d calls wait for its storage",
+			       target->pools[place]->name, TARGET_TURNS);
 	ret->taken = turn;
 	return 0;
+}
+
+int target_turn_take(struct target *target, const struct pool *pool, struct target_turn *ret,
+		     struct err *err)
+{
+	return turn_take(target, place_of(target, pool), deadline_after_ms(target->turn_wait_ms),
+			 ret, err);
 }
 
 void target_turn_fini(struct target_turn *turn)
@@ -113,60 +120,114 @@ static bool is_open(const struct target_room *room)
 
 static bool is_overdue(const struct target *target, const struct target_room *room)
 {
-	return is_open(room) && clock_now_ns() - room->begun_ns >= target->room_wait_ms * 1000000;
+	return is_open(room) && clock_now_ns() - room->begun_ns >= target->answer_wait_ms * 1000000;
 }
 
-/* Until there is an answer to a question that was begun after now. Under the lock. */
-static int wait_for_answer(struct target *target, size_t place, struct err *err)
+static int overdue(struct target *target, size_t place, struct err *err)
+{
+	return err_set(err, ERR_UNAVAILABLE,
+		       "pool %s does not answer: its storage was asked for its room %.1f s ago",
+		       target->pools[place]->name,
+		       (double)(clock_now_ns() - target->rooms[place].begun_ns) / 1e9);
+}
+
+/* Begins a question, or lets the open one come first. Under the lock. */
+static int ask(struct target *target, size_t place, uint64_t *ret_wanted, struct err *err)
 {
 	struct target_room *room = &target->rooms[place];
-	struct timespec until = deadline_timespec(deadline_after_ms(target->room_wait_ms));
 	uint64_t wanted = room->begun + 1;
 
+	if (is_overdue(target, room))
+		return overdue(target, place, err);
+	if (!is_open(room) && question_begin(target, place, err) < 0)
+		return -1;
+	*ret_wanted = wanted;
+	return 0;
+}
+
+/* Until the question of this number has its answer. Under the lock. */
+static int hear(struct target *target, size_t place, uint64_t wanted, struct deadline deadline,
+		struct target_answer *ret)
+{
+	struct timespec until = deadline_timespec(deadline);
+	struct target_room *room = &target->rooms[place];
+
 	while (room->answered < wanted) {
-		if (!is_open(room) && question_begin(target, place, err) < 0)
+		if (!is_open(room) && question_begin(target, place, &ret->err) < 0)
 			return -1;
 		if (is_overdue(target, room) ||
 		    pthread_cond_clockwait(&target->heard, &target->lock, CLOCK_MONOTONIC,
 					   &until) == ETIMEDOUT)
-			return err_set(err, ERR_UNAVAILABLE,
-				       "pool %s does not answer: its storage was asked for its "
-				       "room %.1f s ago",
-				       target->pools[place]->name,
-				       (double)(clock_now_ns() - room->begun_ns) / 1e9);
+			return overdue(target, place, &ret->err);
 	}
+	ret->usage = room->usage;
+	ret->provisioned_bytes = room->provisioned_bytes;
 	if (room->failed)
-		*err = room->err;
+		ret->err = room->err;
 	return room->failed ? -1 : 0;
 }
 
-int target_usage(struct target *target, struct pool *pool, struct pool_usage *ret,
-		 uint64_t *ret_provisioned_bytes, struct err *err)
-{
-	size_t place = place_of(target, pool);
-	struct target_room *room = &target->rooms[place];
-	cleanup_turn struct target_turn turn = { 0 };
-	int r;
+/* A pool that is asked. */
+struct asked {
+	uint64_t wanted; /* the number of the question */
+	struct target_turn turn;
+};
 
-	if (target_turn_take(target, pool, &turn, err) < 0)
-		return -1;
+/* Asks all of them, then waits: a turn says that other calls get through to the storage. */
+static void ask_pools(struct target *target, size_t first, size_t count,
+		      struct target_answer answers[])
+{
+	struct deadline turns = deadline_after_ms(target->turn_wait_ms);
+	struct deadline until = deadline_after_ms(target->answer_wait_ms);
+	cleanup_free struct asked *asked = xcalloc(count, sizeof(*asked));
+
 	pthread_mutex_lock(&target->lock);
-	r = wait_for_answer(target, place, err);
-	if (r == 0) {
-		*ret = room->usage;
-		if (ret_provisioned_bytes)
-			*ret_provisioned_bytes = room->provisioned_bytes;
+	for (size_t i = 0; i < count; i++) {
+		answers[i] = (struct target_answer) { 0 };
+		answers[i].failed = ask(target, first + i, &asked[i].wanted, &answers[i].err) < 0;
 	}
 	pthread_mutex_unlock(&target->lock);
-	return r;
+	for (size_t i = 0; i < count; i++)
+		if (!answers[i].failed)
+			answers[i].failed = turn_take(target, first + i, turns, &asked[i].turn,
+						      &answers[i].err) < 0;
+	for (size_t i = 0; i < count; i++) {
+		if (answers[i].failed)
+			continue;
+		pthread_mutex_lock(&target->lock);
+		answers[i].failed = hear(target, first + i, asked[i].wanted, until, &answers[i]) <
+				    0;
+		pthread_mutex_unlock(&target->lock);
+		target_turn_fini(&asked[i].turn);
+	}
 }
 
-bool target_rooms_quiet(struct target *target)
+void target_usages(struct target *target, struct target_answer answers[])
 {
-	struct timespec until = deadline_timespec(deadline_after_ms(target->room_wait_ms));
+	ask_pools(target, 0, target->pool_count, answers);
+}
+
+int target_usage(struct target *target, struct pool *pool, struct pool_usage *ret, struct err *err)
+{
+	struct target_answer answer;
+
+	ask_pools(target, place_of(target, pool), 1, &answer);
+	if (answer.failed)
+		*err = answer.err;
+	else
+		*ret = answer.usage;
+	return answer.failed ? -1 : 0;
+}
+
+bool target_pools_quiet(struct target *target)
+{
+	struct timespec until = deadline_timespec(deadline_after_ms(target->answer_wait_ms));
 	bool quiet = true;
 
 	pthread_mutex_lock(&target->lock);
+	while (quiet && target->looks)
+		quiet = pthread_cond_clockwait(&target->heard, &target->lock, CLOCK_MONOTONIC,
+					       &until) != ETIMEDOUT;
 	for (size_t i = 0; quiet && i < target->pool_count; i++)
 		while (quiet && is_open(&target->rooms[i]))
 			quiet = pthread_cond_clockwait(&target->heard, &target->lock,
@@ -186,7 +247,7 @@ int target_usage_lately(struct target *target, struct pool *pool, struct pool_us
 	if (fresh)
 		*ret = room->usage;
 	pthread_mutex_unlock(&target->lock);
-	return fresh ? 0 : target_usage(target, pool, ret, NULL, err);
+	return fresh ? 0 : target_usage(target, pool, ret, err);
 }
 
 bool target_path_is_in(const struct pool *pool, const struct uuid *uuid, const char *path)

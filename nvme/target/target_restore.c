@@ -72,6 +72,21 @@ static void drop(struct pool *pool, const char *name, const struct err *why)
 		log_error("record not removed", KV("record", name), KV_ERR(&err));
 }
 
+/* What was set aside by an earlier start stays so until an operator has seen to it. */
+static void wait_for_repair(struct target *target, struct pool *pool, const struct uuid *uuid)
+{
+	struct target_entry *entry = target_entry_ensure(target, uuid);
+
+	if (entry->present || entry->quarantined)
+		return;
+	log_error("a bad volume record waits for repair", KV("pool", pool->name),
+		  KV("volume", uuid->text));
+	entry->quarantined = true;
+	entry->set_aside = true;
+	entry->pool = pool;
+	count_backing(pool, uuid);
+}
+
 static void load_record(struct target *target, struct pool *pool, const char *name)
 {
 	cleanup_volume struct volume volume = { 0 };
@@ -85,13 +100,16 @@ static void load_record(struct target *target, struct pool *pool, const char *na
 		return;
 	}
 	entry = target_entry_find(target, &uuid);
-	if (entry && entry->pool == pool && record_is_begun(name))
-		return;
 	if (entry && (entry->present || entry->quarantined)) {
 		log_error("volume has records in two pools, the second is not used",
 			  KV("volume", uuid.text), KV("used", entry->pool->name),
 			  KV("not_used", pool->name));
 		count_second(pool, &uuid);
+		return;
+	}
+	/* Its other record would say what it has come to since: a volume to be deleted. */
+	if (record_is_begun(name) && record_is_set_aside(&pool->records, &uuid)) {
+		wait_for_repair(target, pool, &uuid);
 		return;
 	}
 	found = record_load(&pool->records, &uuid, &volume, &err);
@@ -105,24 +123,13 @@ static void load_record(struct target *target, struct pool *pool, const char *na
 	target_put(target, target_entry_ensure(target, &uuid), pool, &volume);
 }
 
-/* What was set aside by an earlier start stays so until an operator has seen to it. */
 static void load_bad(struct target *target, struct pool *pool, const char *name)
 {
-	struct target_entry *entry;
 	struct uuid uuid;
-	struct err err;
+	struct err ignored;
 
-	if (record_name_uuid(name, &uuid, &err) < 0)
-		return;
-	entry = target_entry_ensure(target, &uuid);
-	if (entry->present || entry->quarantined)
-		return;
-	log_error("a bad volume record waits for repair", KV("pool", pool->name),
-		  KV("record", name));
-	entry->quarantined = true;
-	entry->set_aside = true;
-	entry->pool = pool;
-	count_backing(pool, &uuid);
+	if (record_name_uuid(name, &uuid, &ignored) == 0)
+		wait_for_repair(target, pool, &uuid);
 }
 
 static int load_pool(struct target *target, struct pool *pool, enum record_kind kind,
@@ -183,7 +190,7 @@ static const char *finish(struct target *target, struct target_entry *entry, int
 	if (!entry->present)
 		return "";
 	if (volume->state == VOLUME_CREATING) {
-		*ret = target_finish_create(target, entry, err);
+		*ret = target_finish_create(target, entry, true, err);
 		return "creating";
 	}
 	if (volume->state == VOLUME_DELETING) {

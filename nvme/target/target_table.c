@@ -265,9 +265,8 @@ int target_forget(struct target *target, struct target_entry *entry, struct err 
 	return 0;
 }
 
-struct volume target_result(struct pool *pool, const struct volume *volume)
+bool target_is_blank(struct pool *pool, const struct volume *volume)
 {
-	struct volume copy = volume_copy(volume);
 	struct pool_backing backing;
 	struct err err;
 	int found;
@@ -279,6 +278,13 @@ struct volume target_result(struct pool *pool, const struct volume *volume)
 	if (found == 0)
 		log_warning("backing is gone", KV("volume", volume->uuid.text),
 			    KV("pool", pool->name));
-	copy.blank = found > 0 && backing.blank;
+	return found > 0 && backing.blank;
+}
+
+struct volume target_result(struct pool *pool, const struct volume *volume)
+{
+	struct volume copy = volume_copy(volume);
+
+	copy.blank = target_is_blank(pool, volume);
 	return copy;
 }

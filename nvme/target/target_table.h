@@ -69,11 +69,12 @@ struct target {
 	uint64_t calls;		   /* that wanted an entry so far */
 	struct index hosts;	   /* of struct target_host, by NQN */
 	struct target_room *rooms; /* one for each pool */
-	pthread_cond_t heard;	   /* an answer has come */
+	size_t looks;		   /* threads of target_look */
+	pthread_cond_t heard;	   /* an answer for a room has come, or a look has ended */
 
 	sem_t *turns; /* one for each pool; see target_turn_take */
 	uint64_t turn_wait_ms;
-	uint64_t room_wait_ms;
+	uint64_t answer_wait_ms; /* for what the storage is asked by a thread of its own */
 };
 
 /* --- volumes ---------------------------------------------------------------------------------- */
@@ -143,8 +144,31 @@ int target_commit(struct target *target, struct target_entry *entry, struct pool
  */
 int target_forget(struct target *target, struct target_entry *entry, struct err *err);
 
-/* A copy for a caller, with `blank` as it is now; a backing that cannot be read is not blank. */
+/* Whether its backing is blank now; one that cannot be read is not. */
+bool target_is_blank(struct pool *pool, const struct volume *volume);
+
+/* A copy for a caller, with `blank` as it is now. */
 struct volume target_result(struct pool *pool, const struct volume *volume);
+
+/* A copy of a volume, and the pool it is in. */
+struct target_match {
+	struct volume volume;
+	struct pool *pool;
+};
+
+struct target_matches {
+	struct target_match *items;
+	size_t count;
+};
+
+void target_matches_fini(struct target_matches *matches);
+
+/*
+ * Sets `blank` of each to what it is now, with turns taken in their pools. When one of them takes
+ * longer than a moment it is ERR_UNAVAILABLE, which names it; so is one that there is no turn for.
+ * Takes matches over, gives them back when it returns 0, and leaves none otherwise.
+ */
+int target_look(struct target *target, struct target_matches *matches, struct err *err);
 
 /* Whether some export says that the host is of our making. */
 bool target_made_host(struct target *target, const char *host_nqn);
@@ -191,9 +215,10 @@ int target_keys_restore(struct target *target, struct err *err);
 
 /*
  * Bring a volume that is being created, deleted or expanded to the end of it. The caller has a turn
- * in its pool. One that is not being expanded is fine.
+ * in its pool. One that is not being expanded is fine. again: an earlier call began to create it.
  */
-int target_finish_create(struct target *target, struct target_entry *entry, struct err *err);
+int target_finish_create(struct target *target, struct target_entry *entry, bool again,
+			 struct err *err);
 int target_finish_delete(struct target *target, struct target_entry *entry, struct err *err);
 int target_finish_expand(struct target *target, struct target_entry *entry, struct err *err);
 
@@ -215,19 +240,29 @@ void target_turn_fini(struct target_turn *turn);
 #define cleanup_turn CLEANUP(target_turn_fini)
 
 /*
- * The room of a pool as it is now, and if ret_provisioned_bytes is not NULL what it has promised.
- * Takes a turn in it. Waits for the storage for a moment and no longer, and not at all while it
- * owes an answer that long: ERR_UNAVAILABLE. Of a pool that hangs one thread is kept by this.
+ * The room of a pool as it is now. Takes a turn in it. Waits for the storage for a moment and no
+ * longer, and not at all while it owes an answer that long: ERR_UNAVAILABLE. Of a pool that hangs
+ * one thread is kept by this.
  */
-int target_usage(struct target *target, struct pool *pool, struct pool_usage *ret,
-		 uint64_t *ret_provisioned_bytes, struct err *err);
+int target_usage(struct target *target, struct pool *pool, struct pool_usage *ret, struct err *err);
+
+/* What a pool says, or why it does not. */
+struct target_answer {
+	struct pool_usage usage;
+	uint64_t provisioned_bytes; /* what it has promised */
+	bool failed;		    /* with this: */
+	struct err err;
+};
+
+/* As target_usage, of all pools at once: no longer than of one. answers has a place for each. */
+void target_usages(struct target *target, struct target_answer answers[]);
 
 /* As target_usage, but what was heard some seconds ago is good enough. */
 int target_usage_lately(struct target *target, struct pool *pool, struct pool_usage *ret,
 			struct err *err);
 
-/* Whether no question for the room of a pool is open, waiting for a moment until it is so. */
-bool target_rooms_quiet(struct target *target);
+/* Whether no thread waits for a pool's storage on its own, waiting for a moment until it is so. */
+bool target_pools_quiet(struct target *target);
 
 /* Borrowed; NULL when there is none of this name. */
 struct pool *target_pool_find(const struct target *target, const char *name);

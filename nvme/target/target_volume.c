@@ -43,19 +43,20 @@ static int roomiest(struct target *target, struct pool **ret, struct err *err)
 {
 	char text[512];
 	struct strb silent = strb_over(text, sizeof(text));
+	cleanup_free struct target_answer *answers = xcalloc(target->pool_count, sizeof(*answers));
 	struct pool *best = NULL;
 	uint64_t most = 0;
 
+	target_usages(target, answers);
 	for (size_t i = 0; i < target->pool_count; i++) {
-		struct pool_usage usage;
-		struct err failure;
+		const struct target_answer *answer = &answers[i];
 
-		if (target_usage(target, target->pools[i], &usage, NULL, &failure) < 0) {
+		if (answer->failed) {
 			log_warning("pool cannot be asked", KV("pool", target->pools[i]->name),
-				    KV_ERR(&failure));
-			strb_addf(&silent, "%s%.160s", silent.len ? "; " : "", failure.msg);
-		} else if (!best || usage.maximum_bytes > most) {
-			most = usage.maximum_bytes;
+				    KV_ERR(&answer->err));
+			strb_addf(&silent, "%s%.160s", silent.len ? "; " : "", answer->err.msg);
+		} else if (!best || answer->usage.maximum_bytes > most) {
+			most = answer->usage.maximum_bytes;
 			best = target->pools[i];
 		}
 	}
@@ -79,36 +80,43 @@ static int choose_pool(struct target *target, const char *name, struct pool **re
 	return 0;
 }
 
-/* Takes back a creation that failed. Only a blank backing is ours to remove. */
-static int undo_create(struct target *target, struct target_entry *entry, struct err *err)
+/*
+ * Takes back a creation that failed. Only a blank backing is ours to remove. One that was refused
+ * and cannot be looked at is not ours, and without the record no later call takes it for its own.
+ */
+static int undo_create(struct target *target, struct target_entry *entry, bool refused,
+		       struct err *err)
 {
 	struct pool_backing backing;
 	int found = pool_find(entry->pool, &entry->uuid, &backing, err);
 
-	if (found < 0 ||
-	    (found && backing.blank && pool_remove(entry->pool, &entry->uuid, err) < 0))
+	if ((found < 0 && !refused) ||
+	    (found > 0 && backing.blank && pool_remove(entry->pool, &entry->uuid, err) < 0))
 		return -1;
 	return target_forget(target, entry, err);
 }
 
 /* Whoever hears that there was no room makes the volume elsewhere: only if nothing of it is here. */
-static int fail_create(struct target *target, struct target_entry *entry, struct err *err)
+static int fail_create(struct target *target, struct target_entry *entry, bool again,
+		       struct err *err)
 {
+	bool refused = !again && err->code == ERR_FAILED_PRECONDITION;
 	struct err undo;
 
-	if (undo_create(target, entry, &undo) == 0)
+	if (undo_create(target, entry, refused, &undo) == 0)
 		return -1;
 	log_error("failed creation not taken back", KV("volume", entry->uuid.text), KV_ERR(&undo));
 	err_recode(err, ERR_INTERNAL);
 	return err_wrap(err, "what was done is not taken back (%.400s) after", undo.msg);
 }
 
-int target_finish_create(struct target *target, struct target_entry *entry, struct err *err)
+int target_finish_create(struct target *target, struct target_entry *entry, bool again,
+			 struct err *err)
 {
 	cleanup_volume struct volume ready = volume_copy(&entry->volume);
 
-	if (pool_create(entry->pool, &entry->volume, err) < 0) {
-		fail_create(target, entry, err);
+	if (pool_create(entry->pool, &entry->volume, again, err) < 0) {
+		fail_create(target, entry, again, err);
 		return err_wrap(err, "create volume %s in pool %s", ready.uuid.text, ready.pool);
 	}
 	if (record_commit(&entry->pool->records, &entry->uuid, err) < 0)
@@ -141,6 +149,7 @@ static int create_in(struct target *target, struct target_entry *entry, struct p
 		     const struct volume *request, struct volume *ret, struct err *err)
 {
 	cleanup_turn struct target_turn turn = { 0 };
+	bool again = entry->present;
 
 	if (target_turn_take(target, pool, &turn, err) < 0)
 		return -1;
@@ -148,7 +157,8 @@ static int create_in(struct target *target, struct target_entry *entry, struct p
 		return -1;
 	if (!entry->present && begin_create(target, entry, pool, request, err) < 0)
 		return -1;
-	if (entry->volume.state != VOLUME_READY && target_finish_create(target, entry, err) < 0)
+	if (entry->volume.state != VOLUME_READY &&
+	    target_finish_create(target, entry, again, err) < 0)
 		return -1;
 	*ret = target_result(pool, &entry->volume);
 	return 0;

@@ -411,7 +411,7 @@ static void test_suspended_devices_are_resumed(void **state)
 		      "*--refresh*vg/tp) : >$dir/suspended;;\n"
 		      "esac\n");
 	assert_int_equal(lvm_grow(&lvm, NAME, 8192, &err), -1);
-	assert_int_equal(err.code, ERR_INTERNAL);
+	assert_int_equal(err.code, ERR_DEADLINE_EXCEEDED);
 	after_failure = refreshed();
 	assert_string_equal(after_failure, " lvextend vg/tp");
 }

@@ -66,19 +66,27 @@ static void send_bytes(int from, int to, size_t count)
 	assert_int_equal(recv(to, buffer, count, MSG_WAITALL), count);
 }
 
-/* One that has come as far as ICReq and ICResp. */
-static struct session begin_session(void)
+/* One that has come as far as ICReq and ICResp, of the host at 127.0.0.n. */
+static struct session begin_session_of(uint32_t n)
 {
 	struct session session = { .host = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+	struct sockaddr_in from = { .sin_family = AF_INET,
+				    .sin_addr.s_addr = htonl((127U << 24) + n) };
 	struct sockaddr_storage addr;
 	socklen_t len = portal_sockaddr(&portal, &addr);
 
+	assert_int_equal(bind(session.host, (struct sockaddr *)&from, sizeof(from)), 0);
 	assert_int_equal(connect(session.host, (struct sockaddr *)&addr, len), 0);
 	session.target = accept(listener, NULL, NULL);
 	assert_true(session.target >= 0);
 	send_bytes(session.host, session.target, HELLO);
 	send_bytes(session.target, session.host, HELLO);
 	return session;
+}
+
+static struct session begin_session(void)
+{
+	return begin_session_of(1);
 }
 
 static struct session live_session(void)
@@ -218,12 +226,11 @@ static void assert_waits_for(struct session *session)
 	assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
-/* From the address of a session that was cut, and without an answer to its Connect. */
-static void test_half_made_are_aborted(void **state)
+/* Without an answer to its Connect, beside a session that was cut. */
+static void half_made_is_aborted(struct session half)
 {
-	struct session gone = live_session(), half = begin_session();
+	struct session gone = live_session();
 
-	(void)state;
 	drain_begin();
 	close(gone.target);
 	gone.target = -1;
@@ -232,6 +239,19 @@ static void test_half_made_are_aborted(void **state)
 	assert_waits_for(&half);
 	end_session(&gone);
 	end_session(&half);
+}
+
+static void test_half_made_are_aborted(void **state)
+{
+	(void)state;
+	half_made_is_aborted(begin_session());
+}
+
+/* The host that was cut may have more addresses than one. */
+static void test_half_made_from_elsewhere_are_aborted(void **state)
+{
+	(void)state;
+	half_made_is_aborted(begin_session_of(2));
 }
 
 static void test_half_made_stay_without_a_cut(void **state)
@@ -412,7 +432,38 @@ static void test_lingers_for_the_young(void **state)
 	end_session(&young);
 }
 
-/* What was ending before is not waited for without an end. */
+static int drain_try(uint64_t limit_ms)
+{
+	struct err err = ERR_INIT;
+	int r = nvmet_drain_try(&drain, limit_ms, &err);
+
+	if (r < 0)
+		fail_msg("%s", err.msg);
+	return r;
+}
+
+static void test_try(void **state)
+{
+	struct session gone = live_session();
+	uint64_t begin_ns, ms;
+	pthread_t thread;
+
+	(void)state;
+	drain_begin();
+	shutdown(gone.target, SHUT_RDWR);
+	drain_end();
+	begin_ns = clock_now_ns();
+	assert_int_equal(drain_try(100), 0);
+	ms = ms_since(begin_ns);
+	assert_true(ms >= 100 && ms < 2000);
+	assert_int_equal(pthread_create(&thread, NULL, close_later, &gone.target), 0);
+	assert_int_equal(drain_try(10000), 1);
+	assert_true(ms_since(begin_ns) < 5000);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	end_session(&gone);
+}
+
+/* What was ending before is not waited for without an end, and once only. */
 static void test_others_that_hang(void **state)
 {
 	struct session hung = live_session();
@@ -424,6 +475,9 @@ static void test_others_that_hang(void **state)
 	drain_end();
 	ms = drain_wait();
 	assert_true(ms >= NVMET_DRAIN_OTHERS_MS && ms < 3 * NVMET_DRAIN_OTHERS_MS);
+	drain_begin();
+	drain_end();
+	assert_int_equal(drain_try(0), 1);
 	end_session(&hung);
 }
 
@@ -432,12 +486,20 @@ static void test_others_that_hang(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_nothing_to_wait_for),	      TEST(test_release_by_event),
-		TEST(test_release_of_a_silent_host),  TEST(test_gone_before_the_wait),
-		TEST(test_half_made_are_aborted),     TEST(test_half_made_stay_without_a_cut),
-		TEST(test_begin_waits_for_a_connect), TEST(test_connect_without_an_answer),
-		TEST(test_answered_beside_the_cut),   TEST(test_lost_events),
-		TEST(test_lost_event_of_the_session), TEST(test_lingers_for_the_young),
+		TEST(test_nothing_to_wait_for),
+		TEST(test_release_by_event),
+		TEST(test_release_of_a_silent_host),
+		TEST(test_gone_before_the_wait),
+		TEST(test_half_made_are_aborted),
+		TEST(test_half_made_from_elsewhere_are_aborted),
+		TEST(test_try),
+		TEST(test_half_made_stay_without_a_cut),
+		TEST(test_begin_waits_for_a_connect),
+		TEST(test_connect_without_an_answer),
+		TEST(test_answered_beside_the_cut),
+		TEST(test_lost_events),
+		TEST(test_lost_event_of_the_session),
+		TEST(test_lingers_for_the_young),
 		TEST(test_others_that_hang),
 	};
 

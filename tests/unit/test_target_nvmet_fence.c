@@ -9,9 +9,11 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "nvme/base/clock.h"
 #include "nvme/target/nvmet_diag.h"
@@ -160,6 +162,10 @@ static void test_no_guard_does_not_stop_the_fence(void **state)
 /* --- with sessions ---------------------------------------------------------------------------- */
 
 static int session_host = -1, session_target = -1;
+static int listener = -1, joined_host = -1, joined_target = -1;
+static atomic_bool released;
+static unsigned clock_speed = 1;
+static _Atomic uint64_t clock_ahead_ns;
 static const char *stuck_link; /* cannot be removed */
 
 int unlinkat(int fd, const char *path, int flags)
@@ -169,52 +175,96 @@ int unlinkat(int fd, const char *path, int flags)
 	return (int)syscall(SYS_unlinkat, fd, path, flags);
 }
 
-/* In the place of the C library's: the relinking of the fence, in which the kernel cuts. */
+/* Time that passes faster, or has leapt. */
+int clock_gettime(clockid_t id, struct timespec *ts)
+{
+	int r = (int)syscall(SYS_clock_gettime, id, ts);
+	uint64_t ns = (uint64_t)ts->tv_sec * 1000000000 + (uint64_t)ts->tv_nsec;
+
+	ns = ns * clock_speed + clock_ahead_ns;
+	ts->tv_sec = (time_t)(ns / 1000000000);
+	ts->tv_nsec = (long)(ns % 1000000000);
+	return r;
+}
+
+/*
+ * In the place of the C library's: the relinking of the fence, in which the kernel cuts. The host
+ * closes its end, too, but nvmet, which this process stands for, is not done with it.
+ */
 int symlinkat(const char *to, int fd, const char *path)
 {
-	if (strstr(path, "subsystems/" NQN) && session_target >= 0)
+	if (strstr(path, "subsystems/" NQN) && session_host >= 0) {
 		shutdown(session_target, SHUT_RDWR);
+		close(session_host);
+		session_host = -1;
+	}
+	if (strstr(path, "subsystems/" NQN) && joined_target >= 0)
+		shutdown(joined_target, SHUT_RDWR);
 	return (int)syscall(SYS_symlinkat, to, fd, path);
 }
 
-/* A port of this machine's, and a session there that has got through its Connect. */
+/* A session that has got through its Connect. */
+static void session_connect(int *host, int *target)
+{
+	struct sockaddr_in addr;
+	socklen_t len = sizeof(addr);
+	char bytes[1224] = { 0 };
+
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&addr, &len), 0);
+	*host = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(*host, (struct sockaddr *)&addr, len), 0);
+	*target = accept(listener, NULL, NULL);
+	assert_int_equal(send(*host, bytes, 1224, 0), 1224);
+	assert_int_equal(recv(*target, bytes, 1224, MSG_WAITALL), 1224);
+	assert_int_equal(send(*target, bytes, 152, 0), 152);
+	assert_int_equal(recv(*host, bytes, 152, MSG_WAITALL), 152);
+}
+
+/* A port of this machine's, and a session there. */
 static void begin_session(void)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET,
 				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	cleanup_close int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	socklen_t len = sizeof(addr);
-	char bytes[1224] = { 0 }, port[8];
+	char port[8];
 
+	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(listener, (struct sockaddr *)&addr, len), 0);
-	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(listen(listener, 2), 0);
 	assert_int_equal(getsockname(listener, (struct sockaddr *)&addr, &len), 0);
-	session_host = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(connect(session_host, (struct sockaddr *)&addr, len), 0);
-	session_target = accept(listener, NULL, NULL);
-	assert_int_equal(send(session_host, bytes, 1224, 0), 1224);
-	assert_int_equal(recv(session_target, bytes, 1224, MSG_WAITALL), 1224);
-	assert_int_equal(send(session_target, bytes, 152, 0), 152);
-	assert_int_equal(recv(session_host, bytes, 152, MSG_WAITALL), 152);
+	session_connect(&session_host, &session_target);
 	snprintf(port, sizeof(port), "%u", ntohs(addr.sin_port));
 	tree_port("0", "127.0.0.1", port);
 	tree_link("subsystems/" NQN, "ports/0/subsystems/" NQN);
 	nvmet.live = true;
 }
 
-/* Both ends are closed, but nvmet, which this process stands for, is not done with it. */
-static void close_host_when_cut(void)
+static int teardown(void **state)
 {
-	if (!guard_is_up() && session_host >= 0) {
-		close(session_host);
-		session_host = -1;
-	}
+	cleanup_closep(&session_host);
+	cleanup_closep(&session_target);
+	cleanup_closep(&joined_host);
+	cleanup_closep(&joined_target);
+	cleanup_closep(&listener);
+	session_host = session_target = joined_host = joined_target = listener = -1;
+	stuck_link = NULL;
+	released = false;
+	clock_speed = 1;
+	return tree_teardown(state);
 }
 
+static void release_session(void)
+{
+	released = true;
+	close(session_target);
+	session_target = -1;
+}
+
+/* Later than the guard would be lifted for hosts that have just connected. */
 static void *release_later(void *arg)
 {
-	poll(NULL, 0, 200);
-	close(session_target);
+	poll(NULL, 0, 500);
+	release_session();
 	return arg;
 }
 
@@ -227,18 +277,24 @@ static void assert_waits_for_release(void)
 	assert_int_equal(pthread_create(&thread, NULL, release_later, NULL), 0);
 	if (remove_a(false, &err) < 0)
 		fail_msg("%s", err.msg);
-	assert_true(clock_now_ns() - begin_ns >= 150000000);
+	assert_true(clock_now_ns() - begin_ns >= 450000000);
 	assert_int_equal(pthread_join(thread, NULL), 0);
-	session_target = -1;
 	assert_null(nvmet.fenced);
 }
 
+static void assert_released_when_lifted(void)
+{
+	assert_true(guard_is_up() || released);
+}
+
+/* And nobody gets in before that. */
 static void test_waits_for_what_it_cut(void **state)
 {
 	(void)state;
 	begin_session();
-	guard_seen = close_host_when_cut;
+	guard_seen = assert_released_when_lifted;
 	assert_waits_for_release();
+	assert_int_equal(guard_runs, 2);
 }
 
 /*
@@ -251,7 +307,6 @@ static void test_a_failed_fence_is_remembered(void **state)
 
 	(void)state;
 	begin_session();
-	guard_seen = close_host_when_cut;
 	stuck_link = "ports/1/subsystems/" NQN;
 	assert_int_equal(remove_a(false, &err), -1);
 	assert_non_null(nvmet.fenced);
@@ -268,7 +323,6 @@ static void test_removal_settles_a_failed_fence(void **state)
 
 	(void)state;
 	begin_session();
-	guard_seen = close_host_when_cut;
 	stuck_link = "ports/1/subsystems/" NQN;
 	assert_int_equal(remove_a(false, &err), -1);
 	assert_non_null(nvmet.fenced);
@@ -280,11 +334,106 @@ static void test_removal_settles_a_failed_fence(void **state)
 	if (nvmet_remove(&nvmet, &volume, &err) < 0)
 		fail_msg("%s", err.msg);
 	assert_null(nvmet.fenced);
-	close(session_target);
-	session_target = -1;
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, tree_teardown)
+/* --- with slow storage ------------------------------------------------------------------------ */
+
+/* As soon as the guard is lifted the host gets another queue of the controller that was cut. */
+static void join_when_lifted(void)
+{
+	if (!guard_is_up() && joined_host < 0)
+		session_connect(&joined_host, &joined_target);
+}
+
+static void *release_slowly(void *arg)
+{
+	poll(NULL, 0, 1500);
+	assert_false(released);
+	release_session();
+	return arg;
+}
+
+static void *release_both_slowly(void *arg)
+{
+	struct pollfd joined = { 0 };
+
+	release_slowly(arg);
+	joined.fd = joined_target;
+	assert_int_equal(poll(&joined, 1, 10000), 1);
+	assert_int_equal(joined.revents & POLLHUP, POLLHUP);
+	released = false;
+	poll(NULL, 0, 200);
+	released = true;
+	close(joined_target);
+	joined_target = -1;
+	return arg;
+}
+
+/* What the host got while nobody kept it out is cut as well, and this time nobody gets in. */
+static void test_a_queue_beside_slow_writes_is_cut(void **state)
+{
+	struct err err = ERR_INIT;
+	pthread_t thread;
+
+	(void)state;
+	begin_session();
+	guard_seen = join_when_lifted;
+	assert_int_equal(pthread_create(&thread, NULL, release_both_slowly, NULL), 0);
+	if (remove_a(false, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_true(released && joined_host >= 0);
+	assert_int_equal(guard_runs, 4);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_null(nvmet.fenced);
+	assert_false(tree_has(ACL HOST_A));
+}
+
+/* It is not said to be fenced as long as it may have got yet another one; later it is. */
+static void test_slow_writes_twice_are_no_fence(void **state)
+{
+	struct err err = ERR_INIT;
+	pthread_t thread;
+
+	(void)state;
+	begin_session();
+	guard_seen = join_when_lifted;
+	clock_speed = 20;
+	assert_int_equal(pthread_create(&thread, NULL, release_slowly, NULL), 0);
+	assert_int_equal(remove_a(false, &err), -1);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(err.code, ERR_UNAVAILABLE);
+	assert_non_null(strstr(err.msg, "has not ended within 10000 ms"));
+	assert_int_equal(guard_runs, 4);
+	assert_non_null(nvmet.fenced);
+	assert_true(tree_has(ACL HOST_A));
+
+	close(joined_target);
+	joined_target = -1;
+	assert_int_equal(remove_a(false, &err), 0);
+	assert_null(nvmet.fenced);
+}
+
+static void leap(void)
+{
+	if (guard_runs == 1)
+		clock_ahead_ns += (NVMET_GUARD_SECONDS + 1) * 1000000000ULL;
+	release_session();
+}
+
+/* The kernel has lifted it before what was cut had ended. */
+static void test_a_guard_that_expires_proves_nothing(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	begin_session();
+	guard_seen = leap;
+	if (remove_a(false, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_int_equal(guard_runs, 4);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
@@ -298,6 +447,9 @@ int main(void)
 		TEST(test_waits_for_what_it_cut),
 		TEST(test_a_failed_fence_is_remembered),
 		TEST(test_removal_settles_a_failed_fence),
+		TEST(test_a_queue_beside_slow_writes_is_cut),
+		TEST(test_slow_writes_twice_are_no_fence),
+		TEST(test_a_guard_that_expires_proves_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

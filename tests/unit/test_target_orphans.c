@@ -71,6 +71,20 @@ static void test_bad_records(void **state)
 	assert_one("record", "fast", UUID, "fast/" UUID ".json", "could not be read when");
 }
 
+static void test_what_a_bad_record_is_newer_than(void **state)
+{
+	cleanup_target_orphans struct target_orphans found = { 0 };
+
+	(void)state;
+	put("fast/" UUID ".json", "{");
+	put("fast/" UUID ".new.json", "{");
+	restart();
+	found = orphans();
+	assert_int_equal(found.count, 2);
+	assert_says(found.items[1].message, "older than the volume's record that was set aside");
+	assert_says(found.items[0].message, "could not be understood; repair it");
+}
+
 static void test_bad_record_beside_a_good_one(void **state)
 {
 	struct err err = ERR_INIT;
@@ -178,6 +192,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_none),
 		CASE(test_bad_records),
+		CASE(test_what_a_bad_record_is_newer_than),
 		CASE(test_bad_record_beside_a_good_one),
 		CASE(test_record_that_came_later),
 		CASE(test_second_record_and_backing),

@@ -101,8 +101,8 @@ static void test_create_is_sparse_blank_and_repeatable(void **state)
 
 	(void)state;
 	assert_int_equal(pool_find(pool, &volume.uuid, &backing, &err), 0);
-	assert_int_equal(pool_create(pool, &volume, &err), 0);
-	assert_int_equal(pool_create(pool, &volume, &err), 0);
+	assert_int_equal(pool_create(pool, &volume, false, &err), 0);
+	assert_int_equal(pool_create(pool, &volume, false, &err), 0);
 	assert_int_equal(pool_find(pool, &volume.uuid, &backing, &err), 1);
 	assert_int_equal(backing.size_bytes, 1 << 20);
 	assert_true(backing.blank);
@@ -122,7 +122,7 @@ static void test_one_byte_is_not_blank(void **state)
 		struct pool_backing backing = { .blank = true };
 		struct err err;
 
-		assert_int_equal(pool_create(pool, &volume, &err), 0);
+		assert_int_equal(pool_create(pool, &volume, false, &err), 0);
 		put_byte(places[i]);
 		assert_int_equal(pool_find(pool, &volume.uuid, &backing, &err), 1);
 		assert_false(backing.blank);
@@ -137,10 +137,10 @@ static void test_create_never_touches_data(void **state)
 	struct err err;
 
 	(void)state;
-	assert_int_equal(pool_create(pool, &volume, &err), 0);
+	assert_int_equal(pool_create(pool, &volume, false, &err), 0);
 	put_byte(5000);
 	volume.size_bytes = 4096;
-	assert_int_equal(pool_create(pool, &volume, &err), -1);
+	assert_int_equal(pool_create(pool, &volume, false, &err), -1);
 	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
 	assert_non_null(strstr(err.msg, UUID ".img holds data"));
 	assert_int_equal(pool_find(pool, &volume.uuid, &backing, &err), 1);
@@ -157,13 +157,13 @@ static void test_sync_flag(void **state)
 	volume.volatile_cache = false;
 	if (!keeps_sync_flag()) {
 		print_message("the flag itself is not tested: /tmp is not ext4, xfs or btrfs\n");
-		if (pool_create(pool, &volume, &err) < 0) {
+		if (pool_create(pool, &volume, false, &err) < 0) {
 			assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
 			assert_non_null(strstr(err.msg, "writeCache: volatile"));
 		}
 		return;
 	}
-	assert_int_equal(pool_create(pool, &volume, &err), 0);
+	assert_int_equal(pool_create(pool, &volume, false, &err), 0);
 	assert_true(image_flags() & FS_SYNC_FL);
 
 	/* A copy that came back from a backup has lost it. */
@@ -184,7 +184,7 @@ static void test_volatile_has_no_sync_flag(void **state)
 	struct err err;
 
 	(void)state;
-	assert_int_equal(pool_create(pool, &volume, &err), 0);
+	assert_int_equal(pool_create(pool, &volume, false, &err), 0);
 	if (keeps_sync_flag())
 		assert_false(image_flags() & FS_SYNC_FL);
 	assert_int_equal(pool_attach(pool, &volume, false, &err), 0);
@@ -199,7 +199,7 @@ static void test_attach_finds_loss(void **state)
 	(void)state;
 	assert_int_equal(pool_attach(pool, &volume, false, &err), -1);
 	assert_int_equal(err.code, ERR_DATA_LOSS);
-	assert_int_equal(pool_create(pool, &volume, &err), 0);
+	assert_int_equal(pool_create(pool, &volume, false, &err), 0);
 	assert_int_equal(truncate(path, 4096), 0);
 	assert_int_equal(pool_attach(pool, &volume, false, &err), -1);
 	assert_int_equal(err.code, ERR_DATA_LOSS);
@@ -245,7 +245,7 @@ static void test_what_volumes_have_allocated(void **state)
 	assert_true(room.capacity_bytes >= room.free_bytes && room.free_bytes > 0);
 	assert_string_equal(room.warning, "");
 	volume.size_bytes = 8 << 20;
-	assert_int_equal(pool_create(pool, &volume, &err), 0);
+	assert_int_equal(pool_create(pool, &volume, false, &err), 0);
 	fill(4 << 20);
 	/* Without a record it is a file like those of others. */
 	assert_int_equal(allocated(), 0);
@@ -268,7 +268,7 @@ static void test_create_leaves_room_to_promises(void **state)
 	volume.size_bytes = (usage.capacity_bytes / 4096 + 1) * 4096;
 	assert_int_equal(pool_promise(pool, volume.size_bytes, &err), -1);
 	assert_int_equal(err.code, ERR_RESOURCE_EXHAUSTED);
-	assert_int_equal(pool_create(pool, &volume, &err), 0);
+	assert_int_equal(pool_create(pool, &volume, false, &err), 0);
 }
 
 static void test_size_beyond_the_file_system(void **state)
@@ -278,7 +278,7 @@ static void test_size_beyond_the_file_system(void **state)
 
 	(void)state;
 	volume.size_bytes = INT64_MAX / 4096 * 4096;
-	if (pool_create(pool, &volume, &err) < 0)
+	if (pool_create(pool, &volume, false, &err) < 0)
 		assert_int_equal(err.code, ERR_OUT_OF_RANGE);
 }
 
@@ -291,7 +291,7 @@ static void test_grow(void **state)
 	(void)state;
 	assert_int_equal(pool_grow(pool, &volume, &err), -1);
 	assert_int_equal(err.code, ERR_DATA_LOSS);
-	assert_int_equal(pool_create(pool, &volume, &err), 0);
+	assert_int_equal(pool_create(pool, &volume, false, &err), 0);
 	put_byte(5000);
 	volume.size_bytes = 3 << 20;
 	for (int i = 0; i < 2; i++) {
@@ -329,7 +329,7 @@ static void test_symlink_is_not_followed(void **state)
 
 	(void)state;
 	assert_int_equal(symlink("/etc/hostname", path), 0);
-	assert_int_equal(pool_create(pool, &volume, &err), -1);
+	assert_int_equal(pool_create(pool, &volume, false, &err), -1);
 	assert_int_equal(pool_attach(pool, &volume, false, &err), -1);
 }
 
@@ -341,7 +341,7 @@ static void test_list(void **state)
 	struct err err;
 
 	(void)state;
-	assert_int_equal(pool_create(pool, &volume, &err), 0);
+	assert_int_equal(pool_create(pool, &volume, false, &err), 0);
 	assert_int_equal(close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600)), 0);
 	assert_int_equal(pool_list(pool, &names, &err), 0);
 	assert_int_equal(names.count, 1);

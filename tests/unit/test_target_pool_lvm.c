@@ -61,6 +61,7 @@ static struct {
 	dev_t below;
 	uint64_t exact;
 	bool lvm_fails;
+	bool killed; /* … because of that */
 	char log[1024];
 } world;
 
@@ -145,7 +146,8 @@ int lvm_create(const struct lvm *lvm, const char *name, uint64_t size_bytes,
 	assert_string_equal(tags[0], "nvmeot");
 	did("create %" PRIu64 "%s", size_bytes / MIB, tags[1] ?: "");
 	if (world.lvm_fails || world.there)
-		return err_set(err, ERR_INTERNAL, "lvcreate failed");
+		return err_set(err, world.killed ? ERR_DEADLINE_EXCEEDED : ERR_INTERNAL,
+			       "lvcreate failed");
 	world.there = world.active = true;
 	world.size = round_up(lvm, size_bytes);
 	return 0;
@@ -487,7 +489,7 @@ static void test_doubt_is_not_blank(void **state)
 	assert_int_equal(err.code, ERR_INTERNAL);
 	assert_non_null(strstr(err.msg, "vg/" LV " has no device-mapper device"));
 	assert_false(backing.blank);
-	assert_int_equal(pool_lvm_create(&pool.pool, &volume, &err), -1);
+	assert_int_equal(pool_lvm_create(&pool.pool, &volume, false, &err), -1);
 	assert_did("create 18; ");
 }
 
@@ -526,7 +528,7 @@ static void test_others_are_left_alone(void **state)
 		world.foreign = true;
 		if (i)
 			is_elsewhere();
-		assert_int_equal(pool_lvm_create(&pool.pool, &volume, &err), -1);
+		assert_int_equal(pool_lvm_create(&pool.pool, &volume, false, &err), -1);
 		assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
 		assert_string_equal(err.msg, message);
 		assert_did("create 18; ");
@@ -551,24 +553,24 @@ static void test_create(void **state)
 	struct err err;
 
 	(void)state;
-	assert_int_equal(pool_lvm_create(&pool.pool, &volume, &err), 0);
+	assert_int_equal(pool_lvm_create(&pool.pool, &volume, false, &err), 0);
 	assert_did("create 18; ");
-	assert_int_equal(pool_lvm_create(&pool.pool, &volume, &err), 0);
+	assert_int_equal(pool_lvm_create(&pool.pool, &volume, false, &err), 0);
 	assert_did("create 18; ");
 	/* A blank one of another size is what an interrupted call has left. */
 	world.size = 8 * MIB;
-	assert_int_equal(pool_lvm_create(&pool.pool, &volume, &err), 0);
+	assert_int_equal(pool_lvm_create(&pool.pool, &volume, false, &err), 0);
 	assert_did("create 18; remove; create 18; ");
 	for (int i = 0; i < 2; i++) {
 		a_volume_is_there(i ? 8 * MIB : 20 * MIB, 65536);
-		assert_int_equal(pool_lvm_create(&pool.pool, &volume, &err), -1);
+		assert_int_equal(pool_lvm_create(&pool.pool, &volume, false, &err), -1);
 		assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
 		assert_non_null(strstr(err.msg, "vg/" LV " holds data and has no record"));
 		assert_did("create 18; ");
 	}
 	world.there = false;
 	world.lvm_fails = true;
-	assert_int_equal(pool_lvm_create(&pool.pool, &volume, &err), -1);
+	assert_int_equal(pool_lvm_create(&pool.pool, &volume, false, &err), -1);
 	assert_string_equal(err.msg, "lvcreate failed");
 }
 
@@ -581,12 +583,33 @@ static void test_create_after_a_death_of_lvm2(void **state)
 	a_volume_is_there(20 * MIB, 0);
 	world.active = false;
 	world.half_made = true;
-	assert_int_equal(pool_lvm_create(&pool.pool, &volume, &err), 0);
+	assert_int_equal(pool_lvm_create(&pool.pool, &volume, true, &err), 0);
 	assert_did("create 18; activate; remove; create 18; ");
 	world.half_made = world.active = false;
 	world.stays_inactive = true;
-	assert_int_equal(pool_lvm_create(&pool.pool, &volume, &err), -1);
+	assert_int_equal(pool_lvm_create(&pool.pool, &volume, true, &err), -1);
 	assert_did("create 18; activate; ");
+}
+
+/* A creation that is the first has made nothing, and a thin pool that cannot be read may say so of
+ * a volume with data. */
+static void test_create_never_removes_what_it_has_not_made(void **state)
+{
+	struct err err;
+
+	(void)state;
+	a_volume_is_there(20 * MIB, 65536);
+	world.active = false;
+	world.half_made = true;
+	assert_int_equal(pool_lvm_create(&pool.pool, &volume, false, &err), -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+	assert_non_null(strstr(err.msg, "vg/" LV " is there, has no record and cannot be"));
+	assert_non_null(strstr(err.msg, "No data available"));
+	/* Perhaps the command that died has made it: the next call is not the first. */
+	world.killed = true;
+	assert_int_equal(pool_lvm_create(&pool.pool, &volume, false, &err), -1);
+	assert_int_equal(err.code, ERR_DEADLINE_EXCEEDED);
+	assert_did("create 18; activate; create 18; activate; ");
 }
 
 static void test_grow(void **state)
@@ -738,6 +761,12 @@ static void test_allocation(void **state)
 	assert_int_equal(pool_lvm_allocation(&pool.pool, &allocation, &err), 0);
 	assert_int_equal(allocation.bytes, 3 * 65536);
 	assert_int_equal(allocation.overhead_bytes, RECORDS_BYTES + 65536);
+	/* One volume under two names. */
+	assert_int_equal(file_replace(&pool.pool.records, UUID ".new.json", "{}", &err), 0);
+	assert_int_equal(pool_lvm_allocation(&pool.pool, &allocation, &err), 0);
+	assert_int_equal(allocation.bytes, 3 * 65536);
+	assert_int_equal(allocation.overhead_bytes, RECORDS_BYTES + 65536);
+	assert_int_equal(file_remove(&pool.pool.records, UUID ".new.json", &err), 0);
 	/* What the records have taken is taken, and not taken twice. */
 	world.records_mapped = RECORDS_BYTES;
 	assert_int_equal(pool_lvm_allocation(&pool.pool, &allocation, &err), 0);
@@ -775,13 +804,21 @@ static void test_records_are_formatted_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_find),	  CASE(test_open_failures),
-		CASE(test_find_is_cheap), CASE(test_doubt_is_not_blank),
-		CASE(test_activation),	  CASE(test_others_are_left_alone),
-		CASE(test_create),	  CASE(test_create_after_a_death_of_lvm2),
-		CASE(test_grow),	  CASE(test_attach),
-		CASE(test_list),	  CASE(test_room),
-		CASE(test_allocation),	  CASE(test_records_are_formatted_once),
+		CASE(test_find),
+		CASE(test_open_failures),
+		CASE(test_find_is_cheap),
+		CASE(test_doubt_is_not_blank),
+		CASE(test_activation),
+		CASE(test_others_are_left_alone),
+		CASE(test_create),
+		CASE(test_create_after_a_death_of_lvm2),
+		CASE(test_create_never_removes_what_it_has_not_made),
+		CASE(test_grow),
+		CASE(test_attach),
+		CASE(test_list),
+		CASE(test_room),
+		CASE(test_allocation),
+		CASE(test_records_are_formatted_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "nvme/base/file.h"
@@ -141,7 +142,7 @@ static const struct row rows[] = {
 	{ "4096", "4096,\"growingTo\":8193", "not a positive multiple" },
 	{ "4096", "4096,\"growingTo\":-8192", "not a positive multiple" },
 	{ "4096", "4096,\"growingTo\":4096", "cannot grow to 4096" },
-	{ "\"ready\"", "\"creating\"", "\"state\" has the unknown value" },
+	{ "\"ready\"", "\"created\"", "\"state\" has the unknown value" },
 	{ "\"ready\"", "\"deleting\",\"growingTo\":8192", "in state deleting cannot grow" },
 	{ "\"ready\"", "\"ready\",\"mutableParameters\":[]",
 	  "\"mutableParameters\" is of type array" },
@@ -307,6 +308,14 @@ static void test_files(void **state)
 	assert_int_equal(live.count, 1);
 	assert_string_equal(live.names[0], UUID ".json");
 
+	/* Nor is what <uuid>.json has made obsolete. */
+	assert_int_equal(file_replace(&root, UUID ".new.json", "", &err), 0);
+	root_names_fini(&live);
+	assert_int_equal(record_list(&root, RECORD_LIVE, &live, &err), 0);
+	assert_int_equal(live.count, 1);
+	assert_string_equal(live.names[0], UUID ".json");
+	assert_int_equal(root_unlink(&root, &err, UUID ".new.json"), 0);
+
 	assert_int_equal(record_quarantine(&root, UUID ".json", &err), 0);
 	assert_int_equal(record_list(&root, RECORD_BAD, &bad, &err), 0);
 	assert_int_equal(bad.count, 1);
@@ -379,6 +388,70 @@ static void test_creating(void **state)
 	assert_int_equal(rmdir(dir), 0);
 }
 
+/* A backing may rely on it, so there is no moment without one. */
+static void test_creating_is_saved_again(void **state)
+{
+	cleanup_volume struct volume volume = sample(), back = { 0 };
+	char dir[] = "/tmp/test_target_record.XXXXXX";
+	struct root root = ROOT_INIT;
+	struct stat old, new;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(root_open(&root, dir, &err), 0);
+	volume.state = VOLUME_CREATING;
+	assert_int_equal(record_save(&root, &volume, &err), 0);
+	assert_int_equal(fstatat(root.fd, UUID ".new.json", &old, 0), 0);
+	/* In the way of the file that is to replace it. */
+	assert_int_equal(root_mkdir(&root, &err, "." UUID ".new.json.tmp"), 0);
+	assert_int_equal(record_save(&root, &volume, &err), -1);
+	assert_int_equal(record_load(&root, &uuid, &back, &err), 1);
+	assert_same(&volume, &back);
+	assert_int_equal(root_rmdir(&root, &err, "." UUID ".new.json.tmp"), 0);
+	assert_int_equal(record_save(&root, &volume, &err), 0);
+	assert_int_equal(fstatat(root.fd, UUID ".new.json", &new, 0), 0);
+	assert_int_not_equal(old.st_ino, new.st_ino);
+	assert_only(&root, UUID ".new.json");
+	assert_int_equal(record_remove(&root, &uuid, &err), 0);
+	assert_only(&root, NULL);
+	root_close(&root);
+	assert_int_equal(rmdir(dir), 0);
+}
+
+/* A record that says so itself, under its final name, as they were written once. */
+static void test_creating_by_its_text(void **state)
+{
+	cleanup_volume struct volume begun = { 0 }, ready = { 0 };
+	char dir[] = "/tmp/test_target_record.XXXXXX";
+	struct root root = ROOT_INIT;
+	cleanup_free char *text = replace("\"ready\"", "\"creating\"");
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(root_open(&root, dir, &err), 0);
+	assert_int_equal(file_replace(&root, UUID ".json", text, &err), 0);
+	assert_int_equal(record_load(&root, &uuid, &begun, &err), 1);
+	assert_int_equal(begun.state, VOLUME_CREATING);
+	assert_int_equal(record_commit(&root, &uuid, &err), 0);
+	assert_int_equal(record_load(&root, &uuid, &ready, &err), 1);
+	assert_int_equal(ready.state, VOLUME_READY);
+	assert_only(&root, UUID ".json");
+	/* With what is written when it is settled, or deleted. */
+	assert_int_equal(file_replace(&root, UUID ".json", text, &err), 0);
+	assert_int_equal(record_save(&root, &begun, &err), 0);
+	assert_int_equal(record_commit(&root, &uuid, &err), 0);
+	assert_only(&root, UUID ".json");
+	volume_fini(&ready);
+	assert_int_equal(record_load(&root, &uuid, &ready, &err), 1);
+	assert_int_equal(ready.state, VOLUME_READY);
+	assert_int_equal(record_remove(&root, &uuid, &err), 0);
+	assert_only(&root, NULL);
+	root_close(&root);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -391,6 +464,8 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_creating),
+		cmocka_unit_test(test_creating_is_saved_again),
+		cmocka_unit_test(test_creating_by_its_text),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -163,6 +163,7 @@ static enum err_code create(const char *uuid, uint64_t size_bytes)
 	struct err err = ERR_INIT;
 
 	strcpy(want.uuid.text, uuid);
+	strcpy(want.pool, "fast");
 	want.name = xstrdup("pvc-1");
 	target_create(target, &want, &made, &err);
 	return err.code;
@@ -193,6 +194,38 @@ static void test_creating_is_rolled_forward(void **state)
 	stop();
 	start();
 	assert_int_equal(get(UUID), ERR_NONE);
+}
+
+/* As records were written once: its text says it, under the final name. */
+static void put_creating_by_its_text(void)
+{
+	cleanup_volume struct volume volume = { .uuid = { UUID }, .size_bytes = 8192 };
+	cleanup_free char *ready = NULL, *creating = NULL;
+	char *at;
+
+	volume.name = xstrdup("pvc-1");
+	volume.volatile_cache = true;
+	ready = record_format(&volume);
+	at = strstr(ready, "\"ready\"");
+	creating = xasprintf("%.*s\"creating\"%s", (int)(at - ready), ready, at + 7);
+	put("fast/" UUID ".json", creating);
+}
+
+static void test_creating_by_its_text(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	put_creating_by_its_text();
+	start();
+	assert_int_equal(get(UUID), ERR_NONE);
+	/* A volume that has data by the next start is none that is being created. */
+	put_image("fast", UUID, 8192, "data");
+	stop();
+	start();
+	assert_int_equal(get(UUID), ERR_NONE);
+	assert_int_equal(target_delete(target, UUID, "", &err), 0);
+	assert_false(there("fast/" UUID ".json") || there("fast/" UUID ".img"));
 }
 
 static void test_creating_that_cannot_be_is_taken_back(void **state)
@@ -300,6 +333,33 @@ static void test_bad_record_is_quarantined(void **state)
 	assert_int_equal(get(UUID), ERR_NONE);
 }
 
+/* It was being deleted while its creation had not come to its end: nothing makes it usable. */
+static void test_bad_record_of_a_creation_that_was_deleted(void **state)
+{
+	(void)state;
+	put("fast/" UUID ".json", "{\"version\":1,");
+	put_record("fast", UUID, VOLUME_CREATING, 8192, NULL);
+	put_image("fast", UUID, 8192, "");
+	for (int run = 0; run < 3; run++) {
+		cleanup_target_info struct target_info info = { 0 };
+
+		start();
+		assert_true(there("fast/" UUID ".json.bad") && there("fast/" UUID ".new.json"));
+		assert_false(there("fast/" UUID ".json"));
+		assert_int_equal(get(UUID), ERR_FAILED_PRECONDITION);
+		assert_int_equal(create(UUID, 8192), ERR_FAILED_PRECONDITION);
+		target_info(target, &info);
+		assert_int_equal(info.pools[0].provisioned_bytes, 8192);
+		stop();
+	}
+	/* Repaired. */
+	take_away("fast/" UUID ".json.bad");
+	put_record("fast", UUID, VOLUME_DELETING, 8192, NULL);
+	start();
+	assert_int_equal(get(UUID), ERR_NOT_FOUND);
+	assert_false(there("fast/" UUID ".new.json") || there("fast/" UUID ".img"));
+}
+
 /* What a newer target wrote, and what cannot be read just now, is not this one's to rename. */
 static void test_unreadable_record_stays(void **state)
 {
@@ -339,7 +399,9 @@ static void test_volume_in_two_pools(void **state)
 
 	(void)state;
 	put_record("fast", UUID, VOLUME_READY, 8192, NULL);
-	put_record("slow", UUID, VOLUME_READY, 4096, NULL);
+	put_record("slow", UUID, VOLUME_DELETING, 4096, NULL);
+	/* Its deletion began before its creation came to its end: still one volume. */
+	put_record("slow", UUID, VOLUME_CREATING, 4096, NULL);
 	put_record("fast", OTHER, VOLUME_READY, 16384, NULL);
 	put("slow/" OTHER ".json", "{");
 	put_image("slow", OTHER, 32768, "data");
@@ -513,12 +575,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_ready_volume_comes_back),
 		CASE(test_creating_is_rolled_forward),
+		CASE(test_creating_by_its_text),
 		CASE(test_creating_that_cannot_be_is_taken_back),
 		CASE(test_creating_never_removes_data),
 		CASE(test_creation_that_never_began_is_dropped),
 		CASE(test_creation_by_another_version_is_left_alone),
 		CASE(test_deleting_is_finished),
 		CASE(test_bad_record_is_quarantined),
+		CASE(test_bad_record_of_a_creation_that_was_deleted),
 		CASE(test_unreadable_record_stays),
 		CASE(test_record_of_another_volume_is_quarantined),
 		CASE(test_volume_in_two_pools),

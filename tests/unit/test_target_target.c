@@ -95,9 +95,9 @@ static void test_create_refusals(void **state)
 	assert_int_equal(create(UUID, "fast", &err), 0);
 }
 
-static int no_room(struct pool *pool, const struct volume *volume, struct err *err)
+static int no_room(struct pool *pool, const struct volume *volume, bool again, struct err *err)
 {
-	if (pool_dir_ops.create(pool, volume, err) < 0)
+	if (pool_dir_ops.create(pool, volume, again, err) < 0)
 		return -1;
 	return err_set(err, ERR_RESOURCE_EXHAUSTED, "no room for the last of it");
 }
@@ -128,6 +128,60 @@ static void test_create_that_cannot_be_taken_back(void **state)
 	assert_true(exists(".img", UUID) && exists(".new.json", UUID));
 	pool->ops = good;
 	assert_int_equal(create(UUID, "fast", &err), 0);
+}
+
+static bool was_again; /* what the pool heard last */
+
+static int refuse(struct pool *pool, const struct volume *volume, bool again, struct err *err)
+{
+	(void)pool, (void)volume;
+	was_again = again;
+	return err_set(err, ERR_FAILED_PRECONDITION, "it may hold data");
+}
+
+static int cut_short(struct pool *pool, const struct volume *volume, bool again, struct err *err)
+{
+	(void)pool, (void)volume;
+	was_again = again;
+	return err_set(err, ERR_DEADLINE_EXCEEDED, "killed");
+}
+
+static int no_find(struct pool *pool, const struct uuid *uuid, struct pool_backing *ret,
+		   struct err *err)
+{
+	(void)pool, (void)uuid, (void)ret;
+	return err_set(err, ERR_INTERNAL, "it cannot be looked at");
+}
+
+/* A pool may remove what it cannot look at only for a creation that an earlier call has begun. */
+static void test_whose_a_backing_is(void **state)
+{
+	struct pool *pool = target_pool_find(target, "fast");
+	const struct pool_ops *good = pool->ops;
+	struct pool_ops ops = plain_ops();
+	struct err err = ERR_INIT;
+
+	(void)state;
+	ops.create = refuse;
+	ops.find = no_find;
+	pool->ops = &ops;
+	for (int i = 0; i < 2; i++) {
+		assert_code(create(UUID, "fast", &err), &err, ERR_FAILED_PRECONDITION);
+		assert_false(was_again || exists(".new.json", UUID));
+	}
+	assert_int_equal(provisioned("fast"), 0);
+	ops.create = cut_short;
+	for (int i = 0; i < 2; i++) {
+		assert_code(create(UUID, "fast", &err), &err, ERR_INTERNAL);
+		assert_int_equal(was_again, i);
+		assert_true(exists(".new.json", UUID));
+	}
+	/* What an earlier call may have made is not forgotten because of a refusal. */
+	ops.create = refuse;
+	assert_code(create(UUID, "fast", &err), &err, ERR_INTERNAL);
+	assert_true(was_again && exists(".new.json", UUID));
+	pool->ops = good;
+	assert_ok(create(UUID, "fast", &err), &err);
 }
 
 static void test_data_without_record_is_never_taken(void **state)
@@ -662,6 +716,7 @@ int main(void)
 		CASE(test_create_again),
 		CASE(test_create_refusals),
 		CASE(test_create_that_cannot_be_taken_back),
+		CASE(test_whose_a_backing_is),
 		CASE(test_data_without_record_is_never_taken),
 		CASE(test_written_volume_is_not_blank),
 		CASE(test_failed_export_holds_the_volume),

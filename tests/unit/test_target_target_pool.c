@@ -31,7 +31,7 @@ static void hang(bool fast, bool slow)
 
 	ops = plain_ops();
 	ops.room = slow_room;
-	target->room_wait_ms = WAIT_MS;
+	target->answer_wait_ms = WAIT_MS;
 	pthread_mutex_lock(&lock);
 	for (size_t i = 0; i < target->pool_count; i++) {
 		target->pools[i]->ops = &ops;
@@ -47,7 +47,7 @@ static int release(void **state)
 	hung[0] = hung[1] = false;
 	pthread_cond_broadcast(&released);
 	pthread_mutex_unlock(&lock);
-	target->room_wait_ms = 10000;
+	target->answer_wait_ms = 10000;
 	return state ? teardown(state) : 0;
 }
 
@@ -61,7 +61,7 @@ static struct pool_usage usage_of(size_t i)
 	struct pool_usage usage = { 0 };
 	struct err err = ERR_INIT;
 
-	assert_ok(target_usage(target, target->pools[i], &usage, NULL, &err), &err);
+	assert_ok(target_usage(target, target->pools[i], &usage, &err), &err);
 	return usage;
 }
 
@@ -133,9 +133,55 @@ static void test_info_says_which(void **state)
 	assert_int_equal(info.pools[0].capacity_bytes, 0);
 	assert_string_equal(info.pools[1].warning, "");
 	assert_int_equal(info.pools[1].provisioned_bytes, 1 << 20);
-	assert_false(target_rooms_quiet(target));
+	assert_false(target_pools_quiet(target));
 	release(NULL);
-	assert_true(target_rooms_quiet(target));
+	assert_true(target_pools_quiet(target));
+}
+
+/* Several hang, and it takes no longer than with one of them. */
+static void test_info_waits_once(void **state)
+{
+	cleanup_target_info struct target_info info = { 0 };
+
+	(void)state;
+	hang(true, true);
+	target->answer_wait_ms = 5 * WAIT_MS;
+	target_info(target, &info);
+	for (size_t i = 0; i < info.pool_count; i++)
+		assert_says(info.pools[i].warning, "does not answer: its storage was asked");
+	/* Neither question was begun after a wait for the other one's answer. */
+	assert_true(target->rooms[1].begun_ns - target->rooms[0].begun_ns < 5 * WAIT_MS * 1000000);
+}
+
+/* The pools have all their callers as well, and that does not add to it. */
+static void test_info_waits_for_no_turn(void **state)
+{
+	struct target_turn turns[2][TARGET_TURNS] = { 0 };
+	cleanup_target_info struct target_info taken = { 0 }, known = { 0 };
+	struct err err = ERR_INIT;
+	uint64_t begin_ns;
+
+	(void)state;
+	hang(true, true);
+	for (size_t i = 0; i < ARRAY_SIZE(turns); i++)
+		for (size_t j = 0; j < TARGET_TURNS; j++)
+			assert_ok(target_turn_take(target, target->pools[i], &turns[i][j], &err),
+				  &err);
+	target->turn_wait_ms = 10 * WAIT_MS;
+	begin_ns = clock_now_ns();
+	target_info(target, &taken);
+	assert_true(ms_since(begin_ns) < 20 * WAIT_MS);
+	assert_says(taken.pools[1].warning, "calls wait for its storage");
+	/* By now both owe an answer. */
+	target->turn_wait_ms = 60000;
+	begin_ns = clock_now_ns();
+	target_info(target, &known);
+	assert_true(ms_since(begin_ns) < 60000);
+	assert_says(known.pools[0].warning, "its storage was asked for its room");
+	assert_says(known.pools[1].warning, "its storage was asked for its room");
+	for (size_t i = 0; i < ARRAY_SIZE(turns); i++)
+		for (size_t j = 0; j < TARGET_TURNS; j++)
+			target_turn_fini(&turns[i][j]);
 }
 
 static void *ask(void *arg)
@@ -144,7 +190,7 @@ static void *ask(void *arg)
 	struct err err = ERR_INIT;
 
 	(void)arg;
-	return target_usage(target, target->pools[0], &usage, NULL, &err) < 0 ? "failed" : NULL;
+	return target_usage(target, target->pools[0], &usage, &err) < 0 ? "failed" : NULL;
 }
 
 /* An answer serves all who asked before it was sought, and nobody who came later. */
@@ -177,6 +223,8 @@ int main(void)
 		ROOM_CASE(test_no_pool_answers),
 		ROOM_CASE(test_the_only_pool_is_not_asked),
 		ROOM_CASE(test_info_says_which),
+		ROOM_CASE(test_info_waits_once),
+		ROOM_CASE(test_info_waits_for_no_turn),
 		ROOM_CASE(test_many_ask),
 	};
 

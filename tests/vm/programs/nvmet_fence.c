@@ -5,7 +5,8 @@
  *
  *	nvmet_fence BACKING SLOW-BACKING
  *
- * BACKING is a file of at least 4 MiB; SLOW-BACKING a block device that takes SLOW_MS for a write.
+ * BACKING is a file of at least 4 MiB; SLOW-BACKING a device of device-mapper, by its path in
+ * /dev/mapper, that takes SLOW_MS for a write.
  */
 #include "tests/vm/programs/nvmet_fixture.h"
 
@@ -14,6 +15,8 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
+
+#include "nvme/base/proc.h"
 
 #define VOLUME 1
 #define OTHER_VOLUME 2
@@ -251,6 +254,82 @@ static void test_fence_waits_for_writes(void **state)
 	initiator_close(&a);
 }
 
+static void dmsetup(const char *command)
+{
+	const char *const argv[] = { "dmsetup", command, slow_backing, NULL };
+	static struct proc_result result;
+	struct err err = ERR_INIT;
+
+	must(proc_run(argv, deadline_after_ms(10000), &result, &err), &err);
+	if (result.exit_code)
+		fail_msg("dmsetup %s: %s", command, result.err);
+}
+
+static atomic_bool fenced;
+
+static void *fence_first_host(void *arg)
+{
+	fence(1);
+	fenced = true;
+	return arg;
+}
+
+/* As soon as the guard lets it; without an entry in the ACL. */
+static int join(const struct initiator *old, uint16_t qid)
+{
+	struct deadline deadline = deadline_after_ms(CONNECT_MS);
+	struct names names;
+	int fd = -1;
+	int r;
+
+	names_init(&names, VOLUME, 1);
+	while ((r = initiator_queue(&portals[1], &names.names, qid, old->controller, NULL, &fd,
+				    CONNECT_MS)) < 0) {
+		assert_false(deadline_passed(deadline));
+		poll(NULL, 0, 10);
+	}
+	printf("[queue %u of the controller that was cut: status %#x]\n", qid, (unsigned)r);
+	return fd;
+}
+
+/*
+ * The backing hangs for longer than the guard stays. So the controller that was cut is still there,
+ * and its host gets another queue of it, which does not outlive the fence.
+ */
+static void test_fence_of_who_joins_again(void **state)
+{
+	char before[BLOCKS], after[BLOCKS];
+	struct initiator a, again;
+	pthread_t thread;
+
+	(void)state;
+	prepare(VOLUME, slow_backing, 1, 2);
+	link_volumes(VOLUME, VOLUME);
+	assert_connects(&a, &portals[0], 1);
+	again = a;
+	dmsetup("suspend");
+	send_writes(&a, 'y');
+	poll(NULL, 0, 100);
+	fenced = false;
+	assert_int_equal(pthread_create(&thread, NULL, fence_first_host, NULL), 0);
+	assert_true(is_closed(a.io));
+	again.io = join(&a, 2);
+	assert_true(again.io >= 0);
+	send_writes(&again, 'z');
+	assert_false(fenced);
+	dmsetup("resume");
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	read_blocks(slow_backing, before);
+	assert_true(is_closed(again.io));
+	assert_int_equal(join(&a, 3), -1);
+	assert_refused(1);
+	poll(NULL, 0, 2 * SLOW_MS);
+	read_blocks(slow_backing, after);
+	assert_memory_equal(before, after, BLOCKS);
+	close(again.io);
+	initiator_close(&a);
+}
+
 /* Two who are no hosts: one sends nothing, the other the beginning of a command and no more. */
 static void test_fence_past_strangers(void **state)
 {
@@ -439,6 +518,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_guard_of_a_killed_process, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fence, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fence_waits_for_writes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_fence_of_who_joins_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fence_past_strangers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fence_while_others_connect, setup, teardown),
 	};

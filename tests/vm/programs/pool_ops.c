@@ -28,7 +28,8 @@ static int do_create(struct pool *pool, const struct volume *volume, struct err 
 
 	recorded.name = (char *)"made by pool_ops";
 	recorded.state = VOLUME_READY;
-	if (pool_create(pool, volume, err) < 0)
+	/* Cases come back to what they have killed. */
+	if (pool_create(pool, volume, true, err) < 0)
 		return -1;
 	return record_save(&pool->records, &recorded, err);
 }

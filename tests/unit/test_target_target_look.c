@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Volumes whose storage does not answer: what is asked about them is answered all the same. */
+#include "tests/unit/target_fixture.h"
+
+#include <pthread.h>
+
+#include "nvme/base/clock.h"
+
+#define WAIT_MS 50
+#define CALLS (TARGET_TURNS + 4)
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t released = PTHREAD_COND_INITIALIZER;
+static bool hung;
+
+static int slow_find(struct pool *pool, const struct uuid *uuid, struct pool_backing *ret,
+		     struct err *err)
+{
+	pthread_mutex_lock(&lock);
+	while (hung)
+		pthread_cond_wait(&released, &lock);
+	pthread_mutex_unlock(&lock);
+	return pool_dir_ops.find(pool, uuid, ret, err);
+}
+
+/* The pool fast, with a volume; another volume is in the pool slow. */
+static void hang(void)
+{
+	static struct pool_ops ops;
+	struct err err = ERR_INIT;
+
+	assert_ok(create(UUID, "fast", &err), &err);
+	assert_ok(create(OTHER, "slow", &err), &err);
+	ops = plain_ops();
+	ops.find = slow_find;
+	target->pools[0]->ops = &ops;
+	target->answer_wait_ms = WAIT_MS;
+	target->turn_wait_ms = WAIT_MS;
+	hung = true;
+}
+
+static int release(void **state)
+{
+	pthread_mutex_lock(&lock);
+	hung = false;
+	pthread_cond_broadcast(&released);
+	pthread_mutex_unlock(&lock);
+	target->answer_wait_ms = target->turn_wait_ms = 10000;
+	return state ? teardown(state) : 0;
+}
+
+static int ask(const char *uuid, struct err *err)
+{
+	cleanup_volume_list struct volume_list list = { 0 };
+
+	return target_get(target, uuid, "", &list, err);
+}
+
+/* However many asked before. */
+static void test_each_call_is_answered(void **state)
+{
+	cleanup_volume struct volume other = { 0 }, back = { 0 };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	hang();
+	for (int i = 0; i < CALLS; i++) {
+		uint64_t begin_ns = clock_now_ns();
+
+		assert_code(ask(UUID, &err), &err, ERR_UNAVAILABLE);
+		assert_says(err.msg, "pool fast does not answer");
+		assert_says(err.msg, "volume " UUID);
+		assert_true(clock_now_ns() - begin_ns >= WAIT_MS * 1000000);
+	}
+	/* What is known without the storage. */
+	assert_code(ask("00000000-0000-4000-8000-000000000000", &err), &err, ERR_NOT_FOUND);
+	assert_ok(target_has(target, UUID, "fast", &err), &err);
+	other = get(OTHER);
+	assert_true(other.blank);
+	assert_false(target_pools_quiet(target));
+	release(NULL);
+	assert_true(target_pools_quiet(target));
+	back = get(UUID);
+	assert_true(back.blank);
+}
+
+/* A list that leaves it out would pass for one without it. */
+static void test_lists_hide_nothing(void **state)
+{
+	cleanup_volume_list struct volume_list list = { 0 };
+	struct err err = ERR_INIT;
+	bool more = false;
+
+	(void)state;
+	hang();
+	assert_code(target_get(target, "", "", &list, &err), &err, ERR_UNAVAILABLE);
+	assert_code(target_list(target, "", 10, &list, &more, &err), &err, ERR_UNAVAILABLE);
+	assert_says(err.msg, "volume " UUID);
+	assert_ok(target_list(target, UUID, 10, &list, &more, &err), &err);
+	assert_int_equal(list.count, 1);
+}
+
+#define LOOK_CASE(f) cmocka_unit_test_setup_teardown(f, setup, release)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		LOOK_CASE(test_each_call_is_answered),
+		LOOK_CASE(test_lists_hide_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
