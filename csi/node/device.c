@@ -11,12 +11,25 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "csi/node/intent.h"
 #include "csi/node/paths.h"
 #include "csi/volume/journal.h"
+#include "csi/volume/unfinished.h"
 #include "nvme/base/log.h"
 
-/* mkfs outlives the call that began it, but not for ever. */
-#define MKFS_MAX_MS (10 * 60 * 1000)
+/* mkfs and fsck outlive the call that began them, but not for ever. */
+#define PROGRAM_MAX_MS (10 * 60 * 1000)
+
+/* What device_mount was asked for. */
+struct device_job {
+	const struct node *node;
+	const struct node_record *record;
+	const struct attachment *attachment;
+	const struct access *access;
+	const struct parameters *parameters;
+	const struct host_namespace *ns;
+	char path[PATH_MAX]; /* of the device, once it is pinned */
+};
 
 void device_private_path(const struct node *node, const struct node_record *record,
 			 char ret[PATH_MAX])
@@ -70,33 +83,80 @@ int device_connect(const struct node *node, const struct node_record *record,
 	return 0;
 }
 
-int device_plan(const struct attachment *attachment, const struct access *access,
-		const struct probe_result *probe, enum device_plan *ret, struct err *err)
+int device_end_old_mkfs(const struct node *node, const struct node_record *record,
+			struct deadline deadline, struct err *err)
 {
-	if (strcmp(probe->fs_type, access->fs_type) == 0) {
-		*ret = DEVICE_MOUNT;
+	struct mount_table table cleanup_mount_table = { 0 };
+	struct uuid key = node_record_key(record);
+	char fs_type[INTENT_FS_TYPE_SIZE];
+	struct host_namespace ns;
+	int found = intent_find(&node->state, &key, fs_type, err);
+
+	if (found > 0)
+		found = device_find(node, record, &ns, err);
+	if (found <= 0)
+		return found;
+	if (mount_table_read(&table, err) < 0)
+		return -1;
+	if (device_next_mount(&table, NULL, &ns))
 		return 0;
-	}
-	if (!probe->empty)
-		return err_set(err, ERR_FAILED_PRECONDITION,
-			       "the volume holds %s, not %s; it is never formatted over",
-			       probe->type, access->fs_type);
+	log_info("disconnecting a device with an unfinished mkfs", KV("device", ns.name),
+		 KV("nqn", ns.nqn), KV("fs_type", fs_type));
+	return host_disconnect(node->host, record->nqn, deadline, err);
+}
+
+static int refuse_unfinished(const struct access *access, struct err *err)
+{
+	return err_set(err, ERR_FAILED_PRECONDITION,
+		       "the volume holds what a mkfs.%s that was cut short leaves, and this node "
+		       "has no intent of one: only the node that began it may finish it, when the "
+		       "volume is staged there. If that node is gone and nothing was ever written "
+		       "to the volume by another way, delete the volume and create it again",
+		       access->fs_type);
+}
+
+/* Whether a file system may be made on what is empty, or unfinished and ours. */
+static int check_formattable(const struct attachment *attachment, const struct access *access,
+			     const struct device_found *found, struct err *err)
+{
+	const char *is = found->unfinished ? "has an unfinished file system" : "is empty";
+
 	if (access->reader || attachment->readonly)
 		return err_set(err, ERR_FAILED_PRECONDITION,
-			       "the volume is empty and %s%s allows no formatting; publish it "
+			       "the volume %s and %s%s allows no formatting; publish it "
 			       "read-write once first",
-			       access->mode_name,
+			       is, access->mode_name,
 			       attachment->readonly ? " of a volume exported read-only" : "");
 	if (!attachment->size_bytes)
 		return err_set(err, ERR_FAILED_PRECONDITION,
-			       "the volume is empty; statically provisioned volumes are never "
+			       "the volume %s; statically provisioned volumes are never "
 			       "formatted, make its %s file system by hand",
-			       access->fs_type);
-	if (!attachment->blank)
+			       is, access->fs_type);
+	if (!attachment->blank && !found->ours)
 		return err_set(
 			err, ERR_FAILED_PRECONDITION,
 			"the volume reads as empty, but its target says that it was written; "
 			"it is not formatted");
+	return 0;
+}
+
+int device_plan(const struct attachment *attachment, const struct access *access,
+		const struct device_found *found, enum device_plan *ret, struct err *err)
+{
+	const struct probe_result *probe = &found->probe;
+
+	if (found->unfinished && !found->ours)
+		return refuse_unfinished(access, err);
+	if (!found->unfinished && strcmp(probe->fs_type, access->fs_type) == 0) {
+		*ret = DEVICE_MOUNT;
+		return 0;
+	}
+	if (!found->unfinished && !probe->empty)
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "the volume holds %s, not %s; it is never formatted over",
+			       probe->type, access->fs_type);
+	if (check_formattable(attachment, access, found, err) < 0)
+		return -1;
 	*ret = DEVICE_FORMAT;
 	return 0;
 }
@@ -116,39 +176,71 @@ static int require_replayed(const struct host_namespace *ns, int fd, const char 
 	return pending;
 }
 
-/* Makes a file system on the pinned device. */
-static int format(const struct attachment *attachment, const struct access *access,
-		  const struct parameters *parameters, const struct host_namespace *ns,
-		  const char *path, struct err *err)
+/*
+ * Makes a file system on the pinned device. The intent goes before anything is bound: from then on
+ * data may come.
+ */
+static int format(const struct device_job *job, bool overwrite, struct err *err)
 {
+	const struct attachment *attachment = job->attachment;
+	const struct host_namespace *ns = job->ns;
+	const char *fs_type = job->access->fs_type;
+	struct uuid key = node_record_key(job->record);
+
 	/* A smaller one is not the one that is known to be blank; it may have grown since. */
 	if (ns->size_bytes < attachment->size_bytes)
 		return err_set(err, ERR_FAILED_PRECONDITION,
 			       "device %s has %" PRIu64 " bytes, not the expected %" PRIu64
 			       "; it is not formatted",
 			       ns->name, ns->size_bytes, attachment->size_bytes);
-	log_info("formatting", KV("device", ns->name), KV("nqn", ns->nqn),
-		 KV("fs_type", access->fs_type));
-	job_doing("mkfs.%s %s", access->fs_type, path);
-	return fs_make(fs_find(access->fs_type), path, parameters->mkfs_options, false,
-		       deadline_after_ms(MKFS_MAX_MS), err);
+	log_info(overwrite ? "formatting, which was begun before" : "formatting",
+		 KV("device", ns->name), KV("nqn", ns->nqn), KV("fs_type", fs_type));
+	if (intent_save(&job->node->state, &key, fs_type, err) < 0)
+		return -1;
+	job_doing("mkfs.%s %s", fs_type, job->path);
+	if (fs_make(fs_find(fs_type), job->path, job->parameters->mkfs_options, overwrite,
+		    deadline_after_ms(PROGRAM_MAX_MS), err) < 0)
+		return -1;
+	return intent_remove(&job->node->state, &key, err);
+}
+
+/* What is on the pinned device; 1: and an intent is there, whatever it says; 0: none is. */
+static int look(const struct device_job *job, int fd, struct device_found *ret, struct err *err)
+{
+	const struct host_namespace *ns = job->ns;
+	const char *fs_type = job->access->fs_type;
+	struct uuid key = node_record_key(job->record);
+	char intended[INTENT_FS_TYPE_SIZE] = "";
+	int intent, unfinished;
+
+	job_doing("read %s", job->path);
+	if (probe_device(fd, ns->name, ns->size_bytes, &ret->probe, err) < 0)
+		return -1;
+	unfinished = unfinished_mkfs(fd, ns->name, fs_type, &ret->probe, err);
+	if (unfinished < 0)
+		return -1;
+	intent = intent_find(&job->node->state, &key, intended, err);
+	ret->unfinished = unfinished;
+	ret->ours = strcmp(intended, fs_type) == 0;
+	return intent;
 }
 
 /* Brings a file system onto the pinned device, by finding or by making it. */
-static int prepare(const struct node_record *record, const struct attachment *attachment,
-		   const struct access *access, const struct parameters *parameters,
-		   const struct host_namespace *ns, int fd, const char *path, struct err *err)
+static int prepare(const struct device_job *job, int fd, struct err *err)
 {
-	struct probe_result found;
+	struct uuid key = node_record_key(job->record);
+	struct device_found found = { 0 };
 	enum device_plan plan;
+	int intent = look(job, fd, &found, err);
 
-	job_doing("read %s", path);
-	if (probe_device(fd, ns->name, ns->size_bytes, &found, err) < 0 ||
-	    device_plan(attachment, access, &found, &plan, err) < 0)
+	if (intent < 0 || device_plan(job->attachment, job->access, &found, &plan, err) < 0)
 		return -1;
 	if (plan == DEVICE_FORMAT)
-		return format(attachment, access, parameters, ns, path, err);
-	return record->readonly ? require_replayed(ns, fd, access->fs_type, err) : 0;
+		return format(job, found.ours, err);
+	/* It was finished after all, here or elsewhere. */
+	if (intent && intent_remove(&job->node->state, &key, err) < 0)
+		return -1;
+	return job->record->readonly ? require_replayed(job->ns, fd, job->access->fs_type, err) : 0;
 }
 
 int device_set_readonly(const struct host_namespace *ns, int fd, bool readonly, struct err *err)
@@ -197,31 +289,28 @@ static int verify_private(const struct mount_entry *entry, const struct node_rec
 	return device_check_readonly(entry->readonly, record, err);
 }
 
-static int mount_new(const struct node *node, const struct node_record *record,
-		     const struct attachment *attachment, const struct access *access,
-		     const struct parameters *parameters, const struct host_namespace *ns,
-		     const char *private, struct err *err)
+static int mount_new(struct device_job *job, const char *private, struct err *err)
 {
-	struct uuid key = node_record_key(record);
-	char text[MOUNT_OPTIONS_SIZE], path[PATH_MAX];
+	struct uuid key = node_record_key(job->record);
+	bool readonly = job->record->readonly;
+	char text[MOUNT_OPTIONS_SIZE];
 	struct strb joined = strb_over(text, sizeof(text));
 	struct mount_options options;
 	cleanup_close int fd = -1;
 
-	fs_mount_options(fs_find(access->fs_type), record->readonly, access->options, &joined);
+	fs_mount_options(fs_find(job->access->fs_type), readonly, job->access->options, &joined);
 	if (joined.overflow)
 		return err_set(err, ERR_INVALID_ARGUMENT, "the mount options are too long");
 	if (mount_options_parse(text, &options, err) < 0)
 		return -1;
 	/* "ro" among the flags makes the pods read-only, not the device. */
-	options.readonly = record->readonly;
+	options.readonly = readonly;
 	/* A reader of the raw device may have left it switched to read-only. */
-	if (device_pin(node, ns, path, &fd, err) < 0 ||
-	    device_set_readonly(ns, fd, record->readonly, err) < 0 ||
-	    prepare(record, attachment, access, parameters, ns, fd, path, err) < 0 ||
-	    root_mkdir(&node->state, err, "mnt/%s", key.text) < 0)
+	if (device_pin(job->node, job->ns, job->path, &fd, err) < 0 ||
+	    device_set_readonly(job->ns, fd, readonly, err) < 0 || prepare(job, fd, err) < 0 ||
+	    root_mkdir(&job->node->state, err, "mnt/%s", key.text) < 0)
 		return -1;
-	return mount_device(path, private, access->fs_type, &options, err);
+	return mount_device(job->path, private, job->access->fs_type, &options, err);
 }
 
 /* The private mount is gone, but the staging path still has the volume: bind it back from there. */
@@ -238,33 +327,47 @@ static int mount_back(const struct node *node, const struct node_record *record,
 	return mount_bind(staged->target, private, &options, err);
 }
 
-int device_mount(const struct node *node, const struct node_record *record,
-		 const struct attachment *attachment, const struct access *access,
-		 const struct parameters *parameters, const struct host_namespace *ns,
-		 struct err *err)
+static int mount_once(struct device_job *job, const char *private, struct err *err)
 {
+	const struct node_record *record = job->record;
+	const struct host_namespace *ns = job->ns;
 	struct mount_table table cleanup_mount_table = { 0 };
 	const struct mount_entry *entry;
-	char private[PATH_MAX];
 
-	device_private_path(node, record, private);
 	if (mount_table_read(&table, err) < 0)
 		return -1;
 	entry = mount_table_find(&table, private);
 	if (entry)
-		return verify_private(entry, record, access, ns, err);
+		return verify_private(entry, record, job->access, ns, err);
 	entry = mount_table_find(&table, record->staging_path);
 	if (entry && paths_is_bind_of(entry, ns, false)) {
-		if (verify_private(entry, record, access, ns, err) < 0)
+		if (verify_private(entry, record, job->access, ns, err) < 0)
 			return -1;
-		return mount_back(node, record, entry, private, err);
+		return mount_back(job->node, record, entry, private, err);
 	}
 	entry = device_next_mount(&table, NULL, ns);
 	if (entry)
 		return err_set(err, ERR_FAILED_PRECONDITION,
 			       "device %s of %s is in use at %s, but not by this volume", ns->name,
 			       ns->nqn, entry->target);
-	return mount_new(node, record, attachment, access, parameters, ns, private, err);
+	return mount_new(job, private, err);
+}
+
+int device_mount(const struct node *node, const struct node_record *record,
+		 const struct attachment *attachment, const struct access *access,
+		 const struct parameters *parameters, const struct host_namespace *ns,
+		 struct err *err)
+{
+	struct device_job job = { .node = node,
+				  .record = record,
+				  .attachment = attachment,
+				  .access = access,
+				  .parameters = parameters,
+				  .ns = ns };
+	char private[PATH_MAX];
+
+	device_private_path(node, record, private);
+	return mount_once(&job, private, err);
 }
 
 const struct mount_entry *device_next_mount(const struct mount_table *table,

@@ -32,6 +32,15 @@ int device_find(const struct node *node, const struct node_record *record,
 		struct host_namespace *ret, struct err *err);
 
 /*
+ * Ends a mkfs that an earlier life of this process began and that may still run: whatever has the
+ * device open loses it, because it is disconnected. (mkfs.btrfs does not hold its device
+ * exclusively, so nothing else would keep two of them apart.) Only if an intent is there and the
+ * namespace is not mounted.
+ */
+int device_end_old_mkfs(const struct node *node, const struct node_record *record,
+			struct deadline deadline, struct err *err);
+
+/*
  * Connects all portals (those that are connected already stay) and waits for the namespace.
  * ERR_FAILED_PRECONDITION when its size is not the one the target promised.
  */
@@ -45,14 +54,24 @@ int device_connect(const struct node *node, const struct node_record *record,
  */
 int device_set_readonly(const struct host_namespace *ns, int fd, bool readonly, struct err *err);
 
+/* What is on a device, and what this node knows of it. */
+struct device_found {
+	struct probe_result probe;
+	bool unfinished; /* what a mkfs of the wanted file system leaves that was cut short */
+	bool ours;	 /* an intent says that this node began that very mkfs (intent.h) */
+};
+
 enum device_plan { DEVICE_MOUNT, DEVICE_FORMAT };
 
 /*
- * Law 1, the decision: what to do with a device on which the probe found this. Pure.
+ * Law 1, the decision: what to do with a device on which this was found. Pure.
+ * A finished file system of the wanted type is mounted, even if an intent is there: it may have
+ * been in use on another node since. An intent stands in for the target's word that the volume is
+ * blank, and lets an unfinished mkfs be written over; nothing else ever is.
  * ERR_FAILED_PRECONDITION names what was found or which condition of formatting does not hold.
  */
 int device_plan(const struct attachment *attachment, const struct access *access,
-		const struct probe_result *probe, enum device_plan *ret, struct err *err);
+		const struct device_found *found, enum device_plan *ret, struct err *err);
 
 /*
  * What is staged serves the record: both have the same read-only state. ERR_FAILED_PRECONDITION

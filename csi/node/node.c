@@ -20,6 +20,7 @@ int node_open(struct node *node, struct host *host, const char *state_dir, struc
 	node->jobs = jobs_new();
 	if (file_mkdirs(state_dir, err) < 0 || root_open(&node->state, state_dir, err) < 0 ||
 	    root_mkdir(&node->state, err, "volumes") < 0 ||
+	    root_mkdir(&node->state, err, "formatting") < 0 ||
 	    root_mkdir(&node->state, err, "mnt") < 0)
 		return err_wrap(err, "state directory");
 	return 0;

@@ -23,7 +23,7 @@ struct node_segment {
 /* Filled by node_open and its caller before serving, then only read. */
 struct node {
 	struct host *host; /* borrowed */
-	struct root state; /* --state-dir, with volumes/ and mnt/ below it */
+	struct root state; /* --state-dir, with volumes/, formatting/ and mnt/ below it */
 	struct jobs *jobs; /* every operation is one, see node_run */
 	int64_t max_volumes;
 	struct node_segment topology[NODE_TOPOLOGY_MAX];

@@ -247,7 +247,8 @@ static int run_stage(void *argument, struct err *err)
 
 	if (known < 0 || node_record_save(&node->state, record, err) < 0)
 		return -1;
-	if (device_connect(node, record, &spec->attachment, &spec->parameters, deadline, &ns, err) <
+	if ((!record->block && device_end_old_mkfs(node, record, deadline, err) < 0) ||
+	    device_connect(node, record, &spec->attachment, &spec->parameters, deadline, &ns, err) <
 		    0 ||
 	    stage_connected(node, spec, record, &ns, err) < 0) {
 		if (!known)

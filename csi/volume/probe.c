@@ -152,6 +152,7 @@ static int check_zero(int fd, const char *name, uint64_t offset, uint64_t size,
 			strb_addf(&text, "non-zero bytes at offset %" PRIu64,
 				  offset + (uint64_t)at);
 			result->empty = false;
+			result->nameless = true;
 		}
 		offset += (uint64_t)n;
 	}

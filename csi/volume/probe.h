@@ -19,6 +19,7 @@
 
 struct probe_result {
 	bool empty;
+	bool nameless;	  /* not empty, but without any signature: "non-zero bytes at offset N" */
 	char type[64];	  /* what was found, for messages: "ext4", "gpt partition table",
 			   * "ambivalent signatures", "non-zero bytes at offset N"; "" if empty */
 	char fs_type[16]; /* set only if a file system and nothing else was found */
