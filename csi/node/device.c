@@ -13,6 +13,8 @@
 
 #include "csi/node/intent.h"
 #include "csi/node/paths.h"
+#include "csi/volume/check.h"
+#include "csi/volume/grow.h"
 #include "csi/volume/journal.h"
 #include "csi/volume/unfinished.h"
 #include "nvme/base/log.h"
@@ -225,6 +227,19 @@ static int look(const struct device_job *job, int fd, struct device_found *ret, 
 	return intent;
 }
 
+/* An existing file system on the pinned device, which is mounted nowhere. */
+static int check(const struct device_job *job, int fd, struct err *err)
+{
+	if (job->record->readonly)
+		return require_replayed(job->ns, fd, job->access->fs_type, err);
+	if (job->access->reader)
+		return 0;
+	job_doing("check %s", job->path);
+	return check_before_mount(fs_find(job->access->fs_type), job->path,
+				  job->parameters->fs_repair, deadline_after_ms(PROGRAM_MAX_MS),
+				  err);
+}
+
 /* Brings a file system onto the pinned device, by finding or by making it. */
 static int prepare(const struct device_job *job, int fd, struct err *err)
 {
@@ -240,7 +255,7 @@ static int prepare(const struct device_job *job, int fd, struct err *err)
 	/* It was finished after all, here or elsewhere. */
 	if (intent && intent_remove(&job->node->state, &key, err) < 0)
 		return -1;
-	return job->record->readonly ? require_replayed(job->ns, fd, job->access->fs_type, err) : 0;
+	return check(job, fd, err);
 }
 
 int device_set_readonly(const struct host_namespace *ns, int fd, bool readonly, struct err *err)
@@ -289,6 +304,23 @@ static int verify_private(const struct mount_entry *entry, const struct node_rec
 	return device_check_readonly(entry->readonly, record, err);
 }
 
+/* Mounts what was prepared; once more if it was refused and could be repaired. */
+static int mount_prepared(const struct device_job *job, const char *private,
+			  const struct mount_options *options, struct err *err)
+{
+	const char *fs_type = job->access->fs_type;
+
+	if (mount_device(job->path, private, fs_type, options, err) == 0)
+		return 0;
+	if (job->record->readonly || job->access->reader)
+		return -1;
+	job_doing("repair %s", job->path);
+	if (check_after_refusal(fs_find(fs_type), job->path, job->parameters->fs_repair,
+				deadline_after_ms(PROGRAM_MAX_MS), err) < 0)
+		return -1;
+	return mount_device(job->path, private, fs_type, options, err);
+}
+
 static int mount_new(struct device_job *job, const char *private, struct err *err)
 {
 	struct uuid key = node_record_key(job->record);
@@ -310,7 +342,7 @@ static int mount_new(struct device_job *job, const char *private, struct err *er
 	    device_set_readonly(job->ns, fd, readonly, err) < 0 || prepare(job, fd, err) < 0 ||
 	    root_mkdir(&job->node->state, err, "mnt/%s", key.text) < 0)
 		return -1;
-	return mount_device(job->path, private, job->access->fs_type, &options, err);
+	return mount_prepared(job, private, &options, err);
 }
 
 /* The private mount is gone, but the staging path still has the volume: bind it back from there. */
@@ -353,6 +385,25 @@ static int mount_once(struct device_job *job, const char *private, struct err *e
 	return mount_new(job, private, err);
 }
 
+/*
+ * A clone in a larger volume, or one that was expanded while it was nowhere. What cannot grow is
+ * still good for what it holds, so that is no reason to keep it from its pod.
+ */
+static void grow(const struct device_job *job, const char *private)
+{
+	char path[PATH_MAX];
+	uint64_t bytes;
+	struct err err;
+
+	if (job->record->readonly || job->access->reader)
+		return;
+	snprintf(path, sizeof(path), "%.4000s/%s", job->node->host->dev, job->ns->name);
+	job_doing("grow %s", private);
+	if (grow_mounted(fs_find(job->access->fs_type), private, path, &bytes, &err) < 0)
+		log_warning("the file system stays smaller than its volume",
+			    KV("volume_id", job->record->volume_id), KV_ERR(&err));
+}
+
 int device_mount(const struct node *node, const struct node_record *record,
 		 const struct attachment *attachment, const struct access *access,
 		 const struct parameters *parameters, const struct host_namespace *ns,
@@ -367,7 +418,10 @@ int device_mount(const struct node *node, const struct node_record *record,
 	char private[PATH_MAX];
 
 	device_private_path(node, record, private);
-	return mount_once(&job, private, err);
+	if (mount_once(&job, private, err) < 0)
+		return -1;
+	grow(&job, private);
+	return 0;
 }
 
 const struct mount_entry *device_next_mount(const struct mount_table *table,

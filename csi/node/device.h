@@ -80,8 +80,9 @@ int device_plan(const struct attachment *attachment, const struct access *access
 int device_check_readonly(bool staged_readonly, const struct node_record *record, struct err *err);
 
 /*
- * Probes, formats if the plan says so, and mounts at the private path; verifies what is there. A
- * private mount that went missing while the staging path still has the volume is put back.
+ * Probes, formats if the plan says so, or checks (csi/volume/check.h), mounts at the private path
+ * and lets the file system grow to its device; verifies what is there. A private mount that went
+ * missing while the staging path still has the volume is put back.
  * A record that is read-only never lets the device be written to: it is switched to read-only and
  * mounted without replay, and ERR_FAILED_PRECONDITION when its journal would have to be replayed.
  */
