@@ -287,20 +287,13 @@ static int verify_private(const struct mount_entry *entry, const struct node_rec
 {
 	if (entry->major != ns->major || entry->minor != ns->minor)
 		return err_set(err, ERR_FAILED_PRECONDITION,
-			       "%s is a mount of %s (%u:%u), which is not %s (%u:%u) of %s; its "
-			       "device went away under it: unpublish and unstage it first",
-			       entry->target, entry->source, entry->major, entry->minor, ns->name,
-			       ns->major, ns->minor, ns->nqn);
+			       "%s is a mount of %s (%s), which is not %s of %s; it is left alone: "
+			       "whoever mounted it has to unmount it",
+			       entry->target, entry->source, entry->fs_type, ns->name, ns->nqn);
 	if (strcmp(entry->fs_type, access->fs_type) != 0)
 		return err_set(err, ERR_ALREADY_EXISTS,
 			       "the volume is staged as %s; asked for is %s", entry->fs_type,
 			       access->fs_type);
-	if (entry->sb_readonly && !record->readonly && !entry->readonly)
-		return err_set(
-			err, ERR_FAILED_PRECONDITION,
-			"the file system of %s went read-only after an error; delete its pods, "
-			"so that it is unmounted",
-			ns->nqn);
 	return device_check_readonly(entry->readonly, record, err);
 }
 
@@ -335,7 +328,9 @@ static int mount_new(struct device_job *job, const char *private, struct err *er
 		return err_set(err, ERR_INVALID_ARGUMENT, "the mount options are too long");
 	if (mount_options_parse(text, &options, err) < 0)
 		return -1;
-	/* "ro" among the flags makes the pods read-only, not the device. */
+	/* Flags of one mount are the pods': a bind would inherit them, and another handle's, too. */
+	options.attr_set = 0;
+	options.attr_clr = 0;
 	options.readonly = readonly;
 	/* A reader of the raw device may have left it switched to read-only. */
 	if (device_pin(job->node, job->ns, job->path, &fd, err) < 0 ||

@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "csi/node/heal.h"
 #include "csi/node/paths.h"
 #include "csi/node/stage.h"
+#include "nvme/base/log.h"
 
 static int resolve(const char *field, const char *path, char ret[PATH_MAX], struct err *err)
 {
@@ -34,11 +36,14 @@ int publish_spec_parse(const Csi__V1__NodePublishVolumeRequest *request, struct 
 	    map_check_size("volume_context", volume_context, err) < 0 ||
 	    map_check_size("publish_context", publish_context, err) < 0 ||
 	    attachment_parse(volume_context, publish_context, &ret->attachment, err) < 0 ||
+	    parameters_parse_context(volume_context, publish_context, &ret->parameters, err) < 0 ||
 	    resolve("staging_target_path", request->staging_target_path, ret->staging_path, err) <
 		    0 ||
 	    resolve("target_path", request->target_path, ret->target_path, err) < 0)
 		return -1;
 	snprintf(ret->volume_id, sizeof(ret->volume_id), "%s", request->volume_id);
+	ret->parameters.fs_type = NULL;
+	ret->parameters.mkfs_options = "";
 	ret->readonly = request->readonly || ret->access.reader || ret->access.ro_flag;
 	if (ret->attachment.readonly && !ret->readonly)
 		return err_set(err, ERR_FAILED_PRECONDITION,
@@ -62,7 +67,7 @@ static int check_staged(const struct node *node, const struct publish_spec *spec
 			const struct mount_table *table, struct err *err)
 {
 	const struct mount_entry *entry;
-	char path[PATH_MAX];
+	char path[PATH_MAX], reason[HEAL_REASON_SIZE];
 
 	device_stage_path(spec->staging_path, spec->access.block, record, path);
 	entry = mount_table_find(table, path);
@@ -74,6 +79,10 @@ static int check_staged(const struct node *node, const struct publish_spec *spec
 	entry = mount_table_find(table, path);
 	if (!entry || !paths_is_bind_of(entry, ns, false))
 		return not_staged(spec, err);
+	if (heal_is_dead(node, entry, reason))
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "volume \"%s\" is staged at %s, but dead: %s", spec->volume_id,
+			       spec->staging_path, reason);
 	if (device_check_readonly(entry->readonly, record, err) < 0)
 		return -1;
 	if (entry->sb_readonly && !spec->readonly)
@@ -173,6 +182,7 @@ struct publish_work {
 	const struct node *node;
 	struct publish_spec *spec; /* owned */
 	struct node_record record;
+	struct deadline deadline;
 };
 
 static void publish_work_free(void *argument)
@@ -183,32 +193,65 @@ static void publish_work_free(void *argument)
 	free(work);
 }
 
-static int publish_held(const struct node *node, const struct publish_spec *spec,
-			const struct node_record *record, struct err *err)
+/* Finds the staged volume, its namespace and the mounts. */
+static int find_staged(const struct publish_work *work, struct host_namespace *ret_ns,
+		       struct mount_table *ret_table, struct err *err)
 {
-	struct mount_table table cleanup_mount_table = { 0 };
-	const struct mount_entry *existing, *other;
-	struct host_namespace ns;
-	struct err ignored;
-	int found, rc;
+	int found = device_find(work->node, &work->record, ret_ns, err);
 
-	found = device_find(node, record, &ns, err);
-	if (found < 0 || mount_table_read(&table, err) < 0)
+	if (found < 0)
 		return -1;
 	if (!found)
-		return not_staged(spec, err);
-	if (check_staged(node, spec, record, &ns, &table, err) < 0)
+		return not_staged(work->spec, err);
+	if (mount_table_read(ret_table, err) < 0)
 		return -1;
-	other = other_publish(node, spec, record, &ns, &table);
+	return check_staged(work->node, work->spec, &work->record, ret_ns, ret_table, err);
+}
+
+/* What find_staged does not find, for the reason in err, may be put back. */
+static int restore(const struct publish_work *work, struct err *err)
+{
+	const struct publish_spec *spec = work->spec;
+	cleanup_free struct stage_spec *stage = xcalloc(1, sizeof(*stage));
+	struct err why = *err;
+	int restored;
+
+	if (why.code != ERR_FAILED_PRECONDITION)
+		return -1;
+	stage->access = spec->access;
+	stage->attachment = spec->attachment;
+	stage->attachment.blank = false;
+	stage->parameters = spec->parameters;
+	strcpy(stage->volume_id, spec->volume_id);
+	strcpy(stage->staging_path, spec->staging_path);
+	*err = ERR_INIT;
+	restored = stage_restore(work->node, &work->record, stage, work->deadline, err);
+	if (restored == 0)
+		*err = why;
+	if (restored <= 0)
+		return -1;
+	log_warning("staged anew for a publish", KV("volume_id", spec->volume_id), KV_ERR(&why));
+	return 0;
+}
+
+static int bind_staged(const struct publish_work *work, const struct host_namespace *ns,
+		       const struct mount_table *table, struct err *err)
+{
+	const struct publish_spec *spec = work->spec;
+	const struct mount_entry *existing;
+	const struct mount_entry *other = other_publish(work->node, spec, &work->record, ns, table);
+	struct err ignored;
+	int rc;
+
 	if (spec->access.single_path && other)
 		return err_set(err, ERR_FAILED_PRECONDITION,
 			       "volume \"%s\" is published at %s already; %s allows one path",
 			       spec->volume_id, other->target, spec->access.mode_name);
-	existing = mount_table_find(&table, spec->target_path);
+	existing = mount_table_find(table, spec->target_path);
 	if (existing)
-		return verify_existing(spec, existing, &ns, err);
-	rc = spec->access.block ? bind_block(node, spec, &ns, other, err) :
-				  bind_mount(node, spec, record, err);
+		return verify_existing(spec, existing, ns, err);
+	rc = spec->access.block ? bind_block(work->node, spec, ns, other, err) :
+				  bind_mount(work->node, spec, &work->record, err);
 	if (rc < 0)
 		paths_remove_any(spec->target_path, &ignored);
 	return rc;
@@ -217,8 +260,16 @@ static int publish_held(const struct node *node, const struct publish_spec *spec
 static int run_publish(void *argument, struct err *err)
 {
 	const struct publish_work *work = argument;
+	struct mount_table table cleanup_mount_table = { 0 };
+	struct host_namespace ns;
 
-	return publish_held(work->node, work->spec, &work->record, err);
+	if (find_staged(work, &ns, &table, err) == 0)
+		return bind_staged(work, &ns, &table, err);
+	mount_table_fini(&table);
+	table = (struct mount_table) { 0 };
+	if (restore(work, err) < 0 || find_staged(work, &ns, &table, err) < 0)
+		return -1;
+	return bind_staged(work, &ns, &table, err);
 }
 
 int publish_volume(struct node *node, struct publish_spec *spec, const struct node_time *time,
@@ -235,7 +286,9 @@ int publish_volume(struct node *node, struct publish_spec *spec, const struct no
 		record.staging_path, record.nqn, record.uuid.text, record.nsid);
 	struct publish_work *work = xcalloc(1, sizeof(*work));
 
-	*work = (struct publish_work) { .node = node, .spec = spec, .record = record };
+	*work = (struct publish_work) {
+		.node = node, .spec = spec, .record = record, .deadline = time->work
+	};
 	return node_run(node, record.volume_id, record.nqn,
 			(struct job_work) { .request = request,
 					    .run = run_publish,

@@ -15,17 +15,20 @@ struct publish_spec {
 	char target_path[PATH_MAX];  /* canonical; its parent exists */
 	struct access access;
 	struct attachment attachment;
-	bool readonly; /* whatever asked for it: the flag, the mode, or "ro" */
+	struct parameters parameters; /* for a stage that has to be put back; no mkfs options */
+	bool readonly;		      /* whatever asked for it: the flag, the mode, or "ro" */
 };
 
 int publish_spec_parse(const Csi__V1__NodePublishVolumeRequest *request, struct publish_spec *ret,
 		       struct err *err);
 
 /*
- * Binds the staged volume at the target path. ERR_FAILED_PRECONDITION when it is not staged there,
- * or is published elsewhere and its mode allows one path; ERR_ALREADY_EXISTS when the path has the
- * volume in another way. A bind that is there already is verified. A job (node_run). Takes the
- * spec, which is freed with free.
+ * Binds the staged volume at the target path. What a stage made and is missing or dead is put back
+ * first (stage_restore): the CO takes the volume for staged and would not call for a stage again.
+ * ERR_FAILED_PRECONDITION when it is not staged there, or cannot be put back, or is published
+ * elsewhere and its mode allows one path; ERR_ALREADY_EXISTS when the path has the volume in
+ * another way. A bind that is there already is verified. A job (node_run). Takes the spec, which is
+ * freed with free.
  */
 int publish_volume(struct node *node, struct publish_spec *spec, const struct node_time *time,
 		   struct err *err);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "csi/node/heal.h"
 #include "csi/node/paths.h"
 #include "csi/request/authentication.h"
 #include "nvme/base/log.h"
@@ -211,6 +212,8 @@ static int stage_connected(const struct node *node, const struct stage_spec *spe
 	int there;
 
 	device_stage_path(spec->staging_path, record->block, record, path);
+	if (heal_dead_mounts(node, record, ns, err) < 0)
+		return -1;
 	if (!record->block && device_mount(node, record, &spec->attachment, &spec->access,
 					   &spec->parameters, ns, err) < 0)
 		return -1;
@@ -281,6 +284,39 @@ int stage_volume(struct node *node, struct stage_spec *spec, const struct node_t
 					    .argument = work,
 					    .free_argument = stage_work_free },
 			time, err);
+}
+
+/* Whether a mount is there, in whatever state, that only a stage makes. */
+static int was_staged(const struct node *node, const struct node_record *record, struct err *err)
+{
+	struct mount_table table cleanup_mount_table = { 0 };
+	struct node_record known;
+	char private[PATH_MAX], staged[PATH_MAX];
+	int found = node_record_load(&node->state, record->volume_id, &known, err);
+
+	if (found <= 0 || !same_stage(record, &known))
+		return found < 0 ? -1 : 0;
+	if (mount_table_read(&table, err) < 0)
+		return -1;
+	device_private_path(node, record, private);
+	device_stage_path(record->staging_path, record->block, record, staged);
+	return mount_table_find(&table, private) || mount_table_find(&table, staged);
+}
+
+int stage_restore(const struct node *node, const struct node_record *record,
+		  const struct stage_spec *spec, struct deadline deadline, struct err *err)
+{
+	struct host_namespace ns;
+	int staged = was_staged(node, record, err);
+
+	if (staged <= 0)
+		return staged;
+	if (device_connect(node, record, &spec->attachment, &spec->parameters, deadline, &ns, err) <
+		    0 ||
+	    stage_connected(node, spec, record, &ns, err) < 0)
+		return err_wrap(err, "volume \"%s\" was staged at %s and is not usable",
+				record->volume_id, record->staging_path);
+	return 1;
 }
 
 /* The mount of a volume that is staged at staging_path, of either kind; NULL: there is none. */

@@ -15,33 +15,110 @@ provision private-gone
 publish "$volume" pod >/dev/null
 echo data >"$(pod pod)/file"
 umount "$(private "$volume")"
-check "private mount gone: publish says that it is not staged" \
-	refuses FAILED_PRECONDITION "not staged" publish "$volume" other
-check "private mount gone: stage puts it back" stage "$volume"
-check "private mount gone: publish works again" publish "$volume" other
-check "private mount gone: the new pod sees the data" grep -q data "$(pod other)/file"
+check "private mount gone: publish puts it back" publish "$volume" other
+check "private mount gone: from the very same file system" \
+	eval 'grep -q data "$(pod other)/file" && [ "$(mounts_of "$(device_of "$volume")" | wc -l)" = 4 ]'
+unpublish "$volume" other >/dev/null
+umount "$(private "$volume")"
+check "private mount gone: so does stage" \
+	eval 'stage "$volume" && mountpoint -q "$(private "$volume")"'
+publish "$volume" other >/dev/null
 unpublish "$volume" pod >/dev/null
 unpublish "$volume" other >/dev/null
 retire "$volume"
 check "private mount gone: nothing is left" [ "$(controllers)" = 0 ]
 
 # The device dies under a running pod, as after a deletion of its controller by the kernel.
+pull_the_plug() {
+	local file
+	for file in /sys/class/nvme/nvme*/delete_controller; do echo 1 >"$file"; done
+}
 provision dead
 publish "$volume" pod >/dev/null
-for controller_dir in /sys/class/nvme/nvme*; do echo 1 >"$controller_dir/delete_controller"; done
-check "dead device: stage is refused, with the reason" \
-	refuses FAILED_PRECONDITION "went away under it" stage "$volume"
+echo data >"$(pod pod)/file"
+sync "$(pod pod)/file"
+pull_the_plug
+check "dead device: stage is refused, with the reason and the pod" \
+	refuses FAILED_PRECONDITION "went away under it.*pods/pod/volume" stage "$volume"
+check "dead device: so is the publish to another pod" \
+	refuses FAILED_PRECONDITION "went away under it.*pods/pod/volume" publish "$volume" other
 check "dead device: the pod's mount and the private one are still there" \
 	eval 'mountpoint -q "$(pod pod)" && mountpoint -q "$(private "$volume")"'
 check "dead device: unstage is refused while the pod is there" \
 	refuses FAILED_PRECONDITION "pods/pod/volume" unstage "$volume"
 check "dead device: unpublish works" unpublish "$volume" pod
+check "dead device: without a pod, publish connects and mounts anew" publish "$volume" pod
+check "dead device: with the data" grep -q data "$(pod pod)/file"
+unpublish "$volume" pod >/dev/null
+pull_the_plug
+check "dead device: so does stage" stage "$volume"
+check "dead device: which leaves one device mount and one bind" eval '
+	[ "$(mounts_of "$(device_of "$volume")" | wc -l)" = 2 ] && [ "$(grep -c "$kubelet_dir\|$state_dir/mnt" /proc/self/mountinfo)" = 2 ]'
+pull_the_plug
 check "dead device: unstage works" unstage "$volume"
 check "dead device: nothing is left" eval '[ "$(controllers)" = 0 ] &&
 	! grep -q "$kubelet_dir\|$state_dir" /proc/self/mountinfo && [ -z "$(ls "$state_dir/volumes")" ]'
+
+# The device goes and comes back by itself, under another name.
 stage "$volume" >/dev/null
-publish "$volume" pod >/dev/null
-check "dead device: staged anew, the volume works" touch "$(pod pod)/file"
+pull_the_plug
+uuid=$(uuid_of "$volume")
+echo "transport=tcp,traddr=127.0.0.1,trsvcid=4420,nqn=nqn.2026-11.io.nvmeot:$uuid,hostnqn=$host_nqn,hostid=${host_nqn##*:}" \
+	>/dev/nvme-fabrics
+wait_for 10 device_of "$volume"
+check "replaced device: publish mounts the new one" \
+	eval 'publish "$volume" pod && grep -q data "$(pod pod)/file"'
+unpublish "$volume" pod >/dev/null
+retire "$volume"
+
+# The file system stops, while its device is well.
+stop_ext4() {
+	mount -o remount,abort "$(private "$volume")"
+}
+stop_xfs() {
+	xfs_io -x -c shutdown "$(private "$volume")"
+}
+for fs in ext4 xfs; do
+	cap=$(capability SINGLE_NODE_WRITER $fs)
+	provision "stopped-$fs"
+	publish "$volume" pod >/dev/null
+	echo data >"$(pod pod)/file"
+	sync "$(pod pod)/file"
+	stop_$fs
+	check "$fs: stopped: a second pod is refused, with the reason and the first" \
+		refuses FAILED_PRECONDITION "is dead: .*in use at .*pods/pod/volume" publish "$volume" other
+	check "$fs: stopped: so is stage" \
+		refuses FAILED_PRECONDITION "is dead: .*in use at .*pods/pod/volume" stage "$volume"
+	check "$fs: stopped: unpublish works" unpublish "$volume" pod
+	check "$fs: stopped: without a pod, publish mounts it anew" publish "$volume" pod
+	check "$fs: stopped: it has its data and takes more" \
+		eval 'grep -q data "$(pod pod)/file" && touch "$(pod pod)/more"'
+	unpublish "$volume" pod >/dev/null
+	stop_$fs
+	check "$fs: stopped: so does stage" stage "$volume"
+	publish "$volume" pod >/dev/null
+	check "$fs: stopped: and again" eval 'grep -q data "$(pod pod)/file" && touch "$(pod pod)/again"'
+	unpublish "$volume" pod >/dev/null
+	stop_$fs
+	check "$fs: stopped: unstage works" unstage "$volume"
+	check "$fs: stopped: nothing is left" [ "$(controllers)" = 0 ]
+	retire "$volume"
+done
+
+# A foreign mount over the staging path.
+cap=$(capability SINGLE_NODE_WRITER)
+provision covered
+mount -t tmpfs foreign "$(staging "$volume")"
+for call in stage "publish pod" unstage; do
+	read -r name pod_name <<<"$call"
+	check "foreign mount over the staging path: $name is refused and says what is there" \
+		refuses FAILED_PRECONDITION "is a mount of foreign \(tmpfs\)" $name "$volume" $pod_name
+done
+check "foreign mount over the staging path: it is still there" \
+	[ "$(findmnt -no SOURCE "$(staging "$volume")" | tail -n 1)" = foreign ]
+umount "$(staging "$volume")"
+check "foreign mount over the staging path: once it is gone, publish works" publish "$volume" pod
+touch "$(pod pod)/file"
 unpublish "$volume" pod >/dev/null
 
 # Another volume's mount in a path that is named by mistake.

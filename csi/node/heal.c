@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Taking dead mounts away. */
+#include "csi/node/heal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "csi/node/paths.h"
+#include "nvme/base/log.h"
+
+/* An xfs that shut down refuses every open. */
+static bool answers(const char *path)
+{
+	cleanup_close int fd = -1;
+
+	job_doing("open %s", path);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd >= 0 || errno != EIO;
+}
+
+bool heal_is_dead(const struct node *node, const struct mount_entry *entry,
+		  char ret_reason[HEAL_REASON_SIZE])
+{
+	const char *reason = NULL;
+
+	if (paths_is_dead(&node->host->sysfs, entry))
+		reason = "its device went away under it";
+	else if (entry->sb_readonly && !entry->readonly)
+		reason = "its file system went read-only after an error";
+	else if (entry->sb_stopped)
+		reason = "an error stopped its file system";
+	else if (strcmp(entry->fs_type, "devtmpfs") != 0 && !answers(entry->target))
+		reason = "its file system answers nothing but input/output errors";
+	if (reason)
+		snprintf(ret_reason, HEAL_REASON_SIZE, "%s", reason);
+	return reason != NULL;
+}
+
+/* The two places of a volume that are not a pod's. */
+struct places {
+	char private[PATH_MAX];
+	char staged[PATH_MAX];
+};
+
+static bool is_same_device(const struct mount_entry *a, const struct mount_entry *b)
+{
+	if (a->major != b->major || a->minor != b->minor)
+		return false;
+	return strcmp(a->fs_type, "devtmpfs") != 0 || strcmp(a->fs_root, b->fs_root) == 0;
+}
+
+/* What else is mounted of the device of a dead mount; NULL: nothing. */
+static const struct mount_entry *find_user(const struct mount_table *table,
+					   const struct places *places,
+					   const struct mount_entry *dead)
+{
+	for (size_t i = 0; i < table->count; i++) {
+		const struct mount_entry *e = &table->entries[i];
+
+		if (is_same_device(dead, e) && strcmp(e->target, places->private) != 0 &&
+		    strcmp(e->target, places->staged) != 0)
+			return e;
+	}
+	return NULL;
+}
+
+/* 1: what was at the path is gone; 0: there is nothing dead. */
+static int clear(const struct node *node, const struct places *places, const char *path,
+		 const struct host_namespace *ns, struct err *err)
+{
+	struct mount_table table cleanup_mount_table = { 0 };
+	const struct mount_entry *entry, *user;
+	char reason[HEAL_REASON_SIZE];
+
+	if (mount_table_read(&table, err) < 0)
+		return -1;
+	entry = mount_table_find(&table, path);
+	/* What is neither the volume's nor dead is foreign: whoever finds it in the way says so. */
+	if (!entry || !(paths_is_of(entry, ns) || paths_is_dead(&node->host->sysfs, entry)) ||
+	    !heal_is_dead(node, entry, reason))
+		return 0;
+	user = find_user(&table, places, entry);
+	if (user)
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "%s, a mount of %s, is dead: %s; it is mounted anew once nothing "
+			       "uses it, but it is in use at %s; unpublish that first",
+			       path, entry->source, reason, user->target);
+	log_warning("dead mount taken away", KV("path", path), KV("device", entry->source),
+		    KV("reason", reason));
+	return paths_unmount_ours(&node->host->sysfs, path, ns, err) < 0 ? -1 : 1;
+}
+
+/* A superblock that is still there would only be mounted again, as dead as it is. */
+static int require_gone(const struct node *node, const struct host_namespace *ns, struct err *err)
+{
+	char path[PATH_MAX];
+	int released;
+
+	snprintf(path, sizeof(path), "%.4000s/%s", node->host->dev, ns->name);
+	job_doing("open %s", path);
+	released = mount_device_released(path, ns->name, err);
+	if (released)
+		return released < 0 ? -1 : 0;
+	return err_set(
+		err, ERR_FAILED_PRECONDITION,
+		"the dead file system of %s is unmounted here, but another mount namespace or "
+		"an open file keeps it; end whatever does, then stage the volume again",
+		ns->nqn);
+}
+
+int heal_dead_mounts(const struct node *node, const struct node_record *record,
+		     const struct host_namespace *ns, struct err *err)
+{
+	struct places places;
+	int staged, private = 0;
+
+	device_private_path(node, record, places.private);
+	device_stage_path(record->staging_path, record->block, record, places.staged);
+	staged = clear(node, &places, places.staged, ns, err);
+	if (staged < 0)
+		return -1;
+	if (!record->block)
+	private = clear(node, &places, places.private, ns, err);
+	if (private < 0)
+		return -1;
+	return private ? require_gone(node, ns, err) : 0;
+}
