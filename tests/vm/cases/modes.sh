@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Access modes of one node: readers and writers of one volume in both orders, one path for RWOP, two
-# pods of an RWX volume, what may not be mixed.
+# pods of an RWX volume, what may not be mixed; mount options of the file system and of a pod.
 # shellcheck source=tests/vm/guest/driver.sh
 . "$NVMEOT_SRC/tests/vm/guest/driver.sh"
 start_driver
@@ -50,21 +50,37 @@ check "RWOP: once the first is gone, another path is fine" publish "$volume" sec
 unpublish "$volume" second >/dev/null
 retire "$volume"
 
-cap=$(capability MULTI_NODE_MULTI_WRITER)
-provision rwx
-publish "$volume" one >/dev/null
-publish "$volume" two >/dev/null
-echo both >"$(pod one)/shared"
-check "RWX: two pods of one node write one file system" \
-	eval 'grep -q both "$(pod two)/shared" && touch "$(pod two)/mine" && test -e "$(pod one)/mine"'
-check "RWX: one device mount" [ "$(mounts_of "$(device_of "$volume")" | wc -l)" = 4 ]
-other=nqn.2014-08.org.nvmexpress:uuid:11111111-2222-4333-8444-555555555555
-check "RWX: a second node is refused and the holder named" \
-	refuses FAILED_PRECONDITION "$host_nqn" controller ControllerPublishVolume \
-	"{\"volume_id\":\"$volume\",\"node_id\":\"$other\",\"volume_capability\":$cap}"
-unpublish "$volume" one >/dev/null
-unpublish "$volume" two >/dev/null
+cap=$(capability SINGLE_NODE_SINGLE_WRITER block)
+provision rwop-raw 67108864
+publish "$volume" first >/dev/null
+check "RWOP, raw: a second path is refused and the first is named" \
+	refuses FAILED_PRECONDITION "pods/first/volume" publish "$volume" second
+check "RWOP, raw: nothing is left of the second path" not test -e "$(pod second)"
+check "RWOP, raw: the same path again is fine" publish "$volume" first
+unpublish "$volume" first >/dev/null
+check "RWOP, raw: once the first is gone, another path is fine" publish "$volume" second
+unpublish "$volume" second >/dev/null
 retire "$volume"
+
+other=nqn.2014-08.org.nvmexpress:uuid:11111111-2222-4333-8444-555555555555
+for mode in MULTI_NODE_MULTI_WRITER MULTI_NODE_SINGLE_WRITER SINGLE_NODE_WRITER; do
+	cap=$(capability $mode)
+	provision "shared-$mode"
+	publish "$volume" one >/dev/null
+	publish "$volume" two >/dev/null
+	publish "$volume" three true >/dev/null
+	echo both >"$(pod one)/shared"
+	check "$mode: two pods of one node write one file system" \
+		eval 'grep -q both "$(pod two)/shared" && touch "$(pod two)/mine" && test -e "$(pod one)/mine"'
+	check "$mode: a third one reads" \
+		eval 'grep -q both "$(pod three)/shared" && not touch "$(pod three)/mine"'
+	check "$mode: one device mount" [ "$(mounts_of "$(device_of "$volume")" | wc -l)" = 5 ]
+	check "$mode: a second node is refused and the holder named" \
+		refuses FAILED_PRECONDITION "$host_nqn" controller ControllerPublishVolume \
+		"{\"volume_id\":\"$volume\",\"node_id\":\"$other\",\"volume_capability\":$cap}"
+	for pod in one two three; do unpublish "$volume" $pod >/dev/null; done
+	retire "$volume"
+done
 
 cap=$(capability SINGLE_NODE_READER_ONLY)
 create reader-only >/dev/null
@@ -109,10 +125,31 @@ provision flags
 publish "$volume" flagged >/dev/null
 check "mount flag ro makes the pod read-only" is_readonly "$(pod flagged)"
 check "mount flag noatime is on the pod's mount" grep -q noatime <<<"$(mount_flags "$(pod flagged)")"
+check "but neither is on the device's mount, which other pods have, too" \
+	eval '! is_readonly "$(staging "$volume")" && ! grep noatime <<<"$(mount_flags "$(staging "$volume")")"'
 unpublish "$volume" flagged >/dev/null
 unstage "$volume" >/dev/null
+
+cap=$(capability SINGLE_NODE_WRITER ext4 nodelalloc nosuid nodev)
+stage "$volume" >/dev/null
+publish "$volume" flagged >/dev/null
+check "an option of the file system is the superblock's" \
+	grep -q nodelalloc <<<"$(findmnt -no FS-OPTIONS "$(staging "$volume")")"
+check "one of a mount is the pod's" \
+	grep -q "nosuid,nodev" <<<"$(mount_flags "$(pod flagged)")"
+unpublish "$volume" flagged >/dev/null
+unstage "$volume" >/dev/null
+
 cap=$(capability SINGLE_NODE_WRITER ext4 commit=hidden)
 refusal=$(stage "$volume" 2>&1) || true
 check "a mount flag that the kernel refuses is named" grep -q "mount option 'commit' for ext4" <<<"$refusal"
 check "but its value, which may be a secret, is not" not grep hidden <<<"$refusal"
+cap=$(capability SINGLE_NODE_WRITER ext4 no-such-option)
+check "so is one that it does not know, with its words" \
+	refuses INVALID_ARGUMENT "mount option 'no-such-option' for ext4.*[Uu]nknown" stage "$volume"
+# A kernel without SELinux knows no context, and says so: it got the option, whole.
+cap=$(capability SINGLE_NODE_WRITER ext4 'context=\"system_u:object_r:container_file_t:s0:c1,c2\"')
+check "an SELinux context reaches the kernel" \
+	refuses INVALID_ARGUMENT "mount option 'context' for ext4" stage "$volume"
+check "refused options leave no connection" [ "$(controllers)" = 0 ]
 retire "$volume"
