@@ -68,21 +68,19 @@ static const struct mount_entry *find_user(const struct mount_table *table,
 }
 
 /* 1: what was at the path is gone; 0: there is nothing dead. */
-static int clear(const struct node *node, const struct places *places, const char *path,
-		 const struct host_namespace *ns, struct err *err)
+static int clear(const struct node *node, const struct mount_table *table,
+		 const struct places *places, const char *path, const struct host_namespace *ns,
+		 struct err *err)
 {
-	struct mount_table table cleanup_mount_table = { 0 };
-	const struct mount_entry *entry, *user;
+	const struct mount_entry *entry = mount_table_find(table, path);
+	const struct mount_entry *user;
 	char reason[HEAL_REASON_SIZE];
 
-	if (mount_table_read(&table, err) < 0)
-		return -1;
-	entry = mount_table_find(&table, path);
 	/* What is neither the volume's nor dead is foreign: whoever finds it in the way says so. */
 	if (!entry || !(paths_is_of(entry, ns) || paths_is_dead(&node->host->sysfs, entry)) ||
 	    !heal_is_dead(node, entry, reason))
 		return 0;
-	user = find_user(&table, places, entry);
+	user = find_user(table, places, entry);
 	if (user)
 		return err_set(err, ERR_FAILED_PRECONDITION,
 			       "%s, a mount of %s, is dead: %s; it is mounted anew once nothing "
@@ -114,17 +112,19 @@ static int require_gone(const struct node *node, const struct host_namespace *ns
 int heal_dead_mounts(const struct node *node, const struct node_record *record,
 		     const struct host_namespace *ns, struct err *err)
 {
+	struct mount_table table cleanup_mount_table = { 0 };
 	struct places places;
-	int staged, private = 0;
+	int rc;
 
 	device_private_path(node, record, places.private);
 	device_stage_path(record->staging_path, record->block, record, places.staged);
-	staged = clear(node, &places, places.staged, ns, err);
-	if (staged < 0)
+	if (mount_table_read(&table, err) < 0)
 		return -1;
-	if (!record->block)
-	private = clear(node, &places, places.private, ns, err);
-	if (private < 0)
-		return -1;
-	return private ? require_gone(node, ns, err) : 0;
+	rc = clear(node, &table, &places, places.staged, ns, err);
+	if (rc < 0 || record->block)
+		return rc < 0 ? -1 : 0;
+	rc = clear(node, &table, &places, places.private, ns, err);
+	if (rc <= 0)
+		return rc;
+	return require_gone(node, ns, err);
 }
