@@ -39,9 +39,6 @@ spoil() {
 	debugfs -w -R "set_super_value state 2" "$(image)" >/dev/null 2>&1
 	sync "$(image)"
 }
-digest() {
-	tar --create --sparse --mtime=@0 --directory="$pool_dir" "$(uuid_of "$volume").img" | sha256sum
-}
 expand() { # BYTES
 	controller ControllerExpandVolume "{\"volume_id\":\"$volume\",\"volume_capability\":$cap,
 		\"capacity_range\":{\"required_bytes\":$1}}"
@@ -88,11 +85,11 @@ check "broken: it left no connection and no record" \
 	eval '[ "$(controllers)" = 0 ] && [ -z "$(ls "$state_dir/volumes")" ]'
 detach "$volume" >/dev/null
 
-before=$(digest)
+cp --sparse=always "$(image)" /run/remembered
 attach "$volume" true
 check "broken: a reader is refused" not stage "$volume"
 check "broken: nothing is checked for it" [ -z "$(checks)" ]
-check "broken: not one byte changed" [ "$(digest)" = "$before" ]
+check "broken: not one byte changed" cmp "$(image)" /run/remembered
 detach "$volume" >/dev/null
 
 controller ControllerModifyVolume \
