@@ -70,9 +70,14 @@ int device_connect(const struct node *node, const struct node_record *record,
 		   const struct attachment *attachment, const struct parameters *parameters,
 		   struct deadline deadline, struct host_namespace *ret, struct err *err)
 {
+	struct host_connect_outcome outcome;
+
 	if (host_connect(node->host, record->nqn, attachment->portals, attachment->portal_count,
-			 &parameters->connect, deadline, err) < 0)
+			 &parameters->connect, deadline, &outcome, err) < 0)
 		return -1;
+	if (outcome.missing)
+		log_warning("not all portals are connected", KV("nqn", record->nqn),
+			    KV("error", outcome.reasons));
 	job_doing("wait for the namespace of %s", record->nqn);
 	if (host_wait_namespace(node->host, record->nqn, record->has_uuid ? &record->uuid : NULL,
 				record->nsid, deadline, ret, err) < 0)

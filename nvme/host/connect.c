@@ -14,6 +14,7 @@
 #include "nvme/host/uevent.h"
 
 #define PROBE_MS 2000 /* longer than one lost SYN, whose repetition comes after a second */
+#define PROBE_GRACE_MS 300
 #define DESCRIPTION_SIZE 400
 
 static int ours(const struct host *host, const char *nqn, struct host_controllers *ret,
@@ -84,20 +85,8 @@ static int connect_portal(const struct host *host, const char *nqn, const struct
 
 	portal_format(portal, text);
 	job_doing("connect %s of %s", text, nqn);
-	if (host_probe(portal, deadline_min(deadline, deadline_after_ms(PROBE_MS)), err) < 0)
-		return -1;
 	connected = host_fabrics_connect(&host->identity, nqn, portal, options, deadline, err);
 	return verify_portal(host, nqn, portal, options, connected, err);
-}
-
-static size_t count_connected(const struct host_controllers *controllers,
-			      const struct portal *portals, size_t count)
-{
-	size_t connected = 0;
-
-	for (size_t i = 0; i < count; i++)
-		connected += host_controllers_at(controllers, &portals[i]) != NULL;
-	return connected;
 }
 
 /* The identity must be free of conflicts with any subsystem's controllers, not only this one's. */
@@ -160,43 +149,81 @@ static enum err_code graver(enum err_code a, enum err_code b)
 	return a == ERR_FAILED_PRECONDITION ? a : b == ERR_FAILED_PRECONDITION ? b : a;
 }
 
+static size_t list_unconnected(const struct host_controllers *controllers,
+			       const struct portal *portals, size_t count,
+			       struct host_probe ret[PORTAL_MAX])
+{
+	size_t listed = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (!host_controllers_at(controllers, &portals[i]))
+			ret[listed++] = (struct host_probe) { .portal = &portals[i] };
+	return listed;
+}
+
+size_t host_connect_missing(const struct host *host, const struct host_controllers *controllers,
+			    const struct portal *portals, size_t count)
+{
+	struct host_probe unconnected[PORTAL_MAX];
+	size_t missing = list_unconnected(controllers, portals, count, unconnected);
+
+	if (native_multipath(host))
+		return missing;
+	return count && missing == count;
+}
+
+static void tell_missing(const struct host_probe *probe, struct strb *reasons,
+			 struct host_connect_outcome *outcome)
+{
+	char text[PORTAL_TEXT_SIZE];
+
+	portal_format(probe->portal, text);
+	strb_addf(reasons, "%s%s: %s", reasons->len ? "; " : "", text, probe->err.msg);
+	outcome->missing++;
+	outcome->rejected += probe->err.code == ERR_PERMISSION_DENIED;
+}
+
 int host_connect(const struct host *host, const char *nqn, const struct portal *portals,
 		 size_t count, const struct host_connect_options *options, struct deadline deadline,
-		 struct err *err)
+		 struct host_connect_outcome *ret, struct err *err)
 {
 	cleanup_host_controllers struct host_controllers before = { 0 };
-	bool multipath = native_multipath(host);
-	char buffer[ERR_MESSAGE_SIZE / 2];
-	struct strb reasons = strb_over(buffer, sizeof(buffer));
+	struct strb reasons = strb_over(ret->reasons, sizeof(ret->reasons));
+	bool one_is_enough = !native_multipath(host);
+	struct host_probe probes[PORTAL_MAX];
 	enum err_code code = ERR_UNAVAILABLE;
-	size_t connected, already;
+	size_t unconnected, already, connected;
 
+	*ret = (struct host_connect_outcome) { 0 };
 	if (check_identity(host, err) < 0 || ours(host, nqn, &before, err) < 0 ||
 	    check_keys(host, &before, options, err) < 0)
 		return -1;
-	already = count_connected(&before, portals, count);
+	unconnected = list_unconnected(&before, portals, count, probes);
+	already = count - unconnected;
 	connected = already;
-	for (size_t i = 0; i < count && (multipath || connected == 0); i++) {
-		char text[PORTAL_TEXT_SIZE];
-		struct err reason = ERR_INIT;
+	if (one_is_enough && connected)
+		return 0;
+	job_doing("probe the portals of %s", nqn);
+	host_probe(probes, unconnected, deadline_min(deadline, deadline_after_ms(PROBE_MS)),
+		   PROBE_GRACE_MS);
+	for (size_t i = 0; i < unconnected && !(one_is_enough && connected); i++) {
+		struct host_probe *probe = &probes[i];
 
-		if (host_controllers_at(&before, &portals[i]))
-			continue;
-		if (connect_portal(host, nqn, &portals[i], options, deadline, &reason) == 0) {
+		if (probe->good &&
+		    connect_portal(host, nqn, probe->portal, options, deadline, &probe->err) == 0) {
 			connected++;
-			continue;
+		} else {
+			code = graver(code, probe->err.code);
+			tell_missing(probe, &reasons, ret);
 		}
-		code = graver(code, reason.code);
-		portal_format(&portals[i], text);
-		strb_addf(&reasons, "%s%s: %s", reasons.len ? "; " : "", text, reason.msg);
-		log_warning("portal not connected", KV("nqn", nqn), KV("portal", text),
-			    KV_ERR(&reason));
 	}
 	if (connected == 0)
 		return err_set(err, code, "connect %s: %s", nqn,
-			       count ? buffer : "no portal given");
+			       count ? ret->reasons : "no portal given");
 	if (has_keys(options) && connected > already)
 		renew_others(host, portals, count, &options->keys);
+	if (one_is_enough)
+		ret->missing = 0;
 	return 0;
 }
 

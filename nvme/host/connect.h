@@ -7,24 +7,42 @@
 #ifndef NVME_HOST_CONNECT_H
 #define NVME_HOST_CONNECT_H
 
+#include "nvme/host/controller.h"
 #include "nvme/host/fabrics.h"
 #include "nvme/host/host.h"
 #include "nvme/host/namespace.h"
 
+/* What became of the portals. */
+struct host_connect_outcome {
+	size_t missing;	 /* portals that should have a controller and have none */
+	size_t rejected; /* those among them whose target answered, and does not let this host in */
+	char reasons[ERR_MESSAGE_SIZE /
+		     2]; /* of each that is missing: "tcp://…: …; …", may be cut */
+};
+
 /*
  * Connects every portal of the subsystem that is not connected yet; without native multipath, one
  * portal is enough and more would be harm. Success: at least one portal has a controller, live or
- * reconnecting; the others' failures are logged. ERR_UNAVAILABLE: none has, with each portal's
- * reason. ERR_FAILED_PRECONDITION: a controller of another identity is in the way.
+ * reconnecting; ret tells about the others. ERR_UNAVAILABLE: none has, with each portal's
+ * reason. ERR_FAILED_PRECONDITION: a controller of another identity is in the way. ret is set in
+ * any case.
  * With keys among the options every controller of the subsystem holds them on success
  * (host_dhchap_ensure and its errors; ERR_UNAUTHENTICATED: the target does not take them). Once a
  * new session has proved them they are given to the sessions of other subsystems at these portals,
  * too, if those hold others: a target has the same keys for all of them.
- * Each portal costs at most 2 s of probing, and then what host_fabrics_connect does.
+ * The portals are probed first, all at once: 2 s at most, and 0.3 s once one has answered; a later
+ * one is missing. Then each that answered takes what host_fabrics_connect does.
  */
 int host_connect(const struct host *host, const char *nqn, const struct portal *portals,
 		 size_t count, const struct host_connect_options *options, struct deadline deadline,
-		 struct err *err);
+		 struct host_connect_outcome *ret, struct err *err);
+
+/*
+ * How many portals host_connect would have to connect: those without a controller of ours among
+ * `controllers` (of this subsystem), or 1 without native multipath if there is none at all.
+ */
+size_t host_connect_missing(const struct host *host, const struct host_controllers *controllers,
+			    const struct portal *portals, size_t count);
 
 /*
  * Waits until the namespace (as in host_namespace_find) can be used: a controller of ours is live,

@@ -153,7 +153,7 @@ static int fail(const struct host_identity *identity, bool keyed, int nvme_errno
 		err_set(err, ERR_ALREADY_EXISTS, "the kernel says that it is connected already");
 		break;
 	case EIO:
-		err_set(err, ERR_UNAVAILABLE,
+		err_set(err, ERR_PERMISSION_DENIED,
 			"rejected by the target: it does not know the subsystem or does not allow "
 			"host %s%s",
 			identity->nqn, keyed ? ", or does not take its key (DH-HMAC-CHAP)" : "");

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "nvme/base/cleanup.h"
+#include "nvme/host/sysfs.h"
 
 #define GROUP_KERNEL 1 /* udev repeats the events in group 2 */
 #define EVENT_SIZE 8192
@@ -26,8 +27,20 @@ int host_uevent_open(int *ret_fd, struct err *err)
 	return 0;
 }
 
-/* 1: there was one about NVMe, or some were lost; 0: there was none. */
-static int drain(int fd, struct err *err)
+/* The head of an event is ACTION@DEVPATH. */
+static bool is_about_nvme(const char *event)
+{
+	return strstr(event, "/nvme");
+}
+
+static bool is_removal(const char *event)
+{
+	return strncmp(event, "remove@", 7) == 0 &&
+	       host_node_of(strrchr(event, '/') + 1) == HOST_NODE_CONTROLLER;
+}
+
+/* 1: there was one that matters, or some were lost; 0: there was none. */
+static int drain(int fd, bool (*matters)(const char *event), struct err *err)
 {
 	bool relevant = false;
 	char event[EVENT_SIZE];
@@ -45,9 +58,8 @@ static int drain(int fd, struct err *err)
 			continue;
 		if (n < 0)
 			return err_sys(err, errno, "receive kernel uevents");
-		/* The head of an event is ACTION@DEVPATH. */
 		event[n] = '\0';
-		relevant = relevant || strstr(event, "/nvme");
+		relevant = relevant || (is_about_nvme(event) && matters(event));
 	}
 }
 
@@ -60,9 +72,26 @@ int host_uevent_wait(int fd, struct deadline deadline, struct err *err)
 
 		if (rc < 0 && errno != EINTR)
 			return err_sys(err, errno, "wait for kernel uevents");
-		if (rc > 0 && (rc = drain(fd, err)) != 0)
+		if (rc > 0 && (rc = drain(fd, is_about_nvme, err)) != 0)
 			return rc;
 		if (deadline_passed(deadline))
+			return 0;
+	}
+}
+
+int host_uevent_wait_removal(int fd, int wake_fd, struct deadline deadline, struct err *err)
+{
+	struct pollfd fds[] = { { .fd = fd, .events = POLLIN },
+				{ .fd = wake_fd, .events = POLLIN } };
+
+	for (;;) {
+		int rc = poll(fds, 2, deadline_poll_ms(deadline));
+
+		if (rc < 0 && errno != EINTR)
+			return err_sys(err, errno, "wait for kernel uevents");
+		if (rc > 0 && fds[0].revents && (rc = drain(fd, is_removal, err)) != 0)
+			return rc;
+		if (rc >= 0 && (fds[1].revents || deadline_passed(deadline)))
 			return 0;
 	}
 }

@@ -18,4 +18,11 @@ int host_uevent_open(int *ret_fd, struct err *err);
  */
 int host_uevent_wait(int fd, struct deadline deadline, struct err *err);
 
+/*
+ * Blocks until a controller has been removed, or some changes were lost, or something can be read
+ * from wake_fd, or the deadline passed. Takes all events that are there, and nothing from wake_fd.
+ * 1: a controller may be gone; 0: not so.
+ */
+int host_uevent_wait_removal(int fd, int wake_fd, struct deadline deadline, struct err *err);
+
 #endif

@@ -16,6 +16,7 @@
 #include "tests/unit/host_tree.h"
 
 static struct host host = HOST_INIT;
+static struct host_connect_outcome outcome;
 
 static int setup(void **state)
 {
@@ -55,7 +56,8 @@ static int connect_to(const char *list, struct err *err)
 	size_t count;
 
 	assert_int_equal(portal_parse_list(list, portals, &count, err), 0);
-	return host_connect(&host, NQN, portals, count, &options, deadline_after_ms(5000), err);
+	return host_connect(&host, NQN, portals, count, &options, deadline_after_ms(5000), &outcome,
+			    err);
 }
 
 static void test_connected_portal_is_enough(void **state)
@@ -65,8 +67,12 @@ static void test_connected_portal_is_enough(void **state)
 	(void)state;
 	make_subsystem("connecting");
 	assert_int_equal(connect_to("tcp://127.0.0.1:1", &err), 0);
-	/* Port 2 refuses, which is only logged. */
+	assert_int_equal(outcome.missing, 0);
+	/* Port 2 refuses, which is only told. */
 	assert_int_equal(connect_to("tcp://127.0.0.1:2,tcp://127.0.0.1:1", &err), 0);
+	assert_int_equal(outcome.missing, 1);
+	assert_int_equal(outcome.rejected, 0);
+	assert_non_null(strstr(outcome.reasons, "tcp://127.0.0.1:2: TCP connection refused"));
 }
 
 static void test_no_portal_gives_each_reason(void **state)
@@ -124,6 +130,7 @@ static void test_without_multipath_no_second_portal_is_tried(void **state)
 	make_subsystem("live");
 	tree_put("module/nvme_core/parameters", "multipath", "N");
 	assert_int_equal(connect_to(list, &err), 0);
+	assert_int_equal(outcome.missing, 0);
 	assert_int_equal(accept(fd, NULL, NULL), -1);
 }
 
@@ -135,7 +142,8 @@ static int connect_with_key(struct err *err)
 
 	strcpy(options.keys.host, KEY_32);
 	assert_int_equal(portal_parse_list("tcp://127.0.0.1:1", portals, &count, err), 0);
-	return host_connect(&host, NQN, portals, count, &options, deadline_after_ms(5000), err);
+	return host_connect(&host, NQN, portals, count, &options, deadline_after_ms(5000), &outcome,
+			    err);
 }
 
 static void expect_key(const char *path, const char *expected)
@@ -192,6 +200,31 @@ static void test_changed_key_is_given_to_the_own_session(void **state)
 	assert_int_equal(connect_with_key(&err), 0);
 	expect_key(SUBSYS0 "/nvme0", KEY_32);
 	expect_key(SUBSYS1 "/nvme1", KEY_OTHER_32);
+}
+
+static void expect_missing(const char *multipath, const char *list, size_t expected)
+{
+	cleanup_host_controllers struct host_controllers all = { 0 };
+	struct portal portals[PORTAL_MAX];
+	struct err err = ERR_INIT;
+	size_t count;
+
+	tree_put("module/nvme_core/parameters", "multipath", multipath);
+	assert_int_equal(host_controllers_get(&tree, NQN, NULL, &all, &err), 0);
+	assert_int_equal(portal_parse_list(list, portals, &count, &err), 0);
+	assert_int_equal(host_connect_missing(&host, &all, portals, count), expected);
+}
+
+static void test_missing_portals_are_counted(void **state)
+{
+	(void)state;
+	make_subsystem("connecting");
+	expect_missing("Y", "tcp://127.0.0.1:1", 0);
+	expect_missing("Y", "tcp://127.0.0.1:1,tcp://127.0.0.1:2,tcp://127.0.0.1:3", 2);
+	expect_missing("N", "tcp://127.0.0.1:1,tcp://127.0.0.1:2,tcp://127.0.0.1:3", 0);
+	tree_put(SUBSYS0 "/nvme0", "state", "deleting");
+	expect_missing("Y", "tcp://127.0.0.1:1,tcp://127.0.0.1:2", 2);
+	expect_missing("N", "tcp://127.0.0.1:1,tcp://127.0.0.1:2", 1);
 }
 
 static int wait_for(const char *text, struct err *err)
@@ -278,6 +311,7 @@ int main(void)
 		IN_TREE(test_without_multipath_no_second_portal_is_tried),
 		IN_TREE(test_session_without_its_key_does_not_count),
 		IN_TREE(test_changed_key_is_given_to_the_own_session),
+		IN_TREE(test_missing_portals_are_counted),
 		IN_TREE(test_wait_says_what_is_missing),
 		IN_TREE(test_disconnect_deletes_ours_and_verifies),
 		IN_TREE(test_disconnect_without_controllers_is_done),

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include "nvme/base/cleanup.h"
@@ -71,6 +72,40 @@ static void test_all_events_are_taken_at_once(void **state)
 	assert_int_equal(wait_ms(WAIT_MS), 0);
 }
 
+static int wait_removal(int wake_fd)
+{
+	struct err err = ERR_INIT;
+
+	return host_uevent_wait_removal(ends[0], wake_fd, deadline_after_ms(WAIT_MS), &err);
+}
+
+/* Of a controller, not of what is below it or merely changes. */
+static void test_removal(void **state)
+{
+	cleanup_close int wake = eventfd(0, EFD_CLOEXEC);
+
+	(void)state;
+	announce("remove@/devices/virtual/nvme-fabrics/ctl/nvme0/nvme0c0n1");
+	announce("remove@/devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1");
+	announce("add@/devices/virtual/nvme-fabrics/ctl/nvme1");
+	announce("change@/devices/virtual/nvme-fabrics/ctl/nvme1");
+	announce("remove@/devices/virtual/block/loop0");
+	assert_int_equal(wait_removal(wake), 0);
+	announce("remove@/devices/virtual/nvme-fabrics/ctl/nvme1");
+	announce("add@/devices/virtual/nvme-fabrics/ctl/nvme2");
+	assert_int_equal(wait_removal(wake), 1);
+	assert_int_equal(wait_removal(wake), 0);
+}
+
+static void test_removal_wait_is_woken(void **state)
+{
+	cleanup_close int wake = eventfd(1, EFD_CLOEXEC);
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(host_uevent_wait_removal(ends[0], wake, deadline_none(), &err), 0);
+}
+
 static void test_other_devices_do_not_wake(void **state)
 {
 	(void)state;
@@ -96,6 +131,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_all_events_are_taken_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_devices_do_not_wake, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_removal, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_removal_wait_is_woken, setup, teardown),
 		cmocka_unit_test(test_kernel_socket_opens),
 	};
 
