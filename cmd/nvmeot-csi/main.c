@@ -8,6 +8,7 @@
 #include "cmd/serve.h"
 #include "csi/controller/controller.h"
 #include "csi/identity/identity.h"
+#include "csi/node/keeper.h"
 #include "csi/node/node.h"
 #include "csi/request/topology.h"
 #include "nvme/base/log.h"
@@ -200,6 +201,8 @@ static int run(const struct settings *s, struct plugin *plugin, struct err *err)
 		return -1;
 	plugin->identity.driver_name = s->driver_name;
 	plugin->identity.topology_aware = s->topology_aware || s->topology.count;
+	if (plugin->is_node && keeper_start(&plugin->node, err) < 0)
+		return -1;
 	services[config.service_count++] = identity_service(&plugin->identity);
 	if (plugin->is_controller)
 		services[config.service_count++] = controller_service(&plugin->controller);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "csi/node/intent.h"
+#include "csi/node/keeper.h"
 #include "csi/node/paths.h"
 #include "csi/volume/check.h"
 #include "csi/volume/grow.h"
@@ -75,9 +76,11 @@ int device_connect(const struct node *node, const struct node_record *record,
 	if (host_connect(node->host, record->nqn, attachment->portals, attachment->portal_count,
 			 &parameters->connect, deadline, &outcome, err) < 0)
 		return -1;
-	if (outcome.missing)
+	if (outcome.missing) {
 		log_warning("not all portals are connected", KV("nqn", record->nqn),
 			    KV("error", outcome.reasons));
+		keeper_wake(node->keeper);
+	}
 	job_doing("wait for the namespace of %s", record->nqn);
 	if (host_wait_namespace(node->host, record->nqn, record->has_uuid ? &record->uuid : NULL,
 				record->nsid, deadline, ret, err) < 0)

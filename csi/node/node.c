@@ -5,6 +5,7 @@
 #include "csi.pb-c.h"
 #include "csi/node/expand.h"
 #include "csi/node/health.h"
+#include "csi/node/keeper.h"
 #include "csi/node/paths.h"
 #include "csi/node/publish.h"
 #include "csi/node/stage.h"
@@ -28,6 +29,7 @@ int node_open(struct node *node, struct host *host, const char *state_dir, struc
 
 void node_close(struct node *node)
 {
+	keeper_stop(node);
 	root_close(&node->state);
 	if (node->jobs)
 		jobs_free(steal_ptr(&node->jobs));

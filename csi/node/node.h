@@ -22,9 +22,10 @@ struct node_segment {
 
 /* Filled by node_open and its caller before serving, then only read. */
 struct node {
-	struct host *host; /* borrowed */
-	struct root state; /* --state-dir, with volumes/, formatting/ and mnt/ below it */
-	struct jobs *jobs; /* every operation is one, see node_run */
+	struct host *host;     /* borrowed */
+	struct root state;     /* --state-dir, with volumes/, formatting/ and mnt/ below it */
+	struct jobs *jobs;     /* every operation is one, see node_run */
+	struct keeper *keeper; /* NULL: none runs */
 	int64_t max_volumes;
 	struct node_segment topology[NODE_TOPOLOGY_MAX];
 	size_t topology_count;
@@ -33,7 +34,7 @@ struct node {
 /* Opens the state directory and creates what belongs below it. */
 int node_open(struct node *node, struct host *host, const char *state_dir, struct err *err);
 
-/* No operation may be running: node_drain has returned 0, or none was ever begun. */
+/* Ends the keeper. No operation may be running: node_drain has returned 0, or none was begun. */
 void node_close(struct node *node);
 
 /*

@@ -9,6 +9,7 @@
 
 #include "nvme/base/file.h"
 #include "nvme/base/log.h"
+#include "nvme/base/strb.h"
 
 #define RECORD_DIR "volumes"
 #define RECORD_VERSION 1
@@ -31,6 +32,16 @@ struct node_record node_record_make(const char *volume_id, const struct attachme
 	strcpy(record.nqn, attachment->nqn);
 	strcpy(record.staging_path, staging_path);
 	return record;
+}
+
+void node_record_set_connection(struct node_record *record, const struct attachment *attachment,
+				const struct host_connect_options *options)
+{
+	struct node_connection *connection = &record->connection;
+
+	*connection = (struct node_connection) { .portal_count = attachment->portal_count,
+						 .options = *options };
+	memcpy(connection->portals, attachment->portals, sizeof(connection->portals));
 }
 
 bool node_record_derive(const char *volume_id, struct node_record *ret)
@@ -117,6 +128,65 @@ static bool copy_text(char *ret, size_t size, const char *text)
 	return true;
 }
 
+/* The options of a connection, as the StorageClass has them. */
+static const struct connect_field {
+	const char *key;
+	size_t offset;
+} connect_fields[] = {
+	{ "nrIoQueues", offsetof(struct host_connect_options, nr_io_queues) },
+	{ "queueSize", offsetof(struct host_connect_options, queue_size) },
+	{ "ctrlLossTmo", offsetof(struct host_connect_options, ctrl_loss_tmo_s) },
+	{ "reconnectDelay", offsetof(struct host_connect_options, reconnect_delay_s) },
+	{ "fastIoFailTmo", offsetof(struct host_connect_options, fast_io_fail_tmo_s) },
+	{ "keepAliveTmo", offsetof(struct host_connect_options, keep_alive_tmo_s) },
+};
+
+/* An absent one is not known; half of one is malformed. */
+static bool decode_connection(json_object *record, struct node_connection *ret)
+{
+	json_object *json, *value;
+	struct err ignored;
+
+	if (!json_object_object_get_ex(record, "connection", &json))
+		return true;
+	if (!json_object_is_type(json, json_type_object) || !get_text(json, "portals") ||
+	    portal_parse_list(get_text(json, "portals"), ret->portals, &ret->portal_count,
+			      &ignored) < 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(connect_fields); i++) {
+		const struct connect_field *field = &connect_fields[i];
+		int *option = (int *)((char *)&ret->options + field->offset);
+
+		if (!json_object_object_get_ex(json, field->key, &value) ||
+		    !json_object_is_type(value, json_type_int))
+			return false;
+		*option = json_object_get_int(value);
+	}
+	return true;
+}
+
+static json_object *encode_connection(const struct node_connection *connection)
+{
+	char buffer[PORTAL_MAX * PORTAL_TEXT_SIZE];
+	struct strb portals = strb_over(buffer, sizeof(buffer));
+	json_object *json = json_object_new_object();
+
+	for (size_t i = 0; i < connection->portal_count; i++) {
+		char text[PORTAL_TEXT_SIZE];
+
+		portal_format(&connection->portals[i], text);
+		strb_addf(&portals, "%s%s", i ? "," : "", text);
+	}
+	json_object_object_add(json, "portals", json_object_new_string(buffer));
+	for (size_t i = 0; i < ARRAY_SIZE(connect_fields); i++) {
+		const char *options = (const char *)&connection->options;
+		const int *option = (const int *)(options + connect_fields[i].offset);
+
+		json_object_object_add(json, connect_fields[i].key, json_object_new_int(*option));
+	}
+	return json;
+}
+
 static bool decode(json_object *json, struct node_record *ret)
 {
 	struct node_record record = { 0 };
@@ -129,7 +199,9 @@ static bool decode(json_object *json, struct node_record *ret)
 		       get_text(json, "stagingPath")) ||
 	    parse_nqn("nqn", get_text(json, "nqn"), record.nqn, &ignored) < 0 ||
 	    !get_bool(json, "block", false, &record.block) ||
-	    !get_bool(json, "readonly", true, &record.readonly)) /* younger than version 1 */
+	    /* Younger than version 1. */
+	    !get_bool(json, "readonly", true, &record.readonly) ||
+	    !decode_connection(json, &record.connection))
 		return false;
 	record.has_uuid = uuid != NULL;
 	if (uuid) {
@@ -203,6 +275,8 @@ int node_record_save(const struct root *state, const struct node_record *record,
 	json_object_object_add(json, "block", json_object_new_boolean(record->block));
 	json_object_object_add(json, "readonly", json_object_new_boolean(record->readonly));
 	json_object_object_add(json, "stagingPath", json_object_new_string(record->staging_path));
+	if (record->connection.portal_count)
+		json_object_object_add(json, "connection", encode_connection(&record->connection));
 	return file_replace(&dir, name.text,
 			    json_object_to_json_string_ext(json, JSON_C_TO_STRING_PRETTY), err);
 }

@@ -14,6 +14,18 @@
 #include "csi/request/attachment.h"
 #include "csi/request/ids.h"
 #include "nvme/base/root.h"
+#include "nvme/host/fabrics.h"
+
+/*
+ * How the latest stage connected the volume, to connect a portal again that went missing. Keys of
+ * an authentication are never written down: a volume that has some goes without, and is connected
+ * again by its next stage alone.
+ */
+struct node_connection {
+	struct portal portals[PORTAL_MAX];
+	size_t portal_count; /* 0: not known */
+	struct host_connect_options options;
+};
 
 struct node_record {
 	char volume_id[VOLUME_ID_SIZE];
@@ -24,6 +36,7 @@ struct node_record {
 	bool block;
 	bool readonly; /* nothing on this node may write to the device */
 	char staging_path[PATH_MAX];
+	struct node_connection connection;
 };
 
 /*
@@ -32,6 +45,10 @@ struct node_record {
  */
 struct node_record node_record_make(const char *volume_id, const struct attachment *attachment,
 				    const struct access *access, const char *staging_path);
+
+/* Notes how the volume is connected. */
+void node_record_set_connection(struct node_record *record, const struct attachment *attachment,
+				const struct host_connect_options *options);
 
 /*
  * The record that a volume ID of ours stands for when none was written: everything but the staging

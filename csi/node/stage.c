@@ -275,6 +275,7 @@ int stage_volume(struct node *node, struct stage_spec *spec, const struct node_t
 		record.nsid);
 	struct stage_work *work = xcalloc(1, sizeof(*work));
 
+	node_record_set_connection(&record, &spec->attachment, &spec->parameters.connect);
 	*work = (struct stage_work) {
 		.node = node, .spec = spec, .record = record, .deadline = time->work
 	};

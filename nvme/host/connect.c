@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "nvme/base/job.h"
 #include "nvme/base/log.h"
@@ -149,27 +150,54 @@ static enum err_code graver(enum err_code a, enum err_code b)
 	return a == ERR_FAILED_PRECONDITION ? a : b == ERR_FAILED_PRECONDITION ? b : a;
 }
 
-static size_t list_unconnected(const struct host_controllers *controllers,
+static bool is_connected(const char *nqn, const struct host_controllers *controllers,
+			 const struct portal *portal)
+{
+	for (size_t i = 0; i < controllers->count; i++) {
+		const struct host_controller *c = &controllers->list[i];
+
+		if (host_controller_is_lasting(c) && portal_equal(&c->portal, portal) &&
+		    strcmp(c->nqn, nqn) == 0)
+			return true;
+	}
+	return false;
+}
+
+static size_t list_unconnected(const char *nqn, const struct host_controllers *controllers,
 			       const struct portal *portals, size_t count,
 			       struct host_probe ret[PORTAL_MAX])
 {
 	size_t listed = 0;
 
 	for (size_t i = 0; i < count; i++)
-		if (!host_controllers_at(controllers, &portals[i]))
+		if (!is_connected(nqn, controllers, &portals[i]))
 			ret[listed++] = (struct host_probe) { .portal = &portals[i] };
 	return listed;
 }
 
-size_t host_connect_missing(const struct host *host, const struct host_controllers *controllers,
+size_t host_connect_missing(const struct host *host, const char *nqn,
+			    const struct host_controllers *controllers,
 			    const struct portal *portals, size_t count)
 {
 	struct host_probe unconnected[PORTAL_MAX];
-	size_t missing = list_unconnected(controllers, portals, count, unconnected);
+	size_t missing = list_unconnected(nqn, controllers, portals, count, unconnected);
 
-	if (native_multipath(host))
+	if (missing == 0 || native_multipath(host))
 		return missing;
-	return count && missing == count;
+	return missing == count;
+}
+
+int host_connect_probe(const struct host *host, const char *nqn, const struct portal *portals,
+		       size_t count, struct err *err)
+{
+	cleanup_host_controllers struct host_controllers now = { 0 };
+	struct host_probe probes[PORTAL_MAX];
+	size_t unconnected;
+
+	if (ours(host, nqn, &now, err) < 0)
+		return -1;
+	unconnected = list_unconnected(nqn, &now, portals, count, probes);
+	return (int)host_probe(probes, unconnected, deadline_after_ms(PROBE_MS), PROBE_GRACE_MS);
 }
 
 static void tell_missing(const struct host_probe *probe, struct strb *reasons,
@@ -198,7 +226,7 @@ int host_connect(const struct host *host, const char *nqn, const struct portal *
 	if (check_identity(host, err) < 0 || ours(host, nqn, &before, err) < 0 ||
 	    check_keys(host, &before, options, err) < 0)
 		return -1;
-	unconnected = list_unconnected(&before, portals, count, probes);
+	unconnected = list_unconnected(nqn, &before, portals, count, probes);
 	already = count - unconnected;
 	connected = already;
 	if (one_is_enough && connected)

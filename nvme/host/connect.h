@@ -38,11 +38,20 @@ int host_connect(const struct host *host, const char *nqn, const struct portal *
 		 struct host_connect_outcome *ret, struct err *err);
 
 /*
- * How many portals host_connect would have to connect: those without a controller of ours among
- * `controllers` (of this subsystem), or 1 without native multipath if there is none at all.
+ * How many portals host_connect would have to connect, going by `controllers`, which are ours, of
+ * this and of other subsystems: those that have none or, without native multipath, 1 if none has.
+ * Does not block.
  */
-size_t host_connect_missing(const struct host *host, const struct host_controllers *controllers,
+size_t host_connect_missing(const struct host *host, const char *nqn,
+			    const struct host_controllers *controllers,
 			    const struct portal *portals, size_t count);
+
+/*
+ * How many of the portals that are not connected answer a probe now, so that host_connect would get
+ * further. Changes nothing; blocks as long as the probes of host_connect do. -1: error.
+ */
+int host_connect_probe(const struct host *host, const char *nqn, const struct portal *portals,
+		       size_t count, struct err *err);
 
 /*
  * Waits until the namespace (as in host_namespace_find) can be used: a controller of ours is live,

@@ -210,15 +210,18 @@ static void expect_missing(const char *multipath, const char *list, size_t expec
 	size_t count;
 
 	tree_put("module/nvme_core/parameters", "multipath", multipath);
-	assert_int_equal(host_controllers_get(&tree, NQN, NULL, &all, &err), 0);
+	assert_int_equal(host_controllers_get(&tree, NULL, NULL, &all, &err), 0);
 	assert_int_equal(portal_parse_list(list, portals, &count, &err), 0);
-	assert_int_equal(host_connect_missing(&host, &all, portals, count), expected);
+	assert_int_equal(host_connect_missing(&host, NQN, &all, portals, count), expected);
 }
 
 static void test_missing_portals_are_counted(void **state)
 {
 	(void)state;
 	make_subsystem("connecting");
+	/* The same portals, of another subsystem. */
+	tree_subsystem(SUBSYS1, OTHER_NQN);
+	tree_controller(SUBSYS1 "/nvme1", HOST_NQN, HOST_ID, "live", "traddr=127.0.0.1,trsvcid=2");
 	expect_missing("Y", "tcp://127.0.0.1:1", 0);
 	expect_missing("Y", "tcp://127.0.0.1:1,tcp://127.0.0.1:2,tcp://127.0.0.1:3", 2);
 	expect_missing("N", "tcp://127.0.0.1:1,tcp://127.0.0.1:2,tcp://127.0.0.1:3", 0);

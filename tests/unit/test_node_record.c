@@ -70,14 +70,39 @@ static void assert_same(const struct node_record *a, const struct node_record *b
 	assert_int_equal(a->block, b->block);
 	assert_int_equal(a->readonly, b->readonly);
 	assert_string_equal(a->staging_path, b->staging_path);
+	assert_int_equal(a->connection.portal_count, b->connection.portal_count);
+	for (size_t i = 0; i < a->connection.portal_count; i++)
+		assert_true(portal_equal(&a->connection.portals[i], &b->connection.portals[i]));
+	assert_memory_equal(&a->connection.options, &b->connection.options,
+			    sizeof(a->connection.options));
+}
+
+/* As many portals as there can be, as long as they can be. */
+static void connect_by_all(struct node_record *record)
+{
+	static const struct host_connect_options options = { .nr_io_queues = 1,
+							     .queue_size = 1024,
+							     .ctrl_loss_tmo_s = -1,
+							     .reconnect_delay_s = 4,
+							     .fast_io_fail_tmo_s = 5,
+							     .keep_alive_tmo_s = 6 };
+	struct attachment a = { .portal_count = PORTAL_MAX };
+
+	for (unsigned i = 0; i < PORTAL_MAX; i++) {
+		a.portals[i] =
+			(struct portal) { .family = AF_INET6, .port = (uint16_t)(65535 - i) };
+		strcpy(a.portals[i].addr, "2001:db8:1111:2222:3333:4444:5555:6666");
+	}
+	node_record_set_connection(record, &a, &options);
 }
 
 static void test_there_and_back(void **state)
 {
-	struct node_record records[] = { ours(), foreign() }, back;
+	struct node_record records[] = { ours(), foreign(), ours() }, back;
 	struct err err = ERR_INIT;
 
 	(void)state;
+	connect_by_all(&records[2]);
 	for (size_t i = 0; i < ARRAY_SIZE(records); i++) {
 		const char *id = records[i].volume_id;
 
@@ -114,6 +139,7 @@ static void test_largest(void **state)
 	(void)state;
 	memset(record.volume_id, 'v', VOLUME_ID_SIZE - 1);
 	memset(record.staging_path, 'p', PATH_MAX - 1);
+	connect_by_all(&record);
 	memset(record.nqn + strlen(NQN), 'n', NQN_MAX_LEN - strlen(NQN));
 	assert_int_equal(node_record_save(&root, &record, &err), 0);
 	assert_int_equal(node_record_load(&root, record.volume_id, &back, &err), 1);
@@ -163,6 +189,10 @@ static char *file_of(const char *id)
 	"{\"version\":" version ",\"volumeId\":" id ",\"nqn\":" nqn "," ns ",\"block\":" block     \
 	",\"stagingPath\":" path "}"
 #define Q(text) "\"" text "\""
+#define CONNECTION(json) RECORD("1", Q(ID), Q(NQN), NS_UUID, "false,\"connection\":" json, Q("/s"))
+#define OPTIONS(value)                                                                             \
+	"\"nrIoQueues\":1,\"queueSize\":128,\"ctrlLossTmo\":-1,\"reconnectDelay\":2,"              \
+	"\"fastIoFailTmo\":0,\"keepAliveTmo\":" value
 #define NS_UUID "\"nsUuid\":\"" UUID "\""
 
 /* A damaged record is an error that names the file: to take it for absent would leak the volume. */
@@ -189,6 +219,13 @@ static void test_malformed(void **state)
 		RECORD("1", Q(ID), Q(NQN), NS_UUID, "0", Q("/s")),
 		RECORD("1", Q(ID), Q(NQN), NS_UUID, "false,\"readonly\":0", Q("/s")),
 		RECORD("1", Q(ID), Q(NQN), NS_UUID, "false", "null"),
+		CONNECTION("7"),
+		CONNECTION("{}"),
+		CONNECTION("{\"portals\":\"\"," OPTIONS("1") "}"),
+		CONNECTION("{\"portals\":\"target:4420\"," OPTIONS("1") "}"),
+		CONNECTION("{\"portals\":7," OPTIONS("1") "}"),
+		CONNECTION("{\"portals\":\"tcp://192.0.2.1:4420\"," OPTIONS("\"1\"") "}"),
+		CONNECTION("{\"portals\":\"tcp://192.0.2.1:4420\",\"queueSize\":16}"),
 	};
 	cleanup_free char *file = file_of(ID);
 	struct node_record back;

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The keeper over a made-up sysfs: for which portals it is on the move, and for which it is not. A
+ * listener of ours stands for a portal, and hangs up; what a kernel does with a portal that answers
+ * is in tests/vm/cases/portals.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "csi/node/keeper.h"
+#include "csi/node/record.h"
+#include "tests/unit/host_tree.h"
+
+#define LONG_MS 20000
+#define SHORT_MS 2500 /* longer than the keeper's first two intervals */
+
+static struct host host = HOST_INIT;
+static struct node node = { .state = ROOT_INIT };
+static struct portal portal; /* the listener's */
+static int listener = -1;
+
+static void listen_somewhere(void)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET,
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t size = sizeof(address);
+
+	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+	assert_int_equal(listen(listener, 8), 0);
+	portal = (struct portal) { .family = AF_INET, .port = ntohs(address.sin_port) };
+	strcpy(portal.addr, "127.0.0.1");
+}
+
+static int setup(void **state)
+{
+	cleanup_free char *state_dir = NULL, *nqn_file = NULL;
+	struct host_paths paths;
+	struct err err;
+
+	if (tree_setup(state) < 0)
+		return -1;
+	listen_somewhere();
+	tree_put(".", "nqn_file", HOST_NQN);
+	tree_put("module/nvme_core/parameters", "multipath", "Y");
+	state_dir = xasprintf("%s/state", tree.path);
+	nqn_file = xasprintf("%s/nqn_file", tree.path);
+	paths = (struct host_paths) {
+		.sysfs = tree.path, .dev = tree.path, .nqn_file = nqn_file, .state_dir = state_dir
+	};
+	return host_open(&host, &paths, &err) < 0 || node_open(&node, &host, state_dir, &err) < 0;
+}
+
+static int teardown(void **state)
+{
+	node_close(&node);
+	host_close(&host);
+	close(listener);
+	return tree_teardown(state);
+}
+
+/* A volume with two portals, the listener and one that is connected. */
+static void put_record(void)
+{
+	struct attachment a = { .nqn = NQN,
+				.has_uuid = true,
+				.uuid = { UUID },
+				.portals = { { AF_INET, "192.0.2.1", 4420 }, portal },
+				.portal_count = 2 };
+	struct node_record record =
+		node_record_make("t1/p1/" UUID, &a, &(struct access) { 0 }, "/staging");
+	struct host_connect_options options = host_connect_options_default();
+	struct err err;
+
+	node_record_set_connection(&record, &a, &options);
+	assert_int_equal(node_record_save(&node.state, &record, &err), 0);
+}
+
+static void put_controller(const char *path)
+{
+	cleanup_free char *address = xasprintf("traddr=127.0.0.1,trsvcid=%u", portal.port);
+
+	tree_controller(path, HOST_NQN, HOST_ID, "live", address);
+}
+
+static void put_namespace(void)
+{
+	tree_subsystem(SUBSYS0, NQN);
+	tree_controller(SUBSYS0 "/nvme0", HOST_NQN, HOST_ID, "live", ADDRESS);
+	tree_namespace(SUBSYS0 "/nvme0n1", UUID, "1", "259:1");
+}
+
+static void start_keeper(void)
+{
+	struct err err;
+
+	assert_int_equal(keeper_start(&node, &err), 0);
+}
+
+static bool is_tried(int ms)
+{
+	struct pollfd pollfd = { .fd = listener, .events = POLLIN };
+	cleanup_close int fd = -1;
+
+	if (poll(&pollfd, 1, ms) == 0)
+		return false;
+	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	return fd >= 0;
+}
+
+static void test_missing_portal_is_tried_again(void **state)
+{
+	(void)state;
+	put_record();
+	put_namespace();
+	start_keeper();
+	assert_true(is_tried(LONG_MS));
+	assert_true(is_tried(LONG_MS));
+	/* Somebody else connected it. */
+	put_controller(SUBSYS0 "/nvme1");
+	while (is_tried(SHORT_MS * 2))
+		;
+}
+
+static void test_complete_volume_is_let_be(void **state)
+{
+	(void)state;
+	put_record();
+	put_namespace();
+	put_controller(SUBSYS0 "/nvme1");
+	start_keeper();
+	assert_false(is_tried(SHORT_MS));
+	tree_put(SUBSYS0 "/nvme1", "state", "dead");
+	keeper_wake(node.keeper);
+	assert_true(is_tried(LONG_MS));
+}
+
+/* Another subsystem's controller at the same portal is none of this volume. */
+static void test_other_subsystem_does_not_count(void **state)
+{
+	(void)state;
+	put_record();
+	put_namespace();
+	tree_subsystem(SUBSYS1, OTHER_NQN);
+	put_controller(SUBSYS1 "/nvme1");
+	start_keeper();
+	assert_true(is_tried(LONG_MS));
+}
+
+static void test_dead_volume_is_let_be(void **state)
+{
+	(void)state;
+	put_record();
+	tree_subsystem(SUBSYS0, NQN);
+	start_keeper();
+	assert_false(is_tried(SHORT_MS));
+}
+
+static void test_volume_without_record_is_let_be(void **state)
+{
+	(void)state;
+	put_namespace();
+	start_keeper();
+	assert_false(is_tried(SHORT_MS));
+}
+
+static void test_nobody_to_wake(void **state)
+{
+	(void)state;
+	keeper_wake(NULL);
+	keeper_stop(&node);
+}
+
+#define IN_TREE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		IN_TREE(test_missing_portal_is_tried_again),
+		IN_TREE(test_complete_volume_is_let_be),
+		IN_TREE(test_other_subsystem_does_not_count),
+		IN_TREE(test_dead_volume_is_let_be),
+		IN_TREE(test_volume_without_record_is_let_be),
+		IN_TREE(test_nobody_to_wake),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
