@@ -10,9 +10,11 @@
 #include "csi/identity/identity.h"
 #include "csi/node/keeper.h"
 #include "csi/node/node.h"
+#include "csi/node/startup.h"
 #include "csi/request/topology.h"
 #include "nvme/base/log.h"
 
+#define STARTUP_MAX_MS 15000
 #define TOPOLOGY_KEY_SIZE 320 /* of a prefix, a slash and a name */
 
 struct settings {
@@ -179,6 +181,13 @@ static int open_node(const struct settings *s, struct plugin *plugin, struct err
 	return 0;
 }
 
+/* Nobody is served meanwhile, so that no call meets what is half tidied. */
+static int start_node(struct node *node, struct err *err)
+{
+	startup_reconcile(node, deadline_after_ms(STARTUP_MAX_MS));
+	return keeper_start(node, err);
+}
+
 static size_t drain_node(void *node, struct deadline deadline)
 {
 	return node_drain(node, deadline);
@@ -201,7 +210,7 @@ static int run(const struct settings *s, struct plugin *plugin, struct err *err)
 		return -1;
 	plugin->identity.driver_name = s->driver_name;
 	plugin->identity.topology_aware = s->topology_aware || s->topology.count;
-	if (plugin->is_node && keeper_start(&plugin->node, err) < 0)
+	if (plugin->is_node && start_node(&plugin->node, err) < 0)
 		return -1;
 	services[config.service_count++] = identity_service(&plugin->identity);
 	if (plugin->is_controller)
