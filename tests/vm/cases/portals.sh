@@ -1,0 +1,213 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Portals that are down, that drop SYNs, that accept and stay silent, that turn the host away: what a
+# stage says of them, what it costs other volumes, and how a missing path comes back.
+# timeout: 300
+# expect-kernel: nvmet: connect request for invalid subsystem
+# shellcheck source=tests/vm/guest/driver.sh
+. "$NVMEOT_SRC/tests/vm/guest/driver.sh"
+
+# The target has a second portal, which fares badly.
+near=127.0.0.1 far=127.0.0.2
+nvmet=/sys/kernel/config/nvmet
+start_agent() {
+	mkdir -p "$pool_dir"
+	start agent nvmeot-target --name=t1 --listen="$agent_address" --insecure \
+		--portal="tcp://$near:4420" --portal="tcp://$far:4420" --pool="$pool"
+	wait_for 60 answers "$agent_address" nvmeot.target.v1.Target GetInfo || no_start agent
+}
+
+far_is() { # refusing|dropping|silent|well
+	nft delete table inet far 2>/dev/null || true
+	case $1 in
+	refusing) rule="ip daddr $far tcp dport 4420 reject with tcp reset" ;;
+	dropping) rule="ip daddr $far tcp dport 4420 drop" ;;
+	# The handshake is made, and no data arrives.
+	silent) rule="ip daddr $far tcp dport 4420 tcp flags & psh == psh drop" ;;
+	well) return ;;
+	esac
+	nft -f - <<-END
+	table inet far {
+		chain in {
+			type filter hook input priority 0
+			$rule
+		}
+	}
+	END
+}
+via() { # VOLUME ADDRESS: the node is given this portal only
+	publish_contexts[$1]=$(jq -c ".portals = \"tcp://$2:4420\"" <<<"${publish_contexts[$1]}")
+}
+beside() { # COMMAND...: calls of the node on a connection of their own
+	local node_socket="$node_socket 30s"
+	"$@"
+}
+within() { # MS COMMAND...
+	local begun_ms took_ms status=0
+	begun_ms=$(now_ms)
+	"${@:2}" || status=$?
+	took_ms=$(($(now_ms) - begun_ms))
+	echo "took $took_ms ms" | tee /run/took
+	((took_ms <= $1)) && return $status
+}
+
+# paths VOLUME: the directories of its controllers
+paths() {
+	local dir
+	for dir in /sys/class/nvme-subsystem/*; do
+		[ "$(cat "$dir/subsysnqn" 2>/dev/null)" = "nqn.2026-11.io.nvmeot:$(uuid_of "$1")" ] ||
+			continue
+		find "$dir/" -maxdepth 1 -regex '.*/nvme[0-9]+'
+	done
+}
+far_path() { # VOLUME
+	local dir
+	for dir in $(paths "$1"); do
+		! grep -q "traddr=$far," "$dir/address" || echo "$dir"
+	done
+}
+is_alone() {
+	[ -z "$(far_path "$1")" ]
+}
+is_whole() {
+	local dir
+	[ "$(paths "$1" | wc -l)" = 2 ] || return
+	for dir in $(paths "$1"); do
+		[ "$(cat "$dir/state")" = live ] || return
+	done
+}
+lose_far() { # VOLUME: the kernel gives its second path up
+	far_is dropping
+	echo 1 >"$(far_path "$1")/ctrl_loss_tmo"
+	wait_for 30 is_alone "$1"
+}
+
+modprobe -a nf_tables nft_reject_inet
+start_driver
+open_client "$node_socket" 30s
+
+# --- paths that come back ---------------------------------------------------------------------
+
+far_is refusing
+create both 268435456 '{"queueSize":"64","reconnectDelay":"1"}' >/dev/null
+both=$volume
+attach "$both"
+check "refusing portal: the stage works by the other one" within 5000 stage "$both"
+check "refusing portal: the log names it" \
+	grep -q "not all portals are connected.*tcp://$far:4420: TCP connection refused" "$run_dir/node.log"
+check "refusing portal: it is missing" is_alone "$both"
+publish "$both" pod >/dev/null
+far_is well
+check "refusing portal: it is connected once it is up" wait_for 40 is_whole "$both"
+check "refusing portal: with the parameters of the stage" \
+	grep -qx 63 "$(far_path "$both")/sqsize"
+
+lose_far "$both"
+check "lost path: the volume is used on" sh -c "echo a >'$(pod pod)/file' && sync '$(pod pod)/file'"
+far_is well
+begun_ms=$(now_ms)
+check "lost path: it comes back" wait_for 40 is_whole "$both"
+note "the path was back after $(($(now_ms) - begun_ms)) ms"
+
+lose_far "$both"
+stop node
+check "restarted node: the mounts and the other path stayed" \
+	eval 'mountpoint -q "$(pod pod)" && [ "$(paths "$both" | wc -l)" = 1 ]'
+far_is well
+start_node
+check "restarted node: the path comes back" wait_for 20 is_whole "$both"
+
+# --- turned away ------------------------------------------------------------------------------
+
+requests() { # refused by the target
+	dmesg | grep -c "connect request for invalid subsystem" || true
+}
+turned_away() {
+	grep -c "turns this host away" "$run_dir/node.log" || true
+}
+if [ "$KERNEL" != 6.1 ]; then # 6.1 goes on by itself
+	create other 67108864 >/dev/null # so that somebody listens at the portal
+	other=$volume
+	attach "$other"
+	far_port=$(dirname "$(grep -lx "$far" $nvmet/ports/*/addr_traddr)")
+	link=$(find "$far_port/subsystems" -name "*$(uuid_of "$both")")
+	before=$(turned_away)
+	rm "$link"
+	check "turned away: the kernel removes the path" wait_for 30 is_alone "$both"
+	is_told() { [ "$(turned_away)" -gt "$before" ]; }
+	check "turned away: the log says so" wait_for 20 is_told
+	after=$(requests)
+	check "turned away: the device stays" [ -n "$(device_of "$both")" ]
+	sleep 5
+	check "turned away: nobody asks again and again" [ "$(requests)" = "$after" ]
+	check "turned away: it is logged once" [ "$(turned_away)" = $((before + 1)) ]
+	ln -s "$nvmet/subsystems/nqn.2026-11.io.nvmeot:$(uuid_of "$both")" "$link"
+	stop node
+	start_node
+	check "let in again: the path comes back" wait_for 20 is_whole "$both"
+	detach "$other" >/dev/null
+	delete "$other" >/dev/null
+fi
+unpublish "$both" pod >/dev/null
+retire "$both"
+check "nothing is connected again after the unstage" [ "$(controllers)" = 0 ]
+
+# --- what bad portals cost --------------------------------------------------------------------
+
+create usual 268435456 >/dev/null
+usual=$volume
+attach "$usual"
+via "$usual" $near
+create bad 268435456 >/dev/null
+bad=$volume
+attach "$bad"
+with_both=${publish_contexts[$bad]}
+round() { # prints what a stage and an unstage take
+	local begun_ms
+	begun_ms=$(now_ms)
+	stage "$usual" >/dev/null && unstage "$usual" >/dev/null || return
+	echo $(($(now_ms) - begun_ms))
+}
+slowest_of() { # TIMES
+	local i
+	for ((i = 0; i < $1; i++)); do
+		round
+	done | sort -n | tail -n 1
+}
+keep_staging() { # the bad one, until the flag goes
+	while [ -e /run/go-on ]; do
+		stage "$bad" >/dev/null 2>&1 || true
+	done
+}
+round >/dev/null
+usual_ms=$(slowest_of 5)
+for kind in dropping silent; do
+	reason="no answer to TCP connections"
+	[ $kind = dropping ] || reason="accepts the connection and stays silent"
+	via "$bad" $far
+	far_is $kind
+	check "$kind portal: the stage says which, and why" within 6000 \
+		refuses UNAVAILABLE "tcp://$far:4420: .*$reason" stage "$bad"
+	note "$kind portal: the stage $(cat /run/took)"
+	touch /run/go-on
+	beside keep_staging &
+	loop=$!
+	beside_ms=$(slowest_of 8)
+	rm /run/go-on
+	wait $loop
+	note "$kind portal: stage and unstage of another volume: $usual_ms ms, beside it $beside_ms ms"
+	check "$kind portal: it delays another volume by less than 1 s" \
+		test $((beside_ms - usual_ms)) -lt 1000
+	publish_contexts[$bad]=$with_both
+	check "$kind portal: with a good one beside it the stage works" within 6000 stage "$bad"
+	note "$kind portal beside a good one: the stage $(cat /run/took)"
+	check "$kind portal: the good one is connected" is_alone "$bad"
+	far_is well
+	check "$kind portal: it is connected once it is well" wait_for 60 is_whole "$bad"
+	unstage "$bad" >/dev/null
+done
+for volume in "$usual" "$bad"; do
+	detach "$volume" >/dev/null
+	delete "$volume" >/dev/null
+done
+check "nothing is left" [ "$(controllers)" = 0 ]
