@@ -89,7 +89,7 @@ open_client "$node_socket" 30s
 # --- paths that come back ---------------------------------------------------------------------
 
 far_is refusing
-create both 268435456 '{"queueSize":"64","reconnectDelay":"1"}' >/dev/null
+create both 268435456 '{"queueSize":"64","reconnectDelay":"1","keepAliveTmo":"2"}' >/dev/null
 both=$volume
 attach "$both"
 check "refusing portal: the stage works by the other one" within 5000 stage "$both"
@@ -139,7 +139,8 @@ if [ "$KERNEL" != 6.1 ]; then # 6.1 goes on by itself
 	after=$(requests)
 	check "turned away: the device stays" [ -n "$(device_of "$both")" ]
 	sleep 5
-	check "turned away: nobody asks again and again" [ "$(requests)" = "$after" ]
+	check "turned away: nobody asks again and again" \
+		test "$after" -gt 0 -a "$(requests)" = "$after"
 	check "turned away: it is logged once" [ "$(turned_away)" = $((before + 1)) ]
 	ln -s "$nvmet/subsystems/nqn.2026-11.io.nvmeot:$(uuid_of "$both")" "$link"
 	stop node

@@ -83,8 +83,10 @@ take_away "$begun"
 restart_node
 check "a device that is mounted elsewhere is left" says "left: its device is in use"
 check "it stays connected" [ "$(controllers)" = 1 ]
+superblock=/sys/fs/ext4/$(device_of "$begun")
 kill $holder
 wait $holder || true
+wait_for 10 not test -e "$superblock"
 restart_node
 check "when it is not any more, its connection ends" [ "$(controllers)" = 0 ]
 
