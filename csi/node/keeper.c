@@ -26,6 +26,7 @@
 struct wound {
 	char volume_id[VOLUME_ID_SIZE];
 	char nqn[NQN_SIZE];
+	bool dead; /* its namespace is gone: nothing is due */
 	uint64_t retry_ms;
 	bool rejected; /* and logged so */
 	struct deadline due;
@@ -65,9 +66,11 @@ static void wound_add(struct wounds *wounds, const struct wound *wound)
 	wounds->list[wounds->count++] = *wound;
 }
 
-static struct wound wound_of(const struct node_record *record)
+static struct wound wound_of(const struct node_record *record, bool dead)
 {
-	struct wound wound = { .retry_ms = RETRY_MIN_MS, .due = deadline_after_ms(0) };
+	struct wound wound = { .dead = dead,
+			       .retry_ms = RETRY_MIN_MS,
+			       .due = dead ? deadline_none() : deadline_after_ms(0) };
 
 	strcpy(wound.volume_id, record->volume_id);
 	strcpy(wound.nqn, record->nqn);
@@ -80,6 +83,29 @@ struct survey {
 	struct wounds found;
 };
 
+/* Not only set out to be. */
+static bool is_staged(const struct node_record *record)
+{
+	struct mount_table table cleanup_mount_table = { 0 };
+	char path[PATH_MAX];
+	struct err err;
+
+	device_stage_path(record->staging_path, record->block, record, path);
+	return mount_table_read(&table, &err) == 0 && mount_table_find(&table, path);
+}
+
+static void tell(const struct node_record *record, bool dead, size_t missing)
+{
+	if (dead)
+		log_warning("all paths of a staged volume are gone, and its device with them; the "
+			    "kernel's log says why",
+			    KV("volume_id", record->volume_id), KV("nqn", record->nqn));
+	else
+		log_info("portals are missing; they will be connected",
+			 KV("volume_id", record->volume_id), KV("nqn", record->nqn),
+			 KV_NUM("missing", missing));
+}
+
 static bool survey_record(const struct node_record *record, void *context)
 {
 	struct survey *survey = context;
@@ -91,16 +117,20 @@ static bool survey_record(const struct node_record *record, void *context)
 	struct host_namespace ns;
 	struct wound wound;
 	struct err err;
+	int found;
 
-	if (!missing || wound_find(&survey->found, record->nqn) ||
-	    device_find(node, record, &ns, &err) <= 0)
+	if (!missing || wound_find(&survey->found, record->nqn))
+		return false;
+	found = device_find(node, record, &ns, &err);
+	if (found < 0 || (!found && !is_staged(record)))
 		return false;
 	known = wound_find(&survey->keeper->wounds, record->nqn);
-	wound = known ? *known : wound_of(record);
-	if (!known)
-		log_info("portals are missing; they will be connected",
-			 KV("volume_id", record->volume_id), KV("nqn", record->nqn),
-			 KV_NUM("missing", missing));
+	if (known && known->dead == !found) {
+		wound_add(&survey->found, known);
+		return false;
+	}
+	tell(record, !found, missing);
+	wound = wound_of(record, !found);
 	wound_add(&survey->found, &wound);
 	return false;
 }

@@ -14,7 +14,8 @@
  *
  * It connects in a job of the volume and its subsystem, so never beside a stage or an unstage, and
  * only as long as the namespace is in sysfs. A namespace that is gone cannot come back under its
- * mounts: that is for the next stage or publish. It never touches a mount, and never disconnects.
+ * mounts: that is logged once, and is for the next stage or publish. It never touches a mount, and
+ * never disconnects.
  */
 #ifndef CSI_NODE_KEEPER_H
 #define CSI_NODE_KEEPER_H

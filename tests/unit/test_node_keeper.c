@@ -68,7 +68,7 @@ static int teardown(void **state)
 }
 
 /* A volume with two portals, the listener and one that is connected. */
-static void put_record(void)
+static void put_record_at(const char *staging_path)
 {
 	struct attachment a = { .nqn = NQN,
 				.has_uuid = true,
@@ -76,12 +76,17 @@ static void put_record(void)
 				.portals = { { AF_INET, "192.0.2.1", 4420 }, portal },
 				.portal_count = 2 };
 	struct node_record record =
-		node_record_make("t1/p1/" UUID, &a, &(struct access) { 0 }, "/staging");
+		node_record_make("t1/p1/" UUID, &a, &(struct access) { 0 }, staging_path);
 	struct host_connect_options options = host_connect_options_default();
 	struct err err;
 
 	node_record_set_connection(&record, &a, &options);
 	assert_int_equal(node_record_save(&node.state, &record, &err), 0);
+}
+
+static void put_record(void)
+{
+	put_record_at("/nowhere/staging");
 }
 
 static void put_controller(const char *path)
@@ -164,6 +169,19 @@ static void test_dead_volume_is_let_be(void **state)
 	assert_false(is_tried(SHORT_MS));
 }
 
+/* One that was staged (at a mount, anyhow), until it comes back to life. */
+static void test_staged_volume_that_died(void **state)
+{
+	(void)state;
+	put_record_at("/proc");
+	tree_subsystem(SUBSYS0, NQN);
+	start_keeper();
+	assert_false(is_tried(SHORT_MS));
+	put_namespace();
+	keeper_wake(node.keeper);
+	assert_true(is_tried(LONG_MS));
+}
+
 static void test_volume_without_record_is_let_be(void **state)
 {
 	(void)state;
@@ -188,6 +206,7 @@ int main(void)
 		IN_TREE(test_complete_volume_is_let_be),
 		IN_TREE(test_other_subsystem_does_not_count),
 		IN_TREE(test_dead_volume_is_let_be),
+		IN_TREE(test_staged_volume_that_died),
 		IN_TREE(test_volume_without_record_is_let_be),
 		IN_TREE(test_nobody_to_wake),
 	};
