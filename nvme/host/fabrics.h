@@ -40,9 +40,9 @@ int host_fabrics_check_options(const char *options, struct err *err);
  * kernel; the deadline bounds only the wait for one's turn, then the kernel takes what it takes
  * (3 s for a dead portal, 10 s for a silent one: probe it first). ERR_ALREADY_EXISTS: it says that
  * this controller is connected, so go and look. ERR_UNAUTHENTICATED: a key is wrong, or missing.
- * The kernel may well connect without having used the keys: see dhchap.h. ERR_PERMISSION_DENIED: the
- * target answered, and does not know the subsystem or does not let this host in (the kernel says EIO
- * for both). ERR_UNAVAILABLE: anything else, with the reason.
+ * The kernel may well connect without having used the keys: see dhchap.h. ERR_PERMISSION_DENIED:
+ * the target answered, and does not know the subsystem or does not let this host in (the kernel
+ * says EIO for both). ERR_UNAVAILABLE: anything else, with the reason.
  */
 int host_fabrics_connect(const struct host_identity *identity, const char *nqn,
 			 const struct portal *portal, const struct host_connect_options *options,
