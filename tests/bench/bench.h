@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the benchmarks share: time, medians, the row of a result, and an agent in this process.
- * Whatever fails ends the program with status 1 and a message.
+ * What the benchmarks share: time, medians, the row of a result, an agent in this process, and
+ * calls to processes of their own. Whatever fails ends the program with status 1 and a message.
  */
 #ifndef TESTS_BENCH_BENCH_H
 #define TESTS_BENCH_BENCH_H
@@ -10,11 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "csi/agent/service.h"
 #include "csi/rpc/client.h"
+#include "csi/rpc/json.h"
 #include "csi/rpc/server.h"
 #include "nvme/base/file.h"
 #include "nvme/base/log.h"
@@ -136,6 +138,54 @@ static inline void bench_serve(struct bench_agent *agent, struct target *target,
 	agent->service = agent_service(target);
 	BENCH_MUST(rpc_server_new(&config, &agent->server, &err));
 	BENCH_MUST(rpc_server_start(agent->server, &err));
+}
+
+/* As fork; the child is silent and ends with us. */
+static inline pid_t bench_fork(void)
+{
+	pid_t pid;
+
+	fflush(stdout);
+	pid = BENCH_SYS(fork());
+	if (pid == 0) {
+		BENCH_SYS(prctl(PR_SET_PDEATHSIG, SIGKILL));
+		if (!freopen("/dev/null", "we", stderr))
+			_exit(127);
+	}
+	return pid;
+}
+
+/* Anonymous resident memory. */
+static inline double bench_rss_anon_kib(pid_t pid)
+{
+	cleanup_free char *path = xasprintf("/proc/%d/status", pid);
+	FILE *file = fopen(path, "re");
+	char line[256];
+	double kib = -1;
+
+	while (file && fgets(line, sizeof(line), file))
+		sscanf(line, "RssAnon: %lf", &kib);
+	if (kib < 0)
+		BENCH_DIE("%s says nothing of RssAnon", path);
+	fclose(file);
+	return kib;
+}
+
+/* Begins a call of CSI ("Node/NodeStageVolume"); takes the request, in JSON, over. */
+static inline struct rpc_pending *bench_begin(struct rpc_client *client, const char *method,
+					      const ProtobufCMessageDescriptor *descriptor,
+					      char *json)
+{
+	cleanup_free char *path = xasprintf("/csi.v1.%s", method), *text = json;
+	ProtobufCMessage *request = NULL;
+	struct rpc_pending *pending = NULL;
+	struct err err = ERR_INIT;
+
+	BENCH_MUST(rpc_json_to_message(descriptor, text, NULL, &request, &err));
+	BENCH_MUST(rpc_client_begin(client, path, request, deadline_after_ms(BENCH_MS), &pending,
+				    &err));
+	protobuf_c_message_free_unpacked(request, NULL);
+	return pending;
 }
 
 static inline void bench_init(void)

@@ -6,12 +6,10 @@
  *
  *	bench_memory DIRECTORY NVMEOT-CSI
  */
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 
 #include "csi.pb-c.h"
-#include "csi/rpc/json.h"
 #include "tests/bench/bench.h"
 
 #define ROUNDS 10000
@@ -30,20 +28,6 @@ static struct rpc_client *client; /* of the controller */
 
 /* --- the two processes ------------------------------------------------------------------------ */
 
-static pid_t fork_child(void)
-{
-	pid_t pid;
-
-	fflush(stdout);
-	pid = BENCH_SYS(fork());
-	if (pid == 0) {
-		BENCH_SYS(prctl(PR_SET_PDEATHSIG, SIGKILL));
-		if (!freopen("/dev/null", "we", stderr))
-			_exit(127);
-	}
-	return pid;
-}
-
 static pid_t start_agent(const char *dir)
 {
 	cleanup_free char *pool = xasprintf("%s/pool", dir), *nvmet = xasprintf("%s/nvmet", dir);
@@ -53,7 +37,7 @@ static pid_t start_agent(const char *dir)
 
 	bench_fake_nvmet(nvmet);
 	BENCH_MUST(file_mkdirs(pool, &err));
-	pid = fork_child();
+	pid = bench_fork();
 	if (pid)
 		return pid;
 	/* As the program logs; what that costs belongs to it. */
@@ -67,7 +51,7 @@ static pid_t start_controller(const char *program)
 {
 	cleanup_free char *endpoint = xasprintf("--endpoint=%s", csi_endpoint);
 	cleanup_free char *target = xasprintf("--target=" BENCH_TARGET "=%s", agent_endpoint);
-	pid_t pid = fork_child();
+	pid_t pid = bench_fork();
 
 	if (pid == 0) {
 		execl(program, program, "--role=controller", "--insecure", endpoint, target, NULL);
@@ -82,56 +66,26 @@ static void stop(pid_t pid)
 	waitpid(pid, NULL, 0);
 }
 
-static double rss_anon_kib(pid_t pid)
-{
-	cleanup_free char *path = xasprintf("/proc/%d/status", pid);
-	FILE *file = fopen(path, "re");
-	char line[256];
-	double kib = -1;
-
-	while (file && fgets(line, sizeof(line), file))
-		sscanf(line, "RssAnon: %lf", &kib);
-	if (kib < 0)
-		BENCH_DIE("%s says nothing of RssAnon", path);
-	fclose(file);
-	return kib;
-}
-
 /* --- calls ------------------------------------------------------------------------------------ */
-
-/* The request is in JSON; takes it over. */
-static struct rpc_pending *begin(const char *method, const ProtobufCMessageDescriptor *descriptor,
-				 char *json)
-{
-	cleanup_free char *path = xasprintf("/csi.v1.%s", method), *text = json;
-	ProtobufCMessage *request = NULL;
-	struct rpc_pending *pending = NULL;
-	struct err err = ERR_INIT;
-
-	BENCH_MUST(rpc_json_to_message(descriptor, text, NULL, &request, &err));
-	BENCH_MUST(rpc_client_begin(client, path, request, deadline_after_ms(BENCH_MS), &pending,
-				    &err));
-	protobuf_c_message_free_unpacked(request, NULL);
-	return pending;
-}
 
 static struct rpc_pending *begin_create(size_t number)
 {
-	return begin("Controller/CreateVolume", &csi__v1__create_volume_request__descriptor,
-		     xasprintf("{\"name\": \"bench-%zu\","
-			       "\"capacity_range\": {\"required_bytes\": 1073741824},"
-			       "\"volume_capabilities\": [{\"mount\": {\"fs_type\": \"ext4\"},"
-			       "\"access_mode\": {\"mode\": \"SINGLE_NODE_WRITER\"}}]}",
-			       number));
+	return bench_begin(
+		client, "Controller/CreateVolume", &csi__v1__create_volume_request__descriptor,
+		xasprintf("{\"name\": \"bench-%zu\","
+			  "\"capacity_range\": {\"required_bytes\": 1073741824},"
+			  "\"volume_capabilities\": [{\"mount\": {\"fs_type\": \"ext4\"},"
+			  "\"access_mode\": {\"mode\": \"SINGLE_NODE_WRITER\"}}]}",
+			  number));
 }
 
 /* Frees the answer of the creation. */
 static struct rpc_pending *begin_delete(ProtobufCMessage *created)
 {
-	struct rpc_pending *pending =
-		begin("Controller/DeleteVolume", &csi__v1__delete_volume_request__descriptor,
-		      xasprintf("{\"volume_id\": \"%s\"}",
-				((Csi__V1__CreateVolumeResponse *)created)->volume->volume_id));
+	struct rpc_pending *pending = bench_begin(
+		client, "Controller/DeleteVolume", &csi__v1__delete_volume_request__descriptor,
+		xasprintf("{\"volume_id\": \"%s\"}",
+			  ((Csi__V1__CreateVolumeResponse *)created)->volume->volume_id));
 
 	protobuf_c_message_free_unpacked(created, NULL);
 	return pending;
@@ -167,8 +121,8 @@ static void wait_for_controller(void)
 	struct err err = ERR_INIT;
 	ProtobufCMessage *answer;
 
-	while (rpc_pending_finish(begin("Identity/Probe", &csi__v1__probe_request__descriptor,
-					xstrdup("{}")),
+	while (rpc_pending_finish(bench_begin(client, "Identity/Probe",
+					      &csi__v1__probe_request__descriptor, xstrdup("{}")),
 				  &csi__v1__probe_response__descriptor, &answer, &err) < 0) {
 		if (deadline_passed(deadline))
 			BENCH_DIE("the controller does not start: %s", err.msg);
@@ -186,7 +140,7 @@ static void run_rounds(struct process *processes, size_t count)
 			create_and_delete(done + i);
 		printf("# after %zu rounds:", done + SAMPLE_ROUNDS);
 		for (size_t i = 0; i < count; i++) {
-			double kib = rss_anon_kib(processes[i].pid);
+			double kib = bench_rss_anon_kib(processes[i].pid);
 
 			processes[i].kib[done / SAMPLE_ROUNDS] = kib;
 			printf(" %s %.0f KiB", processes[i].name, kib);
