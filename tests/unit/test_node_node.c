@@ -124,6 +124,20 @@ static void test_topology(void **state)
 	rpc_call_fini(&call);
 }
 
+/* The total that the node takes, whatever is staged; 0 would mean that there is no limit. */
+static void test_max_volumes(void **state)
+{
+	Csi__V1__NodeGetInfoResponse info;
+	struct rpc_call call;
+
+	(void)state;
+	node.max_volumes = 7;
+	get_info(&call, &info);
+	assert_int_equal(info.max_volumes_per_node, 7);
+	rpc_call_fini(&call);
+	node.max_volumes = 0;
+}
+
 /* A call with all that it asks for, none of which outlives it. */
 struct call {
 	pthread_t thread;
@@ -389,7 +403,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_topology),	   TEST(test_capabilities), TEST(test_stage_hangs),
-		TEST(test_unknown_volume), TEST(test_drain),
+		TEST(test_unknown_volume), TEST(test_drain),	    TEST(test_max_volumes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
