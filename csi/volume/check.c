@@ -14,6 +14,9 @@
 
 #define TAIL_SHOWN 500
 
+/* What nobody waits for ends nevertheless: tune2fs reads and writes superblocks. */
+#define MARK_MAX_MS (2 * 60 * 1000)
+
 #define WAY_OUT                                                                                    \
 	"; to have it repaired, which may lose files, set the parameter fsRepair to \"true\" and " \
 	"stage the volume again"
@@ -61,6 +64,8 @@ static bool is(const struct fs *fs, const char *name)
 /* --- ext4 --- */
 
 #define EXT4_SUPER_OFFSET 1024
+#define EXT4_SUPER_SIZE 256 /* what is looked at */
+#define EXT4_STATE 0x3a	    /* its low byte has both bits */
 #define EXT4_STATE_VALID 0x1
 #define EXT4_STATE_ERROR 0x2
 #define EXT4_NEEDS_RECOVERY 0x4	    /* incompatible feature */
@@ -74,23 +79,34 @@ static uint32_t le32_at(const unsigned char *data, size_t offset)
 	return le32toh(value);
 }
 
-/* Whether e2fsck -p would find nothing to do. What cannot be read or understood is not clean. */
-static bool ext4_is_clean(const char *device)
+/* The head of the superblock; false: it cannot be read, or is none. */
+static bool ext4_read_super(const char *device, unsigned char ret[EXT4_SUPER_SIZE])
 {
 	cleanup_close int fd = open(device, O_RDONLY | O_CLOEXEC);
-	unsigned char super[256];
-	uint32_t state;
 
 	if (fd < 0)
 		return false;
 	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-	if (pread(fd, super, sizeof(super), EXT4_SUPER_OFFSET) != sizeof(super) ||
-	    super[0x38] != 0x53 || super[0x39] != 0xef)
-		return false;
-	state = le32_at(super, 0x3a) & 0xffff;
-	return (state & EXT4_STATE_VALID) && !(state & EXT4_STATE_ERROR) &&
+	return pread(fd, ret, EXT4_SUPER_SIZE, EXT4_SUPER_OFFSET) == EXT4_SUPER_SIZE &&
+	       ret[0x38] == 0x53 && ret[0x39] == 0xef;
+}
+
+/* Whether e2fsck -p would find nothing to do. What cannot be read or understood is not clean. */
+static bool ext4_is_clean(const char *device)
+{
+	unsigned char super[EXT4_SUPER_SIZE];
+
+	return ext4_read_super(device, super) && (super[EXT4_STATE] & EXT4_STATE_VALID) &&
+	       !(super[EXT4_STATE] & EXT4_STATE_ERROR) &&
 	       !(le32_at(super, 0x60) & EXT4_NEEDS_RECOVERY) &&
 	       !(le32_at(super, 0x64) & EXT4_ORPHAN_PRESENT) && !le32_at(super, 0xe8);
+}
+
+static bool ext4_has_error(const char *device)
+{
+	unsigned char super[EXT4_SUPER_SIZE];
+
+	return ext4_read_super(device, super) && (super[EXT4_STATE] & EXT4_STATE_ERROR);
 }
 
 static int raise_e2fsck(int status, const char *device, const char *option, const char *said,
@@ -146,11 +162,50 @@ static int repair_may_begin(const char *device, struct deadline deadline, struct
 	return 0;
 }
 
+/* Its exit status. */
+static int tune2fs(const char *const argv[], struct proc_result *result, struct err *err)
+{
+	if (proc_run(argv, deadline_after_ms(MARK_MAX_MS), result, err) < 0)
+		return -1;
+	if (result->term_signal)
+		return err_set(err, ERR_INTERNAL, "tune2fs: ended by signal %d",
+			       result->term_signal);
+	return result->exit_code;
+}
+
+/*
+ * e2fsck leaves a superblock that says "clean" as it is until it is done, unless -p gave up. One
+ * that tune2fs cannot read needs no mark: the kernel refuses it, too, and e2fsck puts it in order
+ * last of all.
+ */
+static int ext4_mark_unclean(const char *device, struct err *err)
+{
+	const char *const mark[] = { "tune2fs", "-E", "force_fsck", device, NULL };
+	const char *const list[] = { "tune2fs", "-l", device, NULL };
+	cleanup_free struct proc_result *result = xcalloc(1, sizeof(*result));
+	struct tail tail;
+	int status;
+
+	if (ext4_has_error(device))
+		return 0;
+	status = tune2fs(mark, result, err);
+	if (status > 0) {
+		tail = tail_of(result->err);
+		status = tune2fs(list, result, err);
+		if (status == 0)
+			return err_set(err, ERR_FAILED_PRECONDITION,
+				       "the repair of %s was not begun: tune2fs cannot mark it as "
+				       "not clean: %s",
+				       device, tail.text);
+	}
+	return status < 0 ? err_wrap(err, "mark %s as not clean", device) : 0;
+}
+
 static int ext4_repair(const char *device, struct deadline deadline, struct err *err)
 {
 	int status;
 
-	if (repair_may_begin(device, deadline, err) < 0)
+	if (repair_may_begin(device, deadline, err) < 0 || ext4_mark_unclean(device, err) < 0)
 		return -1;
 	return e2fsck("-fy", device, deadline_none(), &status, err);
 }

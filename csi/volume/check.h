@@ -23,12 +23,15 @@
  * is for a root file system and counts as 1 here, corrected.
  * xfs, btrfs: nothing. Their mount replays the log.
  *
- * What was corrected is logged. ERR_FAILED_PRECONDITION also if e2fsck is not installed, cannot
- * work on the device, or finds it in use. ERR_DEADLINE_EXCEEDED: e2fsck -p was killed, or a repair
- * was not begun. Killing -p is safe: a journal is replayed from its start until the superblock says
- * that it is done, and the superblock is marked clean at the end of a check only, so that the next
- * check begins anew. A repair is never killed: it blocks until it is done, minutes for a large
- * volume, whatever the deadline. Call it on a thread that outlives its caller.
+ * What was corrected is logged. ERR_FAILED_PRECONDITION also if e2fsck or tune2fs is not installed,
+ * cannot work on the device, or finds it in use. ERR_DEADLINE_EXCEEDED: e2fsck -p was killed, or a
+ * repair was not begun. Killing -p is safe: a journal is replayed from its start until the
+ * superblock says that it is done, and the superblock is marked clean at the end of a check only, so
+ * that the next check begins anew. No deadline ends a repair: it blocks until it is done, minutes
+ * for a large volume. If a reboot or the loss of the device ends it, the next check begins anew,
+ * too: before a repair the file system is durably marked as one with errors (by tune2fs, if
+ * e2fsck -p has not done so), which e2fsck takes back at its end. Call it on a thread that outlives
+ * its caller.
  */
 int check_before_mount(const struct fs *fs, const char *device, bool repair,
 		       struct deadline deadline, struct err *err);

@@ -359,6 +359,51 @@ static void test_xfs_repair_that_fails(void **state)
 	expect_error(&err, ERR_FAILED_PRECONDITION, "no superblock");
 }
 
+/* The kernel refused what its superblock calls clean: a descriptor and inodes are bad. */
+static void make_clean_but_broken(void)
+{
+	make_ext4();
+	debugfs("clri <2>");
+	debugfs("set_bg 0 checksum 0x1234");
+}
+
+/* Whatever ends a repair, the next check does not take the file system for clean. */
+static void test_repair_killed(void **state)
+{
+	struct err err;
+
+	(void)state;
+	make_clean_but_broken();
+	fake("e2fsck", "kill -9 $$");
+	assert_int_equal(after("ext4", EBADMSG, true, &err), -1);
+	expect_error(&err, ERR_INTERNAL, "signal 9");
+	assert_int_equal(unlink(program), 0);
+	assert_int_equal(check("ext4", false, &err), -1);
+	expect_error(&err, ERR_FAILED_PRECONDITION, "fsRepair");
+	must_check("ext4", true);
+	run((const char *const[]) { "e2fsck", "-fn", disk, NULL }, 0);
+}
+
+/* Nothing is repaired that cannot be marked, but for a superblock that nobody can read. */
+static void test_repair_of_what_cannot_be_marked(void **state)
+{
+	struct err err;
+
+	(void)state;
+	make_ext4();
+	debugfs("clri <11>");
+	fake("tune2fs", "[ \"$1\" = -l ] || { echo no write >&2; exit 1; }");
+	assert_int_equal(after("ext4", EBADMSG, true, &err), -1);
+	expect_error(&err, ERR_FAILED_PRECONDITION, "no write");
+	fake("tune2fs", "kill -9 $$");
+	assert_int_equal(after("ext4", EBADMSG, true, &err), -1);
+	expect_error(&err, ERR_INTERNAL, "signal 9");
+	run((const char *const[]) { "e2fsck", "-fn", disk, NULL }, 4);
+	fake("tune2fs", "exit 1");
+	assert_int_equal(after("ext4", EBADMSG, true, &err), 0);
+	run((const char *const[]) { "e2fsck", "-fn", disk, NULL }, 0);
+}
+
 /* A repair is not begun without time left, and not ended by the time. */
 static void test_repair_and_deadline(void **state)
 {
@@ -397,6 +442,8 @@ int main(void)
 		DISK_TEST(test_refusal_without_repair),
 		DISK_TEST(test_refusal_repaired),
 		DISK_TEST(test_xfs_repair_that_fails),
+		DISK_TEST(test_repair_killed),
+		DISK_TEST(test_repair_of_what_cannot_be_marked),
 		DISK_TEST(test_repair_and_deadline),
 	};
 
