@@ -279,11 +279,14 @@ int publish_volume(struct node *node, struct publish_spec *spec, const struct no
 	struct node_record record =
 		node_record_make(spec->volume_id, &spec->attachment, access, spec->staging_path);
 	/* All that a success promises: who asks for something else must not join. */
-	cleanup_free char *request = xasprintf(
-		"publish of volume \"%s\" at %s%s, %s %s \"%s\", staged at %s, %s %s nsid %u",
-		record.volume_id, spec->target_path, spec->readonly ? " read-only" : "",
-		access->mode_name, access->block ? "block" : access->fs_type, access->options,
-		record.staging_path, record.nqn, record.uuid.text, record.nsid);
+	cleanup_free char *request =
+		xasprintf("publish of volume \"%s\" at %s%s, %s %s, staged at %s, %s %s nsid %u",
+			  record.volume_id, spec->target_path, spec->readonly ? " read-only" : "",
+			  access->mode_name, access->block ? "block" : access->fs_type,
+			  record.staging_path, record.nqn, record.uuid.text, record.nsid);
+	/* Mount flags may be secret. */
+	cleanup_free char *details =
+		xasprintf("device read-only %d, %s", record.readonly, access->options);
 	struct publish_work *work = xcalloc(1, sizeof(*work));
 
 	*work = (struct publish_work) {
@@ -291,6 +294,7 @@ int publish_volume(struct node *node, struct publish_spec *spec, const struct no
 	};
 	return node_run(node, record.volume_id, record.nqn,
 			(struct job_work) { .request = request,
+					    .details = details,
 					    .run = run_publish,
 					    .argument = work,
 					    .free_argument = publish_work_free },

@@ -2,6 +2,7 @@
 /* Stage and unstage. */
 #include "csi/node/stage.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -269,10 +270,13 @@ int stage_volume(struct node *node, struct stage_spec *spec, const struct node_t
 		node_record_make(spec->volume_id, &spec->attachment, access, spec->staging_path);
 	/* All that a success promises: who asks for something else must not join. */
 	cleanup_free char *request = xasprintf(
-		"stage of volume \"%s\" at %s, %s %s%s \"%s\", %s %s nsid %u", record.volume_id,
+		"stage of volume \"%s\" at %s, %s %s%s, %s %s nsid %u", record.volume_id,
 		record.staging_path, access->mode_name, access->block ? "block" : access->fs_type,
-		record.readonly ? " read-only" : "", access->options, record.nqn, record.uuid.text,
-		record.nsid);
+		record.readonly ? " read-only" : "", record.nqn, record.uuid.text, record.nsid);
+	/* What may be done to the device, too; mount flags may be secret, and come last. */
+	cleanup_free char *details = xasprintf("blank %d, %" PRIu64 " bytes, repair %d, %s",
+					       spec->attachment.blank, spec->attachment.size_bytes,
+					       spec->parameters.fs_repair, access->options);
 	struct stage_work *work = xcalloc(1, sizeof(*work));
 
 	node_record_set_connection(&record, &spec->attachment, &spec->parameters.connect);
@@ -281,6 +285,7 @@ int stage_volume(struct node *node, struct stage_spec *spec, const struct node_t
 	};
 	return node_run(node, record.volume_id, record.nqn,
 			(struct job_work) { .request = request,
+					    .details = details,
 					    .run = run_stage,
 					    .argument = work,
 					    .free_argument = stage_work_free },

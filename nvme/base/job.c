@@ -18,7 +18,7 @@
 struct job {
 	struct job *next;
 	struct jobs *jobs;
-	char *key, *also, *request;
+	char *key, *also, *request, *details;
 	int (*run)(void *argument, struct err *err);
 	void *argument;
 	void (*free_argument)(void *argument);
@@ -79,6 +79,7 @@ static struct job *job_new(struct jobs *jobs, const struct job_work *work)
 	job->key = xstrdup(work->key);
 	job->also = work->also ? xstrdup(work->also) : NULL;
 	job->request = xstrdup(work->request);
+	job->details = xstrdup(work->details ?: "");
 	job->run = work->run;
 	job->argument = work->argument;
 	job->free_argument = work->free_argument;
@@ -103,6 +104,7 @@ static void job_unref(struct job *job)
 	free(job->key);
 	free(job->also);
 	free(job->request);
+	free(job->details);
 	free(job);
 }
 
@@ -219,6 +221,12 @@ static struct job *find_holder(const struct jobs *jobs, const struct job_work *w
 	return job;
 }
 
+static bool is_same(const struct job *job, const struct job_work *work)
+{
+	return strcmp(job->request, work->request) == 0 &&
+	       strcmp(job->details, work->details ?: "") == 0;
+}
+
 static double seconds_since(uint64_t ns)
 {
 	return (double)(clock_now_ns() - ns) / NS_PER_S;
@@ -266,7 +274,7 @@ int job_run(struct jobs *jobs, const struct job_work *work, const struct job_wai
 	holder = find_holder(jobs, work);
 	if (!holder)
 		job = start(jobs, work, err);
-	else if (strcmp(holder->request, work->request) == 0)
+	else if (is_same(holder, work))
 		job = holder;
 	else
 		refuse(holder, work, err);

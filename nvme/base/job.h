@@ -43,10 +43,12 @@ struct job_work {
 	const char *key;
 	const char *also;
 	/*
-	 * What is asked for, as messages say it: "stage of volume a at /b". Equal texts are the
-	 * same request, so everything that its success promises has to be in there.
+	 * What is asked for, as messages and the log say it: "stage of volume a at /b". Equal texts
+	 * with equal details are the same request, so everything that its success promises has to
+	 * be in one of them.
 	 */
 	const char *request;
+	const char *details; /* never shown, so it may hold secrets; NULL: none */
 	/* Returns 0, or -1 with err filled. */
 	int (*run)(void *argument, struct err *err);
 	void *argument; /* the job's from the call of job_run on, whatever becomes of that */

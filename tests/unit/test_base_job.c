@@ -244,6 +244,33 @@ static void test_describe(void **state)
 	await(&hall.begun, 2);
 	assert_int_equal(jobs_describe(jobs, 0, text, sizeof(text)), 2);
 	assert_non_null(strstr(text, "; the "));
+}
+
+static struct job_work detailed(const char *details)
+{
+	struct job_work work = hanging("k", "mending of a", "good");
+
+	work.details = details;
+	return work;
+}
+
+/* Details tell requests apart and are never shown. */
+static void test_details(void **state)
+{
+	static const char *const other[] = { "password=b", NULL };
+	struct err err;
+
+	(void)state;
+	assert_int_equal(run_until(detailed("password=a"), deadline_after_ms(0), &err), -1);
+	says(&err, ERR_DEADLINE_EXCEEDED, "mending of a");
+	assert_null(strstr(err.msg, "password"));
+	assert_int_equal(run_until(detailed("password=a"), deadline_after_ms(0), &err), -1);
+	says(&err, ERR_DEADLINE_EXCEEDED, "it goes on");
+	for (size_t i = 0; i < ARRAY_SIZE(other); i++) {
+		assert_int_equal(run_until(detailed(other[i]), deadline_none(), &err), -1);
+		says(&err, ERR_ABORTED, "busy with the mending of a");
+		assert_null(strstr(err.msg, "password"));
+	}
 	let_go();
 	assert_int_equal(jobs_drain(jobs, deadline_none()), 0);
 }
@@ -434,7 +461,7 @@ int main(void)
 		TEST(test_result),	TEST(test_deadline_and_join), TEST(test_cancel),
 		TEST(test_busy),	TEST(test_dropped),	      TEST(test_drained),
 		TEST(test_left_behind), TEST(test_job_in_job),	      TEST(test_contest),
-		TEST(test_take),	TEST(test_describe),
+		TEST(test_take),	TEST(test_describe),	      TEST(test_details),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
