@@ -14,8 +14,8 @@
 
 #define TAIL_SHOWN 500
 
-/* What nobody waits for ends nevertheless: tune2fs reads and writes superblocks. */
-#define MARK_MAX_MS (2 * 60 * 1000)
+/* e2fsck -p and tune2fs outlive the call that began them, but not for ever. */
+#define CHECK_MAX_MS (10 * 60 * 1000)
 
 #define WAY_OUT                                                                                    \
 	"; to have it repaired, which may lose files, set the parameter fsRepair to \"true\" and " \
@@ -109,6 +109,15 @@ static bool ext4_has_error(const char *device)
 	return ext4_read_super(device, super) && (super[EXT4_STATE] & EXT4_STATE_ERROR);
 }
 
+static int may_begin(const char *what, const char *device, struct deadline deadline,
+		     struct err *err)
+{
+	if (deadline_passed(deadline))
+		return err_set(err, ERR_DEADLINE_EXCEEDED,
+			       "the %s of %s was not begun: no time is left", what, device);
+	return 0;
+}
+
 static int raise_e2fsck(int status, const char *device, const char *option, const char *said,
 			struct err *err)
 {
@@ -153,19 +162,10 @@ static int e2fsck(const char *option, const char *device, struct deadline deadli
 
 /* --- repairs, which nothing ends but themselves --- */
 
-static int repair_may_begin(const char *device, struct deadline deadline, struct err *err)
-{
-	if (deadline_passed(deadline))
-		return err_set(err, ERR_DEADLINE_EXCEEDED,
-			       "the repair of %s was not begun: no time is left", device);
-	log_warning("repairing file system", KV("device", device));
-	return 0;
-}
-
 /* Its exit status. */
 static int tune2fs(const char *const argv[], struct proc_result *result, struct err *err)
 {
-	if (proc_run(argv, deadline_after_ms(MARK_MAX_MS), result, err) < 0)
+	if (proc_run(argv, deadline_after_ms(CHECK_MAX_MS), result, err) < 0)
 		return -1;
 	if (result->term_signal)
 		return err_set(err, ERR_INTERNAL, "tune2fs: ended by signal %d",
@@ -201,26 +201,26 @@ static int ext4_mark_unclean(const char *device, struct err *err)
 	return status < 0 ? err_wrap(err, "mark %s as not clean", device) : 0;
 }
 
-static int ext4_repair(const char *device, struct deadline deadline, struct err *err)
+static int ext4_repair(const char *device, struct err *err)
 {
 	int status;
 
-	if (repair_may_begin(device, deadline, err) < 0 || ext4_mark_unclean(device, err) < 0)
+	if (ext4_mark_unclean(device, err) < 0)
 		return -1;
+	log_warning("repairing file system", KV("device", device));
 	return e2fsck("-fy", device, deadline_none(), &status, err);
 }
 
 /* xfs_repair(8), EXIT STATUS. */
 #define XFS_REPAIR_DIRTY_LOG 2
 
-static int xfs_repair(const char *device, struct deadline deadline, struct err *err)
+static int xfs_repair(const char *device, struct err *err)
 {
 	const char *const argv[] = { "xfs_repair", device, NULL };
 	cleanup_free struct proc_result *result = xcalloc(1, sizeof(*result));
 	struct tail tail;
 
-	if (repair_may_begin(device, deadline, err) < 0)
-		return -1;
+	log_warning("repairing file system", KV("device", device));
 	if (proc_run(argv, deadline_none(), result, err) < 0)
 		return err_wrap(err, "repair %s", device);
 	tail = tail_of(result->err[0] ? result->err : result->out);
@@ -244,12 +244,14 @@ int check_before_mount(const struct fs *fs, const char *device, bool repair,
 
 	if (!is(fs, "ext4") || ext4_is_clean(device))
 		return 0;
-	if (e2fsck("-p", device, deadline, &status, err) == 0)
+	if (may_begin("check", device, deadline, err) < 0)
+		return -1;
+	if (e2fsck("-p", device, deadline_after_ms(CHECK_MAX_MS), &status, err) == 0)
 		return 0;
 	if (status != E2FSCK_UNCORRECTED && status != (E2FSCK_UNCORRECTED | E2FSCK_CORRECTED))
 		return -1;
 	if (repair)
-		return ext4_repair(device, deadline, err);
+		return ext4_repair(device, err);
 	return err_wrap(err, "e2fsck gave up" WAY_OUT);
 }
 
@@ -271,7 +273,9 @@ int check_after_refusal(const struct fs *fs, const char *device, bool repair,
 		return err_wrap(err, "corrupt, and a btrfs is not repaired (see btrfs-rescue(8))");
 	if (!repair)
 		return err_wrap(err, "corrupt" WAY_OUT);
-	rc = is(fs, "xfs") ? xfs_repair(device, deadline, err) : ext4_repair(device, deadline, err);
+	if (may_begin("repair", device, deadline, err) < 0)
+		return -1;
+	rc = is(fs, "xfs") ? xfs_repair(device, err) : ext4_repair(device, err);
 	if (rc == 0)
 		*err = ERR_INIT;
 	return rc;

@@ -24,14 +24,18 @@
  * xfs, btrfs: nothing. Their mount replays the log.
  *
  * What was corrected is logged. ERR_FAILED_PRECONDITION also if e2fsck or tune2fs is not installed,
- * cannot work on the device, or finds it in use. ERR_DEADLINE_EXCEEDED: e2fsck -p was killed, or a
- * repair was not begun. Killing -p is safe: a journal is replayed from its start until the
- * superblock says that it is done, and the superblock is marked clean at the end of a check only, so
- * that the next check begins anew. No deadline ends a repair: it blocks until it is done, minutes
- * for a large volume. If a reboot or the loss of the device ends it, the next check begins anew,
- * too: before a repair the file system is durably marked as one with errors (by tune2fs, if
- * e2fsck -p has not done so), which e2fsck takes back at its end. Call it on a thread that outlives
- * its caller.
+ * cannot work on the device, or finds it in use.
+ *
+ * The deadline is the one by which it has to begin: ERR_DEADLINE_EXCEEDED. What has begun goes on
+ * after it, as every retry would have to begin anew: e2fsck -p of a large volume for up to 10
+ * minutes, when it is killed (ERR_DEADLINE_EXCEEDED, too), and a repair until it is done. Call it on
+ * a thread that outlives its caller.
+ *
+ * Killing -p is safe: a journal is replayed from its start until the superblock says that it is
+ * done, and the superblock is marked clean at the end of a check only, so that the next check begins
+ * anew. If a reboot or the loss of the device ends a repair, the next check begins anew, too: before
+ * a repair the file system is durably marked as one with errors (by tune2fs, if e2fsck -p has not
+ * done so), which e2fsck takes back at its end.
  */
 int check_before_mount(const struct fs *fs, const char *device, bool repair,
 		       struct deadline deadline, struct err *err);

@@ -258,7 +258,7 @@ static void test_long_output_keeps_its_end(void **state)
 	expect_error(&err, ERR_FAILED_PRECONDITION, "fsRepair");
 }
 
-static void test_signal_deadline_and_absence(void **state)
+static void test_signal_and_absence(void **state)
 {
 	struct err err = ERR_INIT;
 
@@ -266,15 +266,27 @@ static void test_signal_deadline_and_absence(void **state)
 	fake("e2fsck", "kill -9 $$");
 	assert_int_equal(check("ext4", true, &err), -1);
 	expect_error(&err, ERR_INTERNAL, "signal 9");
-	fake("e2fsck", "exec sleep 100");
-	err = ERR_INIT;
-	assert_int_equal(
-		check_before_mount(fs_find("ext4"), disk, true, deadline_after_ms(50), &err), -1);
-	expect_error(&err, ERR_DEADLINE_EXCEEDED, disk);
 	assert_int_equal(unlink(program), 0);
 	assert_int_equal(setenv("PATH", dir, 1), 0);
 	assert_int_equal(check("ext4", true, &err), -1);
 	expect_error(&err, ERR_FAILED_PRECONDITION, "e2fsck");
+}
+
+/* A check is not begun without time left; what has begun is not ended by the time of the call. */
+static void test_check_and_deadline(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	fake("e2fsck", "[ \"$1\" = -p ] && sleep 0.3 && exit 4; exit 1");
+	assert_int_equal(
+		check_before_mount(fs_find("ext4"), disk, true, deadline_after_ms(0), &err), -1);
+	expect_error(&err, ERR_DEADLINE_EXCEEDED, "not begun");
+	expect_runs(NULL, NULL);
+	err = ERR_INIT;
+	if (check_before_mount(fs_find("ext4"), disk, true, deadline_after_ms(100), &err) < 0)
+		fail_msg("%s", err.msg);
+	expect_runs("-p ", "-fy ");
 }
 
 /* What a preen corrects, what it leaves, and that the repair leaves nothing. */
@@ -436,7 +448,8 @@ int main(void)
 		DISK_TEST(test_repair_only_after_it_gave_up),
 		DISK_TEST(test_repair_that_fails),
 		DISK_TEST(test_long_output_keeps_its_end),
-		DISK_TEST(test_signal_deadline_and_absence),
+		DISK_TEST(test_signal_and_absence),
+		DISK_TEST(test_check_and_deadline),
 		DISK_TEST(test_real_damage),
 		DISK_TEST(test_refusal_that_is_no_corruption),
 		DISK_TEST(test_refusal_without_repair),
