@@ -3,7 +3,6 @@
 #include "csi/volume/check.h"
 
 #include <endian.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -255,18 +254,12 @@ int check_before_mount(const struct fs *fs, const char *device, bool repair,
 	return err_wrap(err, "e2fsck gave up" WAY_OUT);
 }
 
-/* How the kernel's file systems tell of bad contents: EFSCORRUPTED and EFSBADCRC. */
-static bool is_corruption(const struct err *err)
-{
-	return err->sys == EUCLEAN || err->sys == EBADMSG;
-}
-
 int check_after_refusal(const struct fs *fs, const char *device, bool repair,
 			struct deadline deadline, struct err *err)
 {
 	int rc;
 
-	if (!is_corruption(err))
+	if (err->code != ERR_DATA_LOSS)
 		return -1;
 	err_recode(err, ERR_FAILED_PRECONDITION);
 	if (is(fs, "btrfs"))

@@ -42,8 +42,8 @@ int check_before_mount(const struct fs *fs, const char *device, bool repair,
 
 /*
  * What to do when the mount was refused: err has the error of mount_device. 0: the file system was
- * repaired, mount it again. -1: err stands, and if it tells of a corrupt file system it is
- * ERR_FAILED_PRECONDITION with the way out.
+ * repaired, mount it again. -1: err stands, and if it tells of a corrupt file system (ERR_DATA_LOSS)
+ * it becomes ERR_FAILED_PRECONDITION with the way out.
  *
  * With repair: ext4 by e2fsck -fy, xfs by xfs_repair, which never gets -L: a log that cannot be
  * replayed stays, and the error says so. btrfs is not repaired: btrfs check(8) warns of its

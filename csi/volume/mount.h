@@ -100,7 +100,7 @@ int mount_options_parse(const char *text, struct mount_options *ret, struct err 
  * this one (features, dirty log on a write-protected device), or the device is mounted with another
  * read-only state; something is mounted at target already; a btrfs is mounted from another device
  * with the same UUID, that is a clone beside its source, which Linux has allowed since 6.7.
- * ERR_INTERNAL with sys EUCLEAN or EBADMSG: the file system is corrupt.
+ * ERR_DATA_LOSS: the kernel finds the file system corrupt. Nothing else here raises that.
  */
 int mount_device(const char *source, const char *target, const char *fs_type,
 		 const struct mount_options *options, struct err *err);

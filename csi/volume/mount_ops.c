@@ -201,6 +201,11 @@ static int raise_create(int fs_fd, int sys, const char *source, const char *fs_t
 	case EACCES:
 		err_sys(err, sys, "mount %s as %s: the device is write-protected", source, fs_type);
 		break;
+	case EUCLEAN: /* EFSCORRUPTED of the file systems */
+	case EBADMSG: /* their EFSBADCRC */
+		err_sys(err, sys, "mount %s as %s: the file system is corrupt (%s)", source,
+			fs_type, words.len ? text : "see dmesg");
+		return err_recode(err, ERR_DATA_LOSS);
 	default:
 		return err_sys(err, sys, "mount %s as %s%s%s", source, fs_type,
 			       words.len ? ": " : "", text);

@@ -325,6 +325,8 @@ static void refused_and_repaired(const char *fs, uint64_t offset)
 	flip_byte(offset);
 	check_us(fs);
 	assert_int_equal(try_mount(stage, fs, NULL, &err), -1);
+	print_message("# %s\n", err.msg);
+	assert_int_equal(err.code, ERR_DATA_LOSS);
 	again = err;
 	assert_int_equal(check_after_refusal(fs_find(fs), device, false, deadline_after_ms(60000),
 					     &again),
