@@ -58,6 +58,15 @@ static int spawn_with(const char *const argv[], int out, int err_fd, pid_t *ret)
 	return rc;
 }
 
+static int reap(pid_t pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return status;
+}
+
 static int child_start(const char *const argv[], struct child *child, struct err *err)
 {
 	int out[2] = { -1, -1 }, errs[2] = { -1, -1 };
@@ -81,7 +90,13 @@ static int child_start(const char *const argv[], struct child *child, struct err
 		return rc == ENOENT ? err_recode(err, ERR_FAILED_PRECONDITION) : -1;
 	}
 	child->pidfd = (int)syscall(SYS_pidfd_open, child->pid, 0);
-	return 0;
+	if (child->pidfd >= 0)
+		return 0;
+	/* Nothing else would tell of its end. */
+	rc = errno;
+	kill(-child->pid, SIGKILL);
+	reap(child->pid);
+	return err_sys(err, rc, "watch %s, which was killed", argv[0]);
 }
 
 #define TAIL_CHUNK 1024
@@ -173,8 +188,7 @@ int proc_run(const char *const argv[], struct deadline deadline, struct proc_res
 	in_time = collect(&child, deadline, ret);
 	if (!in_time)
 		kill(-child.pid, SIGKILL);
-	while (waitpid(child.pid, &status, 0) < 0 && errno == EINTR)
-		;
+	status = reap(child.pid);
 	if (!in_time)
 		return err_set(err, ERR_DEADLINE_EXCEEDED, "%s did not end in time and was killed",
 			       argv[0]);

@@ -24,7 +24,8 @@ struct proc_result {
 /*
  * Runs argv (argv[0] is looked up in PATH; NULL terminated) and waits for it. 0: it ran and ended,
  * whatever its exit code. -1: it could not be started (ERR_FAILED_PRECONDITION when there is no
- * such program), or the deadline passed and it was killed (ERR_DEADLINE_EXCEEDED).
+ * such program), the deadline passed and it was killed (ERR_DEADLINE_EXCEEDED), or it could not
+ * be watched (no descriptor was left for it) and was killed at once.
  */
 int proc_run(const char *const argv[], struct deadline deadline, struct proc_result *ret,
 	     struct err *err);

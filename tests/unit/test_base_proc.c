@@ -8,13 +8,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -245,6 +250,44 @@ static void test_no_descriptors_left(void **state)
 	close(lowest);
 }
 
+/* The kernel refuses this thread, and what it starts, to open a pidfd. */
+static void refuse_pidfds(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_open, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENFILE),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { .len = ARRAY_SIZE(filter), .filter = filter };
+
+	assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	assert_int_equal(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+static void *run_unwatched(void *rc)
+{
+	refuse_pidfds();
+	*(int *)rc = sh("sleep 1000", 2000);
+	return NULL;
+}
+
+/* Without a pidfd nobody would notice its end: it is killed, and does not stay as a zombie. */
+static void test_cannot_be_watched(void **state)
+{
+	pthread_t thread;
+	int rc = 0;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, run_unwatched, &rc), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(rc, -1);
+	assert_int_equal(err.code, ERR_INTERNAL);
+	assert_int_equal(err.sys, ENFILE);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+	assert_int_equal(errno, ECHILD);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -264,6 +307,7 @@ int main(void)
 		cmocka_unit_test(test_talking_daemon_left_behind),
 		cmocka_unit_test(test_no_descriptors_inherited),
 		cmocka_unit_test(test_no_descriptors_left),
+		cmocka_unit_test(test_cannot_be_watched),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
