@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "csi/node/paths.h"
+#include "csi/volume/btrfs.h"
 #include "nvme/base/log.h"
 
 /* What a search over the records looks for. */
@@ -192,6 +193,19 @@ static int unmount_private(const struct release *r, struct err *err)
 	return r->block && !r->record->readonly ? flush_device(r->node, &r->ns, err) : 0;
 }
 
+/* Whether a mount uses the namespace. mountinfo names one device only of a btrfs. */
+static int is_in_use(const struct release *r, const struct host_namespace *ns, struct err *err)
+{
+	const struct mount_entry *user = device_next_mount(&r->table, NULL, ns);
+	char holder[NAME_MAX];
+	int held = user ? 1 : btrfs_find_holder(&r->node->host->sysfs, ns->name, holder, err);
+
+	if (held > 0)
+		log_info("subsystem stays connected", KV("nqn", ns->nqn), KV("device", ns->name),
+			 KV("user", user ? user->target : holder));
+	return held;
+}
+
 /*
  * A foreign subsystem may have other namespaces in use on this node, whose controllers these are,
  * too. The records say so of ours, staged or about to be; the mounts say so of all, whoever made
@@ -209,13 +223,12 @@ static int is_shared(const struct release *r, struct err *err)
 		return -1;
 	for (size_t i = 0; i < all.count; i++) {
 		const struct host_namespace *ns = &all.list[i];
-		const struct mount_entry *user = device_next_mount(&r->table, NULL, ns);
 
-		if (!user || (r->found && ns->major == r->ns.major && ns->minor == r->ns.minor))
+		if (r->found && ns->major == r->ns.major && ns->minor == r->ns.minor)
 			continue;
-		log_info("subsystem stays connected", KV("nqn", ns->nqn), KV("device", ns->name),
-			 KV("path", user->target));
-		return 1;
+		shared = is_in_use(r, ns, err);
+		if (shared)
+			return shared;
 	}
 	return 0;
 }

@@ -10,6 +10,7 @@
 #include "csi/node/heal.h"
 #include "csi/node/paths.h"
 #include "csi/request/authentication.h"
+#include "csi/volume/btrfs.h"
 #include "nvme/base/log.h"
 
 /* What taking back a failed stage may cost on top of it. */
@@ -188,9 +189,12 @@ static int bind_device(const struct node *node, const struct node_record *record
 }
 
 /* A file system that is mounted must not be written to past it. */
-static int refuse_mounted(const struct mount_table *table, const struct host_namespace *ns,
-			  struct err *err)
+static int refuse_mounted(const struct node *node, const struct mount_table *table,
+			  const struct host_namespace *ns, struct err *err)
 {
+	char holder[NAME_MAX];
+	int held;
+
 	for (size_t i = 0; i < table->count; i++) {
 		const struct mount_entry *e = &table->entries[i];
 
@@ -201,7 +205,14 @@ static int refuse_mounted(const struct mount_table *table, const struct host_nam
 				"used as raw block",
 				ns->name, ns->nqn, e->target);
 	}
-	return 0;
+	/* mountinfo names one device only of a btrfs. */
+	held = btrfs_find_holder(&node->host->sysfs, ns->name, holder, err);
+	if (held > 0)
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "device %s of %s belongs to a mounted btrfs (%s/%s); it cannot be "
+			       "used as raw block",
+			       ns->name, ns->nqn, node->host->sysfs.path, holder);
+	return held;
 }
 
 static int stage_connected(const struct node *node, const struct stage_spec *spec,
@@ -219,7 +230,7 @@ static int stage_connected(const struct node *node, const struct stage_spec *spe
 					   &spec->parameters, ns, err) < 0)
 		return -1;
 	if (mount_table_read(&table, err) < 0 ||
-	    (record->block && refuse_mounted(&table, ns, err) < 0))
+	    (record->block && refuse_mounted(node, &table, ns, err) < 0))
 		return -1;
 	there = verify_bind(&table, path, ns, record, err);
 	if (there)
