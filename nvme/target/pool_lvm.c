@@ -273,21 +273,24 @@ static bool is_half_made(const struct err *why)
 	return strstr(why->msg, "No data available") != NULL;
 }
 
-/* The thin volume that a creation meets cannot be activated, because of err. */
-static int refuse_half_made(const struct lvm *lvm, const char *name, const struct err *made,
-			    struct err *err)
+/*
+ * A first creation has made nothing unless its command was cut short, and then the next call will
+ * know that it is not the first. Because of err it is not known what it meets.
+ */
+static int refuse_unseen(const struct lvm *lvm, const char *name, const struct err *made,
+			 struct err *err)
 {
 	struct err why = *err;
 
-	/* Perhaps it was this command; the next call will know that it was not the first. */
 	if (made->code == ERR_DEADLINE_EXCEEDED) {
 		*err = *made;
 		return -1;
 	}
+	if (why.code == ERR_FAILED_PRECONDITION)
+		return -1;
 	return err_set(err, ERR_FAILED_PRECONDITION,
-		       "%s/%s is there, has no record and cannot be activated, so it may hold "
-		       "data: rename it, or put its record back; if it holds none, lvremove it "
-		       "(%.400s)",
+		       "%s/%s has no record, cannot be looked at and may hold data: rename it, or "
+		       "put its record back; if it holds none, lvremove it (%.400s)",
 		       lvm->group, name, why.msg);
 }
 
@@ -306,9 +309,9 @@ static int pool_lvm_create(struct pool *pool, const struct volume *volume, bool 
 	if (lvm_create(lvm, name, volume->size_bytes, tags, &failure) == 0)
 		return 0;
 	found = backing_look(lvm, name, lv_find, &backing, err);
+	if (found < 0 && !again)
+		return refuse_unseen(lvm, name, &failure, err);
 	if (found < 0 && is_half_made(err)) {
-		if (!again)
-			return refuse_half_made(lvm, name, &failure, err);
 		if (lvm_remove(lvm, name, TAG, err) < 0)
 			return -1;
 		return lvm_create(lvm, name, volume->size_bytes, tags, err);

@@ -43,8 +43,10 @@ static bool look_next(struct look *look, size_t at)
 
 	pthread_mutex_lock(&look->target->lock);
 	more = at < look->matches.count && !look->failed && !look->abandoned;
-	look->at = at;
-	look->since_ns = clock_now_ns();
+	if (more) {
+		look->at = at;
+		look->since_ns = clock_now_ns();
+	}
 	pthread_mutex_unlock(&look->target->lock);
 	return more;
 }
@@ -121,10 +123,13 @@ static int look_begin(struct look *look, struct err *err)
 
 int target_look(struct target *target, struct target_matches *matches, struct err *err)
 {
-	struct look *look = xcalloc(1, sizeof(*look));
+	struct look *look;
 	bool abandoned;
 	int r;
 
+	if (matches->count == 0)
+		return 0;
+	look = xcalloc(1, sizeof(*look));
 	*look = (struct look) {
 		.target = target,
 		.matches = *matches,
