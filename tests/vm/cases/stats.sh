@@ -147,16 +147,20 @@ attach "$hung"
 via "$hung" $far
 stage "$hung" >/dev/null
 publish "$hung" hung >/dev/null
-best_stats() { # VOLUME PATH: in ms
-	local i begun_ms
-	for i in {1..15}; do
-		begun_ms=$(now_ms)
-		stats "$@" >/dev/null && health "$@" >/dev/null || return
-		echo $(($(now_ms) - begun_ms))
-	done | sort -n | head -n 1
+# The least of many: what the node takes, and not what else this machine does. No program runs here.
+best_us() { # VOLUME PATH: stats and health
+	local i best_us=1000000000 begun_us took_us
+	for i in {1..40}; do
+		begun_us=${EPOCHREALTIME/./}
+		stats "$@" >/dev/null
+		node NodeGetVolumeHealth "{\"volume_id\":\"$1\",\"volume_publish_path\":\"$2\"}" >/dev/null
+		took_us=$((${EPOCHREALTIME/./} - begun_us))
+		((took_us >= best_us)) || best_us=$took_us
+	done
+	echo $best_us
 }
 check "two portals: nothing is wrong" is_health "" "$both"
-usual_ms=$(best_stats "$near" "$(pod near)")
+usual_us=$(best_us "$near" "$(pod near)")
 dd if=/dev/urandom of="$(pod hung)/file" bs=1M count=8 status=none
 cut_far
 dd if=/dev/urandom of="$(pod hung)/file" bs=1M count=8 conv=fsync status=none &
@@ -168,9 +172,9 @@ check "cut: stats of the hung one are told" within 5500 stats "$hung" "$(pod hun
 check "cut: there is no path" within 5500 is_health "INACCESSIBLE NoPath" "$hung" "$(pod hung)"
 check "cut: of two portals one is lost" within 5500 is_health "DEGRADED PathLost" "$both"
 check "cut: with the other portal all is well" is_health "" "$near"
-beside_ms=$(best_stats "$near" "$(pod near)")
-note "stats and health of another volume: $usual_ms ms, beside the hung one $beside_ms ms"
-check "cut: another volume takes its usual time" test "$((beside_ms * 10))" -le "$((usual_ms * 12))"
+beside_us=$(best_us "$near" "$(pod near)")
+note "stats and health of another volume: $usual_us us, beside the hung one $beside_us us"
+check "cut: another volume takes its usual time" test "$((beside_us * 10))" -le "$((usual_us * 12))"
 check "cut: the storage has lost connections" within 5500 \
 	is_storage_health "STORAGE_DEGRADED ConnectionsLost"
 check "cut: an expansion says that the target cannot be asked" \
