@@ -25,9 +25,7 @@ int expand_parse(const Csi__V1__NodeExpandVolumeRequest *request, struct expand_
 	struct access access = { 0 };
 
 	if (require_text("volume_id", request->volume_id, NAME_MAX_BYTES, err) < 0 ||
-	    require_path("volume_path", request->volume_path, err) < 0 ||
-	    (parsed.staging_path[0] &&
-	     require_path("staging_target_path", parsed.staging_path, err) < 0) ||
+	    require_text("volume_path", request->volume_path, PATH_MAX - 1, err) < 0 ||
 	    range_parse(request->capacity_range, &parsed.range, err) < 0 ||
 	    (parsed.has_access && access_parse(request->volume_capability, &access, err) < 0))
 		return -1;

@@ -181,8 +181,6 @@ int health_of_volume(struct rpc_call *call, const void *request, void *response,
 	int reachable;
 
 	if (require_text("volume_id", get->volume_id, NAME_MAX_BYTES, err) < 0 ||
-	    (publish_path[0] && require_path("volume_publish_path", publish_path, err) < 0) ||
-	    (staging_path[0] && require_path("staging_target_path", staging_path, err) < 0) ||
 	    place_find(call->context, get->volume_id, publish_path[0] ? publish_path : staging_path,
 		       &place, err) < 0)
 		return -1;

@@ -32,8 +32,8 @@ static int resolve(const struct node_record *record, const char *path, char ret[
 		return err_set(err, ERR_NOT_FOUND, "volume \"%s\" is not staged on this node",
 			       record->volume_id);
 	found = mount_path_resolve(path, ret, err);
-	if (found < 0)
-		return -1;
+	if (found < 0) /* Of no form that could have it: it is not there. */
+		return err->code == ERR_INVALID_ARGUMENT ? err_recode(err, ERR_NOT_FOUND) : -1;
 	if (!found)
 		return err_set(err, ERR_NOT_FOUND, "volume \"%s\" is not at %s: no such directory",
 			       record->volume_id, path);

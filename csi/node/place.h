@@ -25,8 +25,8 @@ struct place {
  * Finds what of the volume is mounted at path: a target path, or a staging path; "" stands
  * for the path where it was staged. The device comes by the mount's number, so that the cost does
  * not grow with the volumes of the node.
- * ERR_NOT_FOUND: the volume has no record here and is none of ours, nothing is mounted at the path,
- * or another thing than this volume is.
+ * ERR_NOT_FOUND: the volume has no record here and is none of ours, nothing is mounted at the path
+ * (which may be no path at all: COs are told so in this way), or another thing than this volume is.
  */
 int place_find(const struct node *node, const char *volume_id, const char *path, struct place *ret,
 	       struct err *err);

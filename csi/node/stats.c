@@ -109,7 +109,7 @@ int stats_get(struct rpc_call *call, const void *request, void *response, struct
 	struct usage usage;
 
 	if (require_text("volume_id", get->volume_id, NAME_MAX_BYTES, err) < 0 ||
-	    require_path("volume_path", get->volume_path, err) < 0 ||
+	    require_text("volume_path", get->volume_path, PATH_MAX - 1, err) < 0 ||
 	    place_find(call->context, get->volume_id, get->volume_path, &place, err) < 0)
 		return -1;
 	if (place.gone)

@@ -73,6 +73,7 @@ static void test_elsewhere(void **state)
 
 	(void)state;
 	refused(ID, "/no/such/directory", "is not at /no/such/directory: no such directory");
+	refused(ID, "some/path", "some/path");
 	refused(ID, dir, "no mount is there");
 	refused(ID, "/proc", "not of volume \"" ID "\"");
 	strcpy(record.volume_id, "any handle");

@@ -121,7 +121,7 @@ grow_node "$volume" "$path" $((128 * mib)) >/run/late 2>&1 &
 late=$!
 wait_for 20 scanned 1 >/dev/null
 check "a stage meanwhile is told what runs" refuses ABORTED "busy with the expansion of volume" \
-	stage "$volume"
+	hurried stage "$volume"
 stop node KILL
 wait $late || true
 grow_target "$volume" $((128 * mib)) >/dev/null
