@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -101,14 +103,124 @@ static void test_nothing_dead(void **state)
 	assert_int_equal(heal_dead_mounts(&node, &record, &ns, &err), 0);
 }
 
+/* The private mount, its staging bind, and what else may be there. */
+static struct node_record record;
+static bool may_mount;
+static char private[PATH_MAX], staging[PATH_MAX], pod[PATH_MAX];
+
+static void make_directory(const char *path)
+{
+	struct err err = ERR_INIT;
+
+	if (file_mkdirs(path, &err) < 0)
+		fail_msg("%s", err.msg);
+}
+
+static void make_mounts(void)
+{
+	if (!may_mount)
+		skip();
+	record = (struct node_record) { .has_uuid = true, .uuid = { UUID } };
+	device_private_path(&node, &record, private);
+	snprintf(staging, sizeof(staging), "%.4000s/staging", tree.path);
+	snprintf(pod, sizeof(pod), "%.4000s/pod", tree.path);
+	strcpy(record.staging_path, staging);
+	make_directory(private);
+	make_directory(staging);
+	make_directory(pod);
+	assert_int_equal(mount("/dev/nvme0n1", private, "tmpfs", 0, NULL), 0);
+	assert_int_equal(mount(private, staging, NULL, MS_BIND, NULL), 0);
+}
+
+static bool is_mounted(const char *path)
+{
+	struct mount_table table cleanup_mount_table = { 0 };
+	struct err err = ERR_INIT;
+
+	assert_int_equal(mount_table_read(&table, &err), 0);
+	return mount_table_find(&table, path) != NULL;
+}
+
+static int heal(const struct host_namespace *ns, struct err *err)
+{
+	*err = ERR_INIT;
+	return heal_dead_mounts(&node, &record, ns, err);
+}
+
+/* The namespace came back as another device: the mounts are dead. */
+static const struct host_namespace replaced = { .name = "nvme0n2", .major = 259, .minor = 3 };
+
+static void test_dead_goes(void **state)
+{
+	struct err err;
+
+	(void)state;
+	make_mounts();
+	if (heal(&replaced, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_false(is_mounted(private));
+	assert_false(is_mounted(staging));
+	/* Again there is nothing to do; and after being cut short in between, the rest. */
+	assert_int_equal(heal(&replaced, &err), 0);
+	make_mounts();
+	assert_int_equal(umount(staging), 0);
+	assert_int_equal(heal(&replaced, &err), 0);
+	assert_false(is_mounted(private));
+}
+
+static void test_dead_in_use(void **state)
+{
+	struct err err;
+
+	(void)state;
+	make_mounts();
+	assert_int_equal(mount(private, pod, NULL, MS_BIND, NULL), 0);
+	assert_int_equal(heal(&replaced, &err), -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+	assert_non_null(strstr(err.msg, "device went away"));
+	assert_non_null(strstr(err.msg, pod));
+	assert_true(is_mounted(private) && is_mounted(staging) && is_mounted(pod));
+	assert_int_equal(umount(pod), 0);
+	assert_int_equal(heal(&replaced, &err), 0);
+	assert_false(is_mounted(private) || is_mounted(staging));
+}
+
+static void test_alive_stays(void **state)
+{
+	struct host_namespace ns = { .name = "nvme0n1" };
+	struct stat st;
+	char number[64];
+	struct err err;
+
+	(void)state;
+	make_mounts();
+	assert_int_equal(stat(private, &st), 0);
+	ns.major = major(st.st_dev);
+	ns.minor = minor(st.st_dev);
+	snprintf(number, sizeof(number), "dev/block/%u:%u", ns.major, ns.minor);
+	tree_put(number, "dev", "");
+	assert_int_equal(heal(&ns, &err), 0);
+	assert_true(is_mounted(private) && is_mounted(staging));
+	/* What is neither the volume's nor dead is nobody's to take away. */
+	assert_int_equal(mount("foreign", staging, "tmpfs", 0, NULL), 0);
+	assert_int_equal(heal(&ns, &err), 0);
+	assert_int_equal(stat(staging, &st), 0);
+	assert_false(major(st.st_dev) == ns.major && minor(st.st_dev) == ns.minor);
+	assert_int_equal(umount(staging), 0);
+	assert_int_equal(umount(staging), 0);
+	assert_int_equal(umount(private), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_is_dead),
-		TEST(test_block),
-		TEST(test_nothing_dead),
+		TEST(test_is_dead),   TEST(test_block),	      TEST(test_nothing_dead),
+		TEST(test_dead_goes), TEST(test_dead_in_use), TEST(test_alive_stays),
 	};
+
+	may_mount = unshare(CLONE_NEWNS) == 0 &&
+		    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
