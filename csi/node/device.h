@@ -100,6 +100,13 @@ const struct mount_entry *device_next_mount(const struct mount_table *table,
 					    const struct host_namespace *ns);
 
 /*
+ * Whether a path of a mount is where another volume on the same subsystem is staged, by its record:
+ * 1: it is; 0: it is not; -1: error. Reads the records.
+ */
+int device_is_staged_at(const struct node *node, const struct node_record *not_this,
+			const char *path, struct err *err);
+
+/*
  * Lets go of a stage: takes the binds at the staging path away and, once no mount but the private
  * one uses the namespace, unmounts that, makes sure that the superblock is gone, disconnects, and
  * removes the record. When the staging path of another record still uses the namespace, the device

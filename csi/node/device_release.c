@@ -37,6 +37,14 @@ static bool is_staged_at(const struct node_record *record, void *context)
 	       (search->staging_path[len] == '\0' || search->staging_path[len] == '/');
 }
 
+int device_is_staged_at(const struct node *node, const struct node_record *not_this,
+			const char *path, struct err *err)
+{
+	struct search search = { .not_this = not_this, .nqn = not_this->nqn, .staging_path = path };
+
+	return node_record_any(&node->state, is_staged_at, &search, err);
+}
+
 /* What a release has to do with: the namespace in sysfs, and what the private mount still holds. */
 struct release {
 	const struct node *node;
@@ -114,15 +122,12 @@ static int find_users(const struct release *r, struct err *err)
 
 	for (size_t i = 0; i < r->table.count; i++) {
 		const struct mount_entry *user = &r->table.entries[i];
-		struct search search = { .not_this = r->record,
-					 .nqn = r->record->nqn,
-					 .staging_path = user->target };
 		int kept;
 
 		if (!is_of_release(r, user) || is_own_mount(r, user->target))
 			continue;
 		first = first ?: user;
-		kept = node_record_any(&r->node->state, is_staged_at, &search, err);
+		kept = device_is_staged_at(r->node, r->record, user->target, err);
 		if (kept)
 			return kept;
 	}

@@ -84,7 +84,7 @@ static int clear(const struct node *node, const struct mount_table *table,
 	if (user)
 		return err_set(err, ERR_FAILED_PRECONDITION,
 			       "%s, a mount of %s, is dead: %s; it is mounted anew once nothing "
-			       "uses it, but it is in use at %s; unpublish that first",
+			       "uses it, but it is in use at %s; unpublish or unstage that first",
 			       path, entry->source, reason, user->target);
 	log_warning("dead mount taken away", KV("path", path), KV("device", entry->source),
 		    KV("reason", reason));

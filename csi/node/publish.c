@@ -113,23 +113,46 @@ static int verify_existing(const struct publish_spec *spec, const struct mount_e
 	return 0;
 }
 
-/* The first mount of the volume that is none of ours own and not the target path; NULL: none. */
-static const struct mount_entry *other_publish(const struct node *node,
-					       const struct publish_spec *spec,
-					       const struct node_record *record,
-					       const struct host_namespace *ns,
-					       const struct mount_table *table)
+/* A publish, as its job has it. */
+struct publish_work {
+	const struct node *node;
+	struct publish_spec *spec; /* owned */
+	struct node_record record;
+	struct deadline deadline;
+};
+
+/*
+ * The first mount of the namespace at a path of another pod, be it by another handle; NULL: none.
+ * Only asked for what allows one path, or one kind of users: it may read records.
+ */
+static int other_publish(const struct publish_work *work, const struct host_namespace *ns,
+			 const struct mount_table *table, const struct mount_entry **ret,
+			 struct err *err)
 {
+	const struct publish_spec *spec = work->spec;
 	const struct mount_entry *entry = NULL;
 	char private[PATH_MAX], staged[PATH_MAX];
 
-	device_private_path(node, record, private);
-	device_stage_path(spec->staging_path, spec->access.block, record, staged);
-	while ((entry = device_next_mount(table, entry, ns)))
-		if (strcmp(entry->target, private) != 0 && strcmp(entry->target, staged) != 0 &&
-		    strcmp(entry->target, spec->target_path) != 0)
-			return entry;
-	return NULL;
+	*ret = NULL;
+	if (!spec->access.single_path && !spec->access.block)
+		return 0;
+	device_private_path(work->node, &work->record, private);
+	device_stage_path(spec->staging_path, spec->access.block, &work->record, staged);
+	while ((entry = device_next_mount(table, entry, ns))) {
+		int staging;
+
+		if (strcmp(entry->target, private) == 0 || strcmp(entry->target, staged) == 0 ||
+		    strcmp(entry->target, spec->target_path) == 0)
+			continue;
+		staging = device_is_staged_at(work->node, &work->record, entry->target, err);
+		if (staging < 0)
+			return -1;
+		if (staging)
+			continue;
+		*ret = entry;
+		return 0;
+	}
+	return 0;
 }
 
 /*
@@ -176,14 +199,6 @@ static int bind_mount(const struct node *node, const struct publish_spec *spec,
 	device_private_path(node, record, private);
 	return mount_bind(private, spec->target_path, &options, err);
 }
-
-/* A publish, as its job has it. */
-struct publish_work {
-	const struct node *node;
-	struct publish_spec *spec; /* owned */
-	struct node_record record;
-	struct deadline deadline;
-};
 
 static void publish_work_free(void *argument)
 {
@@ -238,11 +253,12 @@ static int bind_staged(const struct publish_work *work, const struct host_namesp
 		       const struct mount_table *table, struct err *err)
 {
 	const struct publish_spec *spec = work->spec;
-	const struct mount_entry *existing;
-	const struct mount_entry *other = other_publish(work->node, spec, &work->record, ns, table);
+	const struct mount_entry *existing, *other;
 	struct err ignored;
 	int rc;
 
+	if (other_publish(work, ns, table, &other, err) < 0)
+		return -1;
 	if (spec->access.single_path && other)
 		return err_set(err, ERR_FAILED_PRECONDITION,
 			       "volume \"%s\" is published at %s already; %s allows one path",

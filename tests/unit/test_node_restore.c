@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A publish puts back what a stage made, if there was one. No kernel with NVMe is needed: a made-up
- * sysfs says that the volume is connected, a tmpfs plays its file system.
+ * A publish puts back what a stage made, if there was one, and counts pods, not stages. No kernel
+ * with NVMe is needed: a made-up sysfs says that the volume is connected, a tmpfs plays its file
+ * system.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -191,6 +192,38 @@ static void test_covered(void **state)
 	unmount_all();
 }
 
+static void bind_at(const char *path)
+{
+	make_directory(path);
+	assert_int_equal(mount(private, path, NULL, MS_BIND, NULL), 0);
+}
+
+/* One path: where another handle is staged is no path of a pod, where its pod is, is one. */
+static void test_one_path(void **state)
+{
+	cleanup_free char *staged = xasprintf("%s/other", tree.path);
+	cleanup_free char *pod = xasprintf("%s/another-pod", tree.path);
+	struct node_record other;
+	struct err err;
+
+	(void)state;
+	make_staged();
+	spec.access.single_path = true;
+	other = record;
+	strcpy(other.volume_id, "other");
+	strcpy(other.staging_path, staged);
+	assert_int_equal(node_record_save(&node.state, &other, &err), 0);
+	bind_at(staged);
+	must_publish();
+	assert_int_equal(umount(spec.target_path), 0);
+	bind_at(pod);
+	refused(pod);
+	assert_int_equal(umount(pod), 0);
+	must_publish();
+	assert_int_equal(umount(staged), 0);
+	unmount_all();
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -198,6 +231,7 @@ int main(void)
 		TEST(test_missing),
 		TEST(test_not_staged),
 		TEST(test_covered),
+		TEST(test_one_path),
 	};
 
 	may_mount = unshare(CLONE_NEWNS) == 0 &&
