@@ -11,14 +11,36 @@
 #include "csi/node/paths.h"
 #include "nvme/base/log.h"
 
-/* An xfs that shut down refuses every open. */
-static bool answers(const char *path)
+/* Whether the mount is of an ext4 that met errors; those that are said of others are no news. */
+static bool has_errors(const struct node *node, const struct mount_entry *entry)
+{
+	const char *name = strrchr(entry->source, '/');
+	char value[ROOT_VALUE_SIZE];
+	struct err ignored;
+
+	return name && strcmp(entry->fs_type, "ext4") == 0 &&
+	       root_read(&node->host->sysfs, value, &ignored, "fs/ext4/%s/errors_count", name + 1) >
+		       0 &&
+	       strcmp(value, "0") != 0;
+}
+
+/*
+ * An xfs that shut down refuses every open. An ext4 does not, and kernels between those that make
+ * it read-only then (before 6.12) and those that say it in mountinfo (6.18) show nothing; but it
+ * refuses to sync.
+ */
+static bool answers(const struct node *node, const struct mount_entry *entry)
 {
 	cleanup_close int fd = -1;
 
-	job_doing("open %s", path);
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd >= 0 || errno != EIO;
+	job_doing("open %s", entry->target);
+	fd = open(entry->target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno != EIO;
+	if (!has_errors(node, entry))
+		return true;
+	job_doing("sync %s", entry->target);
+	return fsync(fd) == 0 || errno != EIO;
 }
 
 bool heal_is_dead(const struct node *node, const struct mount_entry *entry,
@@ -32,7 +54,7 @@ bool heal_is_dead(const struct node *node, const struct mount_entry *entry,
 		reason = "its file system went read-only after an error";
 	else if (entry->sb_stopped)
 		reason = "an error stopped its file system";
-	else if (strcmp(entry->fs_type, "devtmpfs") != 0 && !answers(entry->target))
+	else if (strcmp(entry->fs_type, "devtmpfs") != 0 && !answers(node, entry))
 		reason = "its file system answers nothing but input/output errors";
 	if (reason)
 		snprintf(ret_reason, HEAL_REASON_SIZE, "%s", reason);

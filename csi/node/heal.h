@@ -12,8 +12,9 @@
 
 /*
  * Whether a mount is dead, and why: its device is gone; its superblock went read-only or was
- * stopped, below a mount that is read-write; it answers EIO. The last is asked of the file system,
- * which may hang as its device does.
+ * stopped, below a mount that is read-write; it answers EIO, also to the sync that an ext4 with
+ * recorded errors is asked for. The last is asked of the file system, which may hang as its device
+ * does.
  */
 bool heal_is_dead(const struct node *node, const struct mount_entry *entry,
 		  char ret_reason[HEAL_REASON_SIZE]);

@@ -156,6 +156,9 @@ static int e2fsck(const char *option, const char *device, struct deadline deadli
 	if (result->exit_code)
 		log_warning("file system corrected", KV("device", device), KV("by", "e2fsck"),
 			    KV("option", option), KV("said", tail.text));
+	else
+		log_info("file system checked", KV("device", device), KV("by", "e2fsck"),
+			 KV("option", option), KV("said", tail.text));
 	return 0;
 }
 

@@ -24,7 +24,7 @@
  *
  * xfs, btrfs: nothing. Their mount replays the log.
  *
- * What was corrected is logged. ERR_FAILED_PRECONDITION also if e2fsck or tune2fs is not installed,
+ * What e2fsck said is logged. ERR_FAILED_PRECONDITION also if e2fsck or tune2fs is not installed,
  * cannot work on the device, or finds it in use.
  *
  * The deadline is the one by which it has to begin: ERR_DEADLINE_EXCEEDED. What has begun goes on

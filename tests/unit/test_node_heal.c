@@ -73,6 +73,18 @@ static void test_is_dead(void **state)
 	assert_non_null(strstr(reason, "stopped"));
 }
 
+/* It is asked to sync then, which this one does. */
+static void test_recorded_errors(void **state)
+{
+	struct mount_entry entry = ENTRY("ext4", "/dev/nvme0n1", "/tmp");
+	char reason[HEAL_REASON_SIZE];
+
+	(void)state;
+	tree_put("dev/block/259:3", "dev", "259:3");
+	tree_put("fs/ext4/nvme0n1", "errors_count", "3");
+	assert_false(heal_is_dead(&node, &entry, reason));
+}
+
 static void test_block(void **state)
 {
 	struct mount_entry entry = ENTRY("devtmpfs", "udev", "/nowhere/file");
@@ -215,8 +227,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_is_dead),   TEST(test_block),	      TEST(test_nothing_dead),
-		TEST(test_dead_goes), TEST(test_dead_in_use), TEST(test_alive_stays),
+		TEST(test_is_dead),	 TEST(test_recorded_errors), TEST(test_block),
+		TEST(test_nothing_dead), TEST(test_dead_goes),	     TEST(test_dead_in_use),
+		TEST(test_alive_stays),
 	};
 
 	may_mount = unshare(CLONE_NEWNS) == 0 &&

@@ -44,7 +44,7 @@ expand() { # BYTES
 		\"capacity_range\":{\"required_bytes\":$1}}"
 }
 has_noise() { # DIRECTORY: some file below it has the content
-	find "$1" -type f -exec cmp -s {} /run/noise \; -print | grep -q .
+	[ -n "$(find "$1" -type f -exec cmp -s {} /run/noise \; -print)" ]
 }
 
 cap=$(capability SINGLE_NODE_WRITER)
@@ -69,7 +69,7 @@ unstage "$volume" >/dev/null
 stage "$volume" >/dev/null
 check "unclean: e2fsck -p comes before the mount" grep -qx -- "-p /dev/nvme.*" <<<"$(checks)"
 check "unclean: the log says what it did" \
-	grep -q "file system corrected.*recovering journal" "$run_dir/node.log"
+	grep -q "file system checked .*recovering journal" "$run_dir/node.log"
 publish "$volume" pod >/dev/null
 check "unclean: all that was synced is there" cmp /run/noise "$(pod pod)/dir/late"
 check "mounted: a stage checks nothing" eval 'stage "$volume" && [ -z "$(checks)" ]'
