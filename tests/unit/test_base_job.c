@@ -38,16 +38,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	/* One that nobody waited for must not begin in the next test. */
-	let_go();
-	jobs_drain(jobs, deadline_none());
-	jobs_free(jobs);
-	return 0;
-}
-
 static void count(int *counter)
 {
 	pthread_mutex_lock(&hall.lock);
@@ -70,6 +60,16 @@ static void let_go(void)
 	hall.let_go = true;
 	pthread_cond_broadcast(&hall.changed);
 	pthread_mutex_unlock(&hall.lock);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	/* One that nobody waited for must not begin in the next test. */
+	let_go();
+	jobs_drain(jobs, deadline_none());
+	jobs_free(jobs);
+	return 0;
 }
 
 static int hang(void *argument, struct err *err)
