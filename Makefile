@@ -101,7 +101,7 @@ sanity: deps ## csi-sanity against the real node and controller, in a guest
 .PHONY: vm
 vm: deps ## cases on a real kernel; CASE="name …" picks some, KERNEL=6.1|6.12|7.2
 	@$(MAKE) --no-print-directory all vm-programs
-	@NVMEOT_BUILD=$(abspath $(O)) tests/vm/run $(if $(KERNEL),-k $(KERNEL)) $(CASE)
+	@NVMEOT_BUILD=$(abspath $(O)) tests/vm/run $(if $(KERNEL),-k $(KERNEL)) -j 2 $(CASE)
 
 .PHONY: bench
 bench: deps ## what our calls cost, as ratios to the bare system calls they need
