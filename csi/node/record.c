@@ -39,6 +39,9 @@ void node_record_set_connection(struct node_record *record, const struct attachm
 {
 	struct node_connection *connection = &record->connection;
 
+	*connection = (struct node_connection) { 0 };
+	if (dhchap_keys_mode(&options->keys) != DHCHAP_NONE)
+		return;
 	*connection = (struct node_connection) { .portal_count = attachment->portal_count,
 						 .options = *options };
 	memcpy(connection->portals, attachment->portals, sizeof(connection->portals));

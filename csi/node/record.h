@@ -46,7 +46,7 @@ struct node_record {
 struct node_record node_record_make(const char *volume_id, const struct attachment *attachment,
 				    const struct access *access, const char *staging_path);
 
-/* Notes how the volume is connected. */
+/* Notes how the volume is connected, unless that takes keys. */
 void node_record_set_connection(struct node_record *record, const struct attachment *attachment,
 				const struct host_connect_options *options);
 

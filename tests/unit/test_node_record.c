@@ -13,6 +13,7 @@
 
 #include "csi/node/record.h"
 #include "nvme/base/file.h"
+#include "tests/unit/dhchap_keys.h"
 
 #define UUID "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11"
 #define ID "box/fast/" UUID
@@ -94,6 +95,20 @@ static void connect_by_all(struct node_record *record)
 		strcpy(a.portals[i].addr, "2001:db8:1111:2222:3333:4444:5555:6666");
 	}
 	node_record_set_connection(record, &a, &options);
+}
+
+/* A connection that takes keys is the next stage's to make: they are not written down. */
+static void test_keys_are_not_noted(void **state)
+{
+	struct host_connect_options options = { .keys.host = KEY_32 };
+	struct attachment a = { .portal_count = 1 };
+	struct node_record record = ours();
+
+	(void)state;
+	connect_by_all(&record);
+	node_record_set_connection(&record, &a, &options);
+	assert_int_equal(record.connection.portal_count, 0);
+	assert_string_equal(record.connection.options.keys.host, "");
 }
 
 static void test_there_and_back(void **state)
@@ -341,6 +356,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		TEST(test_keys_are_not_noted),
 		TEST(test_there_and_back),
 		TEST(test_readonly),
 		TEST(test_largest),
