@@ -242,7 +242,8 @@ pod() { # NAME: the target path of a pod
 }
 
 stage() { # VOLUME
-	mkdir -p "$(staging "$1")"
+	# On a file system that is dead not even that can be asked.
+	mkdir -p "$(staging "$1")" 2>/dev/null || true
 	node NodeStageVolume "{\"volume_id\":\"$1\",\"staging_target_path\":\"$(staging "$1")\",
 		\"volume_capability\":$cap,$(contexts "$1")}"
 }
