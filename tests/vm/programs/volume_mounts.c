@@ -135,14 +135,14 @@ static void test_bad_options(void **state)
 {
 	(void)state;
 	make("ext4");
-	expect_refused(stage, "ext4", "noatime,nonsense=7", ERR_INVALID_ARGUMENT, "nonsense=7");
+	expect_refused(stage, "ext4", "noatime,nonsense=7", ERR_INVALID_ARGUMENT, "'nonsense'");
 	expect_refused(stage, "ext4", "nonsense", ERR_INVALID_ARGUMENT, "nknown parameter");
-	expect_refused(stage, "ext4", "commit=soon", ERR_INVALID_ARGUMENT, "commit=soon");
+	expect_refused(stage, "ext4", "commit=soon", ERR_INVALID_ARGUMENT, "'commit'");
 	expect_refused(stage, "ext4", "source=/dev/null", ERR_INVALID_ARGUMENT, "source");
 	expect_refused(stage, "ext4", "remount", ERR_INVALID_ARGUMENT, "remount");
 	/* As kubelet sends it; without SELinux nobody takes it, and it is not dropped. */
 	expect_refused(stage, "ext4", "noatime,context=\"system_u:object_r:x_t:s0:c1,c2\"",
-		       ERR_INVALID_ARGUMENT, "'context=system_u:object_r:x_t:s0:c1,c2'");
+		       ERR_INVALID_ARGUMENT, "'context'");
 	assert_int_equal(released(), 1);
 }
 
@@ -155,7 +155,7 @@ static void test_bad_options_btrfs(void **state)
 	make("btrfs");
 	expect_refused(stage, "btrfs", "noatime,nonsense=7",
 		       late ? ERR_FAILED_PRECONDITION : ERR_INVALID_ARGUMENT,
-		       late ? "options" : "nonsense=7");
+		       late ? "options" : "'nonsense'");
 	must_mount(stage, "btrfs", "nodiscard,noatime,compress=zstd");
 }
 
