@@ -160,6 +160,7 @@ static bool survey(struct keeper *keeper)
 struct heal {
 	const struct node *node;
 	char volume_id[VOLUME_ID_SIZE];
+	char nqn[NQN_SIZE]; /* which the job works on; the record may name another by then */
 };
 
 static int run_heal(void *argument, struct err *err)
@@ -171,6 +172,8 @@ static int run_heal(void *argument, struct err *err)
 	struct host_namespace ns;
 	int found = node_record_load(&node->state, heal->volume_id, &record, err);
 
+	if (found > 0 && strcmp(record.nqn, heal->nqn) != 0)
+		return 0;
 	if (found > 0)
 		found = device_find(node, &record, &ns, err);
 	if (found <= 0)
@@ -197,6 +200,7 @@ static int connect_missing(struct keeper *keeper, const struct wound *wound, str
 
 	heal->node = keeper->node;
 	strcpy(heal->volume_id, wound->volume_id);
+	strcpy(heal->nqn, wound->nqn);
 	return node_run(keeper->node, wound->volume_id, wound->nqn,
 			(struct job_work) { .request = request,
 					    .run = run_heal,

@@ -85,7 +85,7 @@ struct node_time node_attend(struct rpc_call *call)
 
 static int node_stage(struct rpc_call *call, const void *request, void *response, struct err *err)
 {
-	cleanup_free struct stage_spec *spec = xcalloc(1, sizeof(*spec));
+	CLEANUP(stage_spec_freep) struct stage_spec *spec = xcalloc(1, sizeof(*spec));
 	const Csi__V1__NodeStageVolumeRequest *stage = request;
 	struct node_time time;
 	int rc;

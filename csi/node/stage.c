@@ -16,6 +16,12 @@
 /* What taking back a failed stage may cost on top of it. */
 #define TAKE_BACK_MS 30000
 
+void stage_spec_free(struct stage_spec *spec)
+{
+	dhchap_keys_wipe(&spec->parameters.connect.keys);
+	free(spec);
+}
+
 int stage_spec_parse(const Csi__V1__NodeStageVolumeRequest *request, struct stage_spec *ret,
 		     struct err *err)
 {
@@ -35,7 +41,9 @@ int stage_spec_parse(const Csi__V1__NodeStageVolumeRequest *request, struct stag
 	snprintf(ret->volume_id, sizeof(ret->volume_id), "%s", request->volume_id);
 	snprintf(ret->mkfs_options, sizeof(ret->mkfs_options), "%s", ret->parameters.mkfs_options);
 	ret->parameters.mkfs_options = ret->mkfs_options;
-	if (!attachment_is_static(volume_context))
+	/* Targets that are not ours may have other keys for each subsystem, or ask for none. */
+	ret->parameters.connect.renew = !attachment_is_static(volume_context);
+	if (ret->parameters.connect.renew)
 		return 0;
 	if (volume_id_check_static(request->volume_id, err) < 0)
 		return -1;
@@ -62,7 +70,7 @@ static void stage_work_free(void *argument)
 {
 	struct stage_work *work = argument;
 
-	free(work->spec);
+	stage_spec_free(work->spec);
 	free(work);
 }
 
@@ -262,7 +270,7 @@ static int run_stage(void *argument, struct err *err)
 
 	if (known < 0 || node_record_save(&node->state, record, err) < 0)
 		return -1;
-	if ((!record->block && device_end_old_mkfs(node, record, deadline, err) < 0) ||
+	if (device_end_old_mkfs(node, record, deadline, err) < 0 ||
 	    device_connect(node, record, &spec->attachment, &spec->parameters, deadline, &ns, err) <
 		    0 ||
 	    stage_connected(node, spec, record, &ns, err) < 0) {
@@ -285,9 +293,11 @@ int stage_volume(struct node *node, struct stage_spec *spec, const struct node_t
 		record.staging_path, access->mode_name, access->block ? "block" : access->fs_type,
 		record.readonly ? " read-only" : "", record.nqn, record.uuid.text, record.nsid);
 	/* What may be done to the device, too; mount flags may be secret, and come last. */
-	cleanup_free char *details = xasprintf("blank %d, %" PRIu64 " bytes, repair %d, %s",
-					       spec->attachment.blank, spec->attachment.size_bytes,
-					       spec->parameters.fs_repair, access->options);
+	struct uuid keys = authentication_id(&spec->parameters.connect.keys);
+	cleanup_free char *details =
+		xasprintf("blank %d, %" PRIu64 " bytes, repair %d, keys %s, %s",
+			  spec->attachment.blank, spec->attachment.size_bytes,
+			  spec->parameters.fs_repair, keys.text, access->options);
 	struct stage_work *work = xcalloc(1, sizeof(*work));
 
 	node_record_set_connection(&record, &spec->attachment, &spec->parameters.connect);
@@ -320,6 +330,24 @@ static int was_staged(const struct node *node, const struct node_record *record,
 	return mount_table_find(&table, private) || mount_table_find(&table, staged);
 }
 
+/* A publish has no keys: what takes some is not connected without. */
+static int connect_again(const struct node *node, const struct node_record *record,
+			 const struct stage_spec *spec, struct deadline deadline,
+			 struct host_namespace *ret, struct err *err)
+{
+	int found;
+
+	if (spec->attachment.authentication == DHCHAP_NONE)
+		return device_connect(node, record, &spec->attachment, &spec->parameters, deadline,
+				      ret, err);
+	found = device_find(node, record, ret, err);
+	if (found == 0)
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "its connection is gone and takes keys to come back: it has to be "
+			       "staged again");
+	return found < 0 ? -1 : 0;
+}
+
 int stage_restore(const struct node *node, const struct node_record *record,
 		  const struct stage_spec *spec, struct deadline deadline, struct err *err)
 {
@@ -328,8 +356,7 @@ int stage_restore(const struct node *node, const struct node_record *record,
 
 	if (staged <= 0)
 		return staged;
-	if (device_connect(node, record, &spec->attachment, &spec->parameters, deadline, &ns, err) <
-		    0 ||
+	if (connect_again(node, record, spec, deadline, &ns, err) < 0 ||
 	    stage_connected(node, spec, record, &ns, err) < 0)
 		return err_wrap(err, "volume \"%s\" was staged at %s and is not usable",
 				record->volume_id, record->staging_path);

@@ -17,6 +17,10 @@ struct stage_spec {
 	char mkfs_options[STAGE_MKFS_OPTIONS_SIZE];
 };
 
+/* Wipes its keys first. */
+void stage_spec_free(struct stage_spec *spec);
+DEFINE_CLEANUP(struct stage_spec *, stage_spec_free)
+
 int stage_spec_parse(const Csi__V1__NodeStageVolumeRequest *request, struct stage_spec *ret,
 		     struct err *err);
 
@@ -24,7 +28,7 @@ int stage_spec_parse(const Csi__V1__NodeStageVolumeRequest *request, struct stag
  * Connects, formats if law 1 allows it, mounts, binds. Idempotent: what is there already is
  * verified. A failed first attempt is taken back; when the volume was staged before, or an earlier
  * attempt was cut short, everything stays for the next stage or unstage. A job (node_run): when its
- * caller leaves it goes on, and the volume stays staged. Takes the spec, which is freed with free.
+ * caller leaves it goes on, and the volume stays staged. Takes the spec.
  */
 int stage_volume(struct node *node, struct stage_spec *spec, const struct node_time *time,
 		 struct err *err);

@@ -120,9 +120,17 @@ static bool is_among(const struct portal *portal, const struct portal *portals, 
 	return false;
 }
 
+/* Both of one maker: the same up to the last colon. */
+static bool is_sibling(const char *a, const char *b)
+{
+	const char *colon = strrchr(b, ':');
+
+	return colon && strncmp(a, b, (size_t)(colon - b) + 1) == 0;
+}
+
 /* The target has changed the key of this host: sessions with the old one could not reconnect. */
-static void renew_others(const struct host *host, const struct portal *portals, size_t count,
-			 const struct dhchap_keys *keys)
+static void renew_others(const struct host *host, const char *nqn, const struct portal *portals,
+			 size_t count, const struct dhchap_keys *keys)
 {
 	cleanup_host_controllers struct host_controllers all = { 0 };
 	struct err err;
@@ -134,8 +142,8 @@ static void renew_others(const struct host *host, const struct portal *portals, 
 	for (size_t i = 0; i < all.count; i++) {
 		const struct host_controller *c = &all.list[i];
 
-		if (host_controller_is_lasting(c) && is_among(&c->portal, portals, count) &&
-		    host_dhchap_is_used(&host->sysfs, c) &&
+		if (host_controller_is_lasting(c) && is_sibling(c->nqn, nqn) &&
+		    is_among(&c->portal, portals, count) && host_dhchap_is_used(&host->sysfs, c) &&
 		    host_dhchap_ensure(&host->sysfs, c, keys, &err) < 0)
 			log_warning("session keeps an old key", KV("nqn", c->nqn),
 				    KV("controller", c->name), KV_ERR(&err));
@@ -208,7 +216,8 @@ static void tell_missing(const struct host_probe *probe, struct strb *reasons,
 	portal_format(probe->portal, text);
 	strb_addf(reasons, "%s%s: %s", reasons->len ? "; " : "", text, probe->err.msg);
 	outcome->missing++;
-	outcome->rejected += probe->err.code == ERR_PERMISSION_DENIED;
+	outcome->rejected += probe->err.code == ERR_PERMISSION_DENIED ||
+			     probe->err.code == ERR_UNAUTHENTICATED;
 }
 
 int host_connect(const struct host *host, const char *nqn, const struct portal *portals,
@@ -248,8 +257,8 @@ int host_connect(const struct host *host, const char *nqn, const struct portal *
 	if (connected == 0)
 		return err_set(err, code, "connect %s: %s", nqn,
 			       count ? ret->reasons : "no portal given");
-	if (has_keys(options) && connected > already)
-		renew_others(host, portals, count, &options->keys);
+	if (options->renew && has_keys(options) && connected > already)
+		renew_others(host, nqn, portals, count, &options->keys);
 	if (one_is_enough)
 		ret->missing = 0;
 	return 0;

@@ -28,8 +28,9 @@ struct host_connect_outcome {
  * any case.
  * With keys among the options every controller of the subsystem holds them on success
  * (host_dhchap_ensure and its errors; ERR_UNAUTHENTICATED: the target does not take them). Once a
- * new session has proved them they are given to the sessions of other subsystems at these portals,
- * too, if those hold others: a target has the same keys for all of them.
+ * new session has proved them they are given, if options->renew says so, to the sessions of other
+ * subsystems at these portals, too, if those hold others and their NQNs differ after the last colon
+ * only: such a target has the same keys for all of them.
  * The portals are probed first, all at once: 2 s at most, and 0.3 s once one has answered; a later
  * one is missing. Then each that answered takes what host_fabrics_connect does.
  */

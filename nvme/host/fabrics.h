@@ -20,6 +20,7 @@ struct host_connect_options {
 	int fast_io_fail_tmo_s;	 /* fail I/O after; 0: never (the kernel's own 0 cannot be asked) */
 	int keep_alive_tmo_s;	 /* at least 1 */
 	struct dhchap_keys keys; /* with which host and target prove who they are; empty: neither */
+	bool renew; /* they are this host's for all subsystems of the kind: see host_connect */
 };
 
 /* 1 I/O queue per CPU up to 4, 128 entries, reconnect every 2 s for ever, keep-alive 5 s. */

@@ -14,6 +14,7 @@
 
 #include "csi/node/publish.h"
 #include "csi/node/stage.h"
+#include "tests/unit/dhchap_keys.h"
 #include "tests/unit/host_tree.h"
 
 #define ID "box/fast/" UUID
@@ -146,6 +147,9 @@ static void test_stage(void **state)
 	stage_ends(spec, ERR_ABORTED);
 	spec = stage_spec();
 	strcpy(spec->access.options, "noatime");
+	stage_ends(spec, ERR_ABORTED);
+	spec = stage_spec();
+	strcpy(spec->parameters.connect.keys.host, KEY_32);
 	stage_ends(spec, ERR_ABORTED);
 	let_go();
 	stage_ends(stage_spec(), ERR_UNAVAILABLE);

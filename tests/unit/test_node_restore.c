@@ -159,6 +159,23 @@ static void refused(const char *says)
 }
 
 /* Without a record, or without any of its mounts, nobody says that it was staged. */
+/* What takes keys is only connected with them, and a publish has none. */
+static void test_missing_with_keys(void **state)
+{
+	(void)state;
+	make_staged();
+	spec.attachment.authentication = DHCHAP_ONE_WAY;
+	must_publish();
+	assert_int_equal(umount(spec.target_path), 0);
+	assert_int_equal(umount(spec.staging_path), 0);
+	must_publish();
+	assert_int_equal(umount(spec.target_path), 0);
+	assert_int_equal(umount(spec.staging_path), 0);
+	tree_put(SUBSYS0, "subsysnqn", "nqn.other");
+	refused("it has to be staged again");
+	assert_int_equal(umount(private), 0);
+}
+
 static void test_not_staged(void **state)
 {
 	struct err err;
@@ -228,10 +245,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_missing),
-		TEST(test_not_staged),
-		TEST(test_covered),
-		TEST(test_one_path),
+		TEST(test_missing), TEST(test_missing_with_keys), TEST(test_not_staged),
+		TEST(test_covered), TEST(test_one_path),
 	};
 
 	may_mount = unshare(CLONE_NEWNS) == 0 &&
