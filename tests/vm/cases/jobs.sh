@@ -28,6 +28,7 @@ PATH=/run/programs:$PATH
 log_level=debug
 start_driver
 open_client "$node_socket" 2s
+open_client "$node_socket" 6s
 open_client "$node_socket" 5s
 
 hurried() { # TIMEOUT COMMAND...: its calls of the node have this deadline
