@@ -30,6 +30,7 @@ int nvmet_open(struct nvmet *nvmet, const char *path, const struct portal *porta
 			       portal_count, PORTAL_MAX);
 	nvmet->root = root;
 	root.fd = -1;
+	nvmet->fenced = NULL;
 	pthread_mutex_init(&nvmet->lock, NULL);
 	nvmet->live = strcmp(path, NVMET_PATH) == 0;
 	nvmet_guard_init(&nvmet->guard, nvmet->live);
