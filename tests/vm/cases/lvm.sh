@@ -233,7 +233,7 @@ killed_everywhere() {
 	local command=$1 begin=$2 expected=$3 n points=0
 	shift 3
 
-	for ((n = 1; n < 300; n += 6)); do
+	for ((n = 1; n < 300; n += 18)); do
 		"$begin"
 		echo "$command $n" >/run/mortal/plan
 		ops "$@" || true
