@@ -119,7 +119,7 @@ static int namespace_ensure(struct nvmet *nvmet, const struct volume *volume, co
 }
 
 int nvmet_prepare(struct nvmet *nvmet, const struct volume *volume, const char *device_path,
-		  struct err *err)
+		  const char *needed, struct err *err)
 {
 	char nqn[NQN_SIZE], dir[NVMET_DIR_SIZE];
 	bool fresh = false;
@@ -129,7 +129,7 @@ int nvmet_prepare(struct nvmet *nvmet, const struct volume *volume, const char *
 	if (subsystem_ensure(nvmet, volume, dir, &fresh, err) < 0 ||
 	    namespace_ensure(nvmet, volume, dir, device_path, err) < 0)
 		return -1;
-	return nvmet_hosts_ensure(nvmet, volume, nqn, dir, fresh, err);
+	return nvmet_hosts_ensure(nvmet, volume, needed, nqn, dir, fresh, err);
 }
 
 int nvmet_revalidate(struct nvmet *nvmet, const struct uuid *uuid, struct err *err)

@@ -44,10 +44,12 @@ void nvmet_close(struct nvmet *nvmet);
 /*
  * Builds everything of an export but its way to the network: subsystem, namespace, and exactly the
  * hosts of the volume. What is right already is not written. A host too many is removed and its
- * sessions are cut. ERR_FAILED_PRECONDITION: an enabled namespace has another identity or path.
+ * sessions are cut. One that cannot be let in is logged and left out; an error only when that is
+ * the one needed, or, if needed is NULL, when no host can be. ERR_FAILED_PRECONDITION: an enabled
+ * namespace has another identity or path.
  */
 int nvmet_prepare(struct nvmet *nvmet, const struct volume *volume, const char *device_path,
-		  struct err *err);
+		  const char *needed, struct err *err);
 
 /*
  * Links prepared subsystems to a port for each portal. When a port lacks more than one of them the

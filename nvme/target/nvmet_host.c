@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nvme/base/log.h"
+
 #define HOST_KEY "dhchap_key"
 #define CTRL_KEY "dhchap_ctrl_key"
 #define PROBE_NQN VOLUME_NQN_PREFIX "probe"
@@ -108,8 +110,31 @@ int nvmet_hosts_list(struct nvmet *nvmet, const char *dir, struct root_names *re
 	return 0;
 }
 
-int nvmet_hosts_ensure(struct nvmet *nvmet, const struct volume *volume, const char *nqn,
-		       const char *dir, bool fresh, struct err *err)
+/* Past a failure: that one host cannot be let in is no reason to lock out the others. */
+static int allow_all(struct nvmet *nvmet, const struct volume *volume, const char *needed,
+		     const char *dir, struct err *err)
+{
+	bool good = !volume->export_count;
+
+	for (size_t i = 0; i < volume->export_count; i++) {
+		const struct volume_export *host = &volume->exports[i];
+		bool counts = !needed || strcmp(host->host_nqn, needed) == 0;
+		struct err failure;
+
+		if (nvmet_host_allow(nvmet, dir, host, &failure) == 0) {
+			good = good || counts;
+			continue;
+		}
+		log_error("host not let in", KV("subsystem", dir), KV("host", host->host_nqn),
+			  KV_ERR(&failure));
+		if (counts)
+			*err = failure;
+	}
+	return good ? 0 : -1;
+}
+
+int nvmet_hosts_ensure(struct nvmet *nvmet, const struct volume *volume, const char *needed,
+		       const char *nqn, const char *dir, bool fresh, struct err *err)
 {
 	cleanup_root_names struct root_names hosts = { 0 };
 
@@ -123,10 +148,7 @@ int nvmet_hosts_ensure(struct nvmet *nvmet, const struct volume *volume, const c
 		    nvmet_fence(nvmet, nqn, &host, err) < 0)
 			return -1;
 	}
-	for (size_t i = 0; i < volume->export_count; i++)
-		if (nvmet_host_allow(nvmet, dir, &volume->exports[i], err) < 0)
-			return -1;
-	return 0;
+	return allow_all(nvmet, volume, needed, dir, err);
 }
 
 /* --- keys ------------------------------------------------------------------------------------- */

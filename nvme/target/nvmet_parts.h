@@ -65,9 +65,12 @@ int nvmet_hosts_list(struct nvmet *nvmet, const char *dir, struct root_names *re
 int nvmet_host_allow(struct nvmet *nvmet, const char *dir, const struct volume_export *host,
 		     struct err *err);
 
-/* Lets the volume's hosts in, and fences every other one, of which a fresh subsystem has none. */
-int nvmet_hosts_ensure(struct nvmet *nvmet, const struct volume *volume, const char *nqn,
-		       const char *dir, bool fresh, struct err *err);
+/*
+ * Lets the volume's hosts in as nvmet_prepare says, and fences every other one, of which a fresh
+ * subsystem has none.
+ */
+int nvmet_hosts_ensure(struct nvmet *nvmet, const struct volume *volume, const char *needed,
+		       const char *nqn, const char *dir, bool fresh, struct err *err);
 
 /* Removes a host that an export made, if nothing else needs it. */
 int nvmet_host_forget(struct nvmet *nvmet, const struct volume_export *host, struct err *err);

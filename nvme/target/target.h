@@ -61,9 +61,10 @@ DEFINE_CLEANUP(struct target *, target_free)
 /*
  * Loads all records and brings pools and configfs to what they say. Once, before any other call.
  * A bad record is set aside as <uuid>.json.bad and its export left alone; a volume that cannot be
- * served is logged; neither stops the others. An export of our prefix that no record knows is
- * removed if its backing lies in a pool, else left and logged. All subsystems are complete before
- * the first is linked to a port; one that is right already is not touched.
+ * served, or not to one of its hosts, is logged; none stops the others. An export of our prefix
+ * that no record knows is removed if its backing lies in a pool, else left and logged. All
+ * subsystems are complete before the first is linked to a port; one that is right already is not
+ * touched.
  * A portal that cannot be served is logged and the others are; with none at all exports fail, but
  * fencing is possible. -1: the pools or configfs could not be read; restart to retry.
  */

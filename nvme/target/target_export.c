@@ -57,7 +57,7 @@ static int export_locked(struct target *target, struct target_entry *entry,
 		return -1;
 	pool_device_path(entry->pool, &entry->volume, want->readonly, path);
 	if (pool_attach(entry->pool, &entry->volume, want->readonly, err) < 0 ||
-	    nvmet_prepare(&target->nvmet, &entry->volume, path, err) < 0 ||
+	    nvmet_prepare(&target->nvmet, &entry->volume, path, want->host_nqn, err) < 0 ||
 	    nvmet_link(&target->nvmet, &entry->uuid, 1, err) < 0)
 		return err_wrap(err, "export volume %s to host %s", entry->uuid.text,
 				want->host_nqn);

@@ -290,7 +290,7 @@ static int prepare(struct target *target, const struct target_entry *entry)
 
 	pool_device_path(entry->pool, &entry->volume, readonly, path);
 	if (pool_attach(entry->pool, &entry->volume, readonly, &err) == 0 &&
-	    nvmet_prepare(&target->nvmet, &entry->volume, path, &err) == 0)
+	    nvmet_prepare(&target->nvmet, &entry->volume, path, NULL, &err) == 0)
 		return 0;
 	log_error("export not restored", KV("volume", entry->uuid.text), KV_ERR(&err));
 	return -1;

@@ -304,6 +304,51 @@ static void test_host_without_its_key_is_not_let_in(void **state)
 	assert_disk_has("fast", 1, KEY_32);
 }
 
+/* A shared volume of HOST_A, whose key is lost, and of HOST_B, which needs none; a port serves it. */
+static void shared_without_the_key_of_a(void)
+{
+	struct volume_export hosts[] = { want(HOST_A), want(HOST_B) };
+	cleanup_volume struct volume volume = { 0 };
+	struct err err = ERR_INIT;
+
+	assert_ok(create(UUID, "fast", &err), &err);
+	volume = get(UUID);
+	hosts[0].dhchap = DHCHAP_ONE_WAY;
+	for (size_t i = 0; i < ARRAY_SIZE(hosts); i++) {
+		hosts[i].access = VOLUME_MULTI_WRITER;
+		hosts[i].host_made = true;
+		volume_add_export(&volume, &hosts[i]);
+	}
+	assert_ok(record_save(&target_pool_find(target, "fast")->records, &volume, &err), &err);
+	put_subsystem(UUID);
+	put("nvmet/ports/1/addr_trtype", "tcp\n");
+	put("nvmet/ports/1/addr_traddr", "127.0.0.1\n");
+	put("nvmet/ports/1/addr_trsvcid", "4420\n");
+	assert_ok(root_mkdir(&root, &err, "nvmet/ports/1/subsystems"), &err);
+	restart();
+}
+
+static void test_lost_key_of_one_host_is_nothing_to_the_others(void **state)
+{
+	struct volume_export again = want(HOST_B);
+	cleanup_volume struct volume ret = { 0 };
+	struct uuid uuid = { UUID };
+	struct volume_conditions found;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	shared_without_the_key_of_a();
+	assert_true(there("nvmet/ports/1/subsystems/" VOLUME_NQN_PREFIX UUID));
+	assert_true(there(SUBSYSTEM "/allowed_hosts/" HOST_B));
+	assert_false(there(SUBSYSTEM "/allowed_hosts/" HOST_A));
+	target_conditions(target, &uuid, &found);
+	assert_string_equal(found.items[0].reason, "ExportMissing");
+	assert_says(found.items[0].message, "does not let in host " HOST_A);
+	again.access = VOLUME_MULTI_WRITER;
+	assert_ok(target_export(target, UUID, &again, &ret, &err), &err);
+	assert_false(there(SUBSYSTEM "/allowed_hosts/" HOST_A));
+}
+
 static void test_keys_go_with_the_last_volume(void **state)
 {
 	struct err err = ERR_INIT;
@@ -382,6 +427,7 @@ int main(void)
 		CASE(test_each_step_of_a_change_fails),
 		CASE(test_record_fails_after_the_keys),
 		CASE(test_host_without_its_key_is_not_let_in),
+		CASE(test_lost_key_of_one_host_is_nothing_to_the_others),
 		CASE(test_keys_go_with_the_last_volume),
 		CASE(test_keys_of_no_volume_go_at_the_start),
 		CASE(test_keys_stay_while_a_record_is_not_read),

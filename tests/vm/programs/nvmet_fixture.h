@@ -80,7 +80,7 @@ static inline void prepare(unsigned n, const char *path, unsigned first, unsigne
 		hosts[volume.export_count].host_made = true;
 		host_nqn(host, hosts[volume.export_count++].host_nqn);
 	}
-	must(nvmet_prepare(&nvmet, &volume, path, &err), &err);
+	must(nvmet_prepare(&nvmet, &volume, path, NULL, &err), &err);
 }
 
 static inline void link_volumes(unsigned first, unsigned last)
