@@ -47,19 +47,40 @@ static int ready(struct nvmet *nvmet, const struct volume_export *host, struct e
 	return has < 0 ? -1 : 0;
 }
 
+static int add_entry(struct nvmet *nvmet, const char *dir, const char *host_nqn, struct err *err)
+{
+	cleanup_free char *target = xasprintf("%s/hosts/%s", nvmet->root.path, host_nqn);
+
+	return root_symlink(&nvmet->root, target, err, "%s/allowed_hosts/%s", dir, host_nqn);
+}
+
 int nvmet_host_allow(struct nvmet *nvmet, const char *dir, const struct volume_export *host,
 		     struct err *err)
 {
-	cleanup_free char *target = xasprintf("%s/hosts/%s", nvmet->root.path, host->host_nqn);
-	int r = 0;
+	int r;
 
 	if (root_exists(&nvmet->root, "%s/allowed_hosts/%s", dir, host->host_nqn))
 		return 0;
 	/* Together, or nvmet_host_forget of another volume takes the host away in between. */
 	pthread_mutex_lock(&nvmet->lock);
-	if (ready(nvmet, host, err) < 0 ||
-	    root_symlink(&nvmet->root, target, err, "%s/allowed_hosts/%s", dir, host->host_nqn) < 0)
-		r = -1;
+	r = ready(nvmet, host, err);
+	if (r == 0)
+		r = add_entry(nvmet, dir, host->host_nqn, err);
+	pthread_mutex_unlock(&nvmet->lock);
+	return r;
+}
+
+int nvmet_host_allow_again(struct nvmet *nvmet, const char *dir, const char *host_nqn,
+			   struct err *err)
+{
+	int r;
+
+	pthread_mutex_lock(&nvmet->lock);
+	if (nvmet_host_exists(nvmet, host_nqn))
+		r = add_entry(nvmet, dir, host_nqn, err);
+	else
+		r = err_set(err, ERR_ABORTED, "host %s is no longer in %s/hosts", host_nqn,
+			    nvmet->root.path);
 	pthread_mutex_unlock(&nvmet->lock);
 	return r;
 }

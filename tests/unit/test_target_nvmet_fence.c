@@ -149,6 +149,20 @@ static void test_what_is_not_cut_keeps_its_entry(void **state)
 	assert_true(tree_has(ACL HOST_A));
 }
 
+/* Another volume's end has taken the host away, and its keys with it: it must not come back bare. */
+static void test_host_that_is_gone_gets_no_entry(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(root_unlink(&nvmet.root, &err, "ports/1/subsystems/" NQN), 0);
+	tree_mkdir("ports/1/subsystems/" NQN "/x");
+	assert_int_equal(root_rmdir(&nvmet.root, &err, "hosts/" HOST_A), 0);
+	assert_int_equal(remove_a(true, &err), -1);
+	assert_false(tree_has("hosts/" HOST_A));
+	assert_int_equal(inode(ACL HOST_A), 0);
+}
+
 static void test_no_guard_does_not_stop_the_fence(void **state)
 {
 	struct err err = ERR_INIT;
@@ -444,6 +458,7 @@ int main(void)
 		TEST(test_again),
 		TEST(test_no_guard_does_not_stop_the_fence),
 		TEST(test_what_is_not_cut_keeps_its_entry),
+		TEST(test_host_that_is_gone_gets_no_entry),
 		TEST(test_waits_for_what_it_cut),
 		TEST(test_a_failed_fence_is_remembered),
 		TEST(test_removal_settles_a_failed_fence),
