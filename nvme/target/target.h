@@ -128,8 +128,9 @@ int target_modify(struct target *target, const char *uuid, const char *pool,
  *	ExportMissing (inaccessible): the kernel does not let in a host that the record names, has
  *	no enabled namespace for it, or leads to it from no portal
  *	PortalMissing (degraded): it is not reached at every portal
- * Looks at the disk and at configfs, and waits for no call that changes the volume: while one runs
- * only the pool is judged. A volume that is gone meanwhile has nothing wrong.
+ * Looks at the disk, for a moment and no longer, and at configfs, and waits for no call that
+ * changes the volume: while one runs only the pool is judged. A volume that is gone meanwhile has
+ * nothing wrong.
  */
 void target_conditions(struct target *target, const struct uuid *uuid,
 		       struct volume_conditions *ret);
@@ -154,7 +155,7 @@ struct target_orphans {
 
 /*
  * Looks at every pool and at configfs as they are now; what a call is at work on is left out. In
- * the order of kind and pool.
+ * the order of kind and pool. ERR_UNAVAILABLE: a pool's storage does not answer within a moment.
  */
 int target_orphans(struct target *target, struct target_orphans *ret, struct err *err);
 void target_orphans_fini(struct target_orphans *orphans);

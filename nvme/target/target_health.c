@@ -77,13 +77,10 @@ static void judge_backing(struct target *target, const struct snapshot *snapshot
 			  struct volume_conditions *ret)
 {
 	const struct volume *volume = &snapshot->volume;
-	cleanup_turn struct target_turn turn = { 0 };
 	struct pool_backing backing;
 	struct err err;
-	int found = target_turn_take(target, snapshot->pool, &turn, &err);
+	int found = target_find(target, snapshot->pool, &volume->uuid, &backing, &err);
 
-	if (found == 0)
-		found = pool_find(snapshot->pool, &volume->uuid, &backing, &err);
 	if (found < 0)
 		add(ret, VOLUME_DEGRADED, "BackingUnreadable", "%s", err.msg);
 	else if (!found)

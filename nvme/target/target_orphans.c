@@ -66,28 +66,47 @@ __attribute__((format(printf, 6, 7))) static void add(struct target_orphans *orp
 	orphans->items[orphans->count++] = orphan;
 }
 
-/* --- records ---------------------------------------------------------------------------------- */
+/* --- pools ------------------------------------------------------------------------------------ */
 
-static void look_at_record(struct target *target, struct pool *pool, const char *name,
-			   struct target_orphans *ret)
+/* What is found in a pool, which may hang: the property of the thread that looks. */
+struct part {
+	struct target *target;
+	struct pool *pool;
+	struct target_orphans found;
+};
+
+/* The UUID of a record, if its name has one, and what is known of it. */
+static struct look look_up_record(struct target *target, const char *name, struct uuid *ret)
 {
-	struct uuid uuid = { 0 };
-	struct err err = ERR_INIT;
-	struct look look = { 0 };
+	struct err ignored;
+
+	*ret = (struct uuid) { 0 };
+	return record_name_uuid(name, ret, &ignored) == 0 ? look_up(target, ret) :
+							    (struct look) { 0 };
+}
+
+static void add_record(struct part *part, const char *name, const struct uuid *uuid,
+		       const char *why)
+{
+	add(&part->found, "record", part->pool, uuid,
+	    xasprintf("%s/%s", part->pool->records.path, name), "%s", why);
+}
+
+static void look_at_record(struct part *part, const char *name)
+{
+	struct uuid uuid;
+	struct look look = look_up_record(part->target, name, &uuid);
 	const char *why;
 
-	if (record_name_uuid(name, &uuid, &err) == 0)
-		look = look_up(target, &uuid);
 	/* Gone since it was listed: what was deleted meanwhile. */
-	if (look.known == KNOWN_BUSY || (look.known == KNOWN_VOLUME && look.pool == pool) ||
-	    !root_exists(&pool->records, "%s", name))
+	if (look.known == KNOWN_BUSY || (look.known == KNOWN_VOLUME && look.pool == part->pool) ||
+	    !root_exists(&part->pool->records, "%s", name))
 		return;
 	if (!uuid.text[0])
 		why = "its name is not that of a record; remove it";
 	else if (look.known == KNOWN_VOLUME)
 		why = "the volume has a record in another pool, which is the one in use; remove "
-		      "one "
-		      "of the two";
+		      "one of the two";
 	else if (look.known == KNOWN_BAD && !look.set_aside)
 		why = "it could not be read when the target started, whose log says why; once it "
 		      "can be, restart the target, or remove it if the volume is not needed";
@@ -96,19 +115,15 @@ static void look_at_record(struct target *target, struct pool *pool, const char 
 		      "with that one";
 	else
 		why = "it came after the target started; restart the target";
-	add(ret, "record", pool, &uuid, xasprintf("%s/%s", pool->records.path, name), "%s", why);
+	add_record(part, name, &uuid, why);
 }
 
-static void look_at_bad_record(struct target *target, struct pool *pool, const char *name,
-			       struct target_orphans *ret)
+static void look_at_bad_record(struct part *part, const char *name)
 {
-	struct uuid uuid = { 0 };
-	struct err err = ERR_INIT;
-	struct look look = { 0 };
+	struct uuid uuid;
+	struct look look = look_up_record(part->target, name, &uuid);
 	const char *why;
 
-	if (record_name_uuid(name, &uuid, &err) == 0)
-		look = look_up(target, &uuid);
 	if (!uuid.text[0])
 		why = "it was set aside because its name is not that of a record; remove it";
 	else if (look.known == KNOWN_VOLUME || look.known == KNOWN_BUSY)
@@ -117,29 +132,10 @@ static void look_at_bad_record(struct target *target, struct pool *pool, const c
 		why = "it was set aside because it could not be understood; repair it, name it "
 		      ".json again and restart the target, or remove it if the volume is not "
 		      "needed";
-	add(ret, "record", pool, &uuid, xasprintf("%s/%s", pool->records.path, name), "%s", why);
+	add_record(part, name, &uuid, why);
 }
 
-static int add_records(struct target *target, struct pool *pool, enum record_kind kind,
-		       struct target_orphans *ret, struct err *err)
-{
-	cleanup_root_names struct root_names names = { 0 };
-
-	if (record_list(&pool->records, kind, &names, err) < 0)
-		return err_wrap(err, "pool %s", pool->name);
-	for (size_t i = 0; i < names.count; i++) {
-		if (kind == RECORD_LIVE)
-			look_at_record(target, pool, names.names[i], ret);
-		else
-			look_at_bad_record(target, pool, names.names[i], ret);
-	}
-	return 0;
-}
-
-/* --- backings --------------------------------------------------------------------------------- */
-
-static void look_at_backing(struct target *target, struct pool *pool, const char *name,
-			    struct target_orphans *ret)
+static void look_at_backing(struct part *part, const char *name)
 {
 	struct volume volume = { .volatile_cache = true };
 	struct pool_backing backing;
@@ -148,30 +144,94 @@ static void look_at_backing(struct target *target, struct pool *pool, const char
 	struct err ignored;
 
 	snprintf(volume.uuid.text, sizeof(volume.uuid.text), "%s", name);
-	look = look_up(target, &volume.uuid);
-	if (look.known == KNOWN_BUSY || (look.known != KNOWN_NOTHING && look.pool == pool) ||
-	    pool_find(pool, &volume.uuid, &backing, &ignored) <= 0)
+	look = look_up(part->target, &volume.uuid);
+	if (look.known == KNOWN_BUSY || (look.known != KNOWN_NOTHING && look.pool == part->pool) ||
+	    pool_find(part->pool, &volume.uuid, &backing, &ignored) <= 0)
 		return;
-	pool_device_path(pool, &volume, false, path);
+	pool_device_path(part->pool, &volume, false, path);
 	if (look.known == KNOWN_NOTHING)
-		add(ret, "backing", pool, &volume.uuid, xstrdup(path),
+		add(&part->found, "backing", part->pool, &volume.uuid, xstrdup(path),
 		    "it has no record; put its record back and restart the target, or remove it "
 		    "if its data is not needed");
 	else
-		add(ret, "backing", pool, &volume.uuid, xstrdup(path),
+		add(&part->found, "backing", part->pool, &volume.uuid, xstrdup(path),
 		    "the volume is in pool %s; remove this one if its data is not needed",
 		    look.pool->name);
 }
 
-static int add_backings(struct target *target, struct pool *pool, struct target_orphans *ret,
-			struct err *err)
+/* Looks at each of these names while somebody waits for it. */
+static void look_at_all(struct target_ask *ask, struct part *part, const struct root_names *names,
+			void (*look_at)(struct part *part, const char *name))
+{
+	for (size_t i = 0; i < names->count && target_ask_at(ask, part->pool, NULL); i++)
+		look_at(part, names->names[i]);
+}
+
+static int look_at_records(struct target_ask *ask, void *arg, struct err *err)
+{
+	cleanup_root_names struct root_names bad = { 0 }, live = { 0 };
+	cleanup_turn struct target_turn turn = { 0 };
+	struct part *part = arg;
+
+	if (target_turn_take(part->target, part->pool, &turn, err) < 0)
+		return -1;
+	if (record_list(&part->pool->records, RECORD_BAD, &bad, err) < 0 ||
+	    record_list(&part->pool->records, RECORD_LIVE, &live, err) < 0)
+		return err_wrap(err, "pool %s", part->pool->name);
+	look_at_all(ask, part, &bad, look_at_bad_record);
+	look_at_all(ask, part, &live, look_at_record);
+	return 0;
+}
+
+static int look_at_backings(struct target_ask *ask, void *arg, struct err *err)
 {
 	cleanup_root_names struct root_names names = { 0 };
+	cleanup_turn struct target_turn turn = { 0 };
+	struct part *part = arg;
 
-	if (pool_list(pool, &names, err) < 0)
-		return err_wrap(err, "pool %s", pool->name);
-	for (size_t i = 0; i < names.count; i++)
-		look_at_backing(target, pool, names.names[i], ret);
+	if (target_turn_take(part->target, part->pool, &turn, err) < 0)
+		return -1;
+	if (pool_list(part->pool, &names, err) < 0)
+		return err_wrap(err, "pool %s", part->pool->name);
+	look_at_all(ask, part, &names, look_at_backing);
+	return 0;
+}
+
+static void part_free(void *arg)
+{
+	struct part *part = arg;
+
+	target_orphans_fini(&part->found);
+	free(part);
+}
+
+/* Moves what was found to the end of ret. */
+static void take_over(struct target_orphans *ret, struct target_orphans *found)
+{
+	ret->items = xrealloc(ret->items, ret->count + found->count, sizeof(*ret->items));
+	for (size_t i = 0; i < found->count; i++)
+		ret->items[ret->count++] = found->items[i];
+	found->count = 0;
+}
+
+static int add_pool(struct target *target, struct pool *pool,
+		    int (*run)(struct target_ask *ask, void *arg, struct err *err),
+		    struct target_orphans *ret, struct err *err)
+{
+	struct part *part = xcalloc(1, sizeof(*part));
+	const struct target_work work = {
+		.run = run,
+		.argument = part,
+		.free_argument = part_free,
+		.pool = pool,
+	};
+
+	part->target = target;
+	part->pool = pool;
+	if (target_ask(target, &work, target->answer_wait_ms, err) < 0)
+		return -1;
+	take_over(ret, &part->found);
+	part_free(part);
 	return 0;
 }
 
@@ -228,23 +288,12 @@ static int add_exports(struct target *target, struct target_orphans *ret, struct
 
 static int collect(struct target *target, struct target_orphans *ret, struct err *err)
 {
-	static const enum record_kind kinds[] = { RECORD_BAD, RECORD_LIVE };
-
-	for (size_t i = 0; i < target->pool_count * ARRAY_SIZE(kinds); i++) {
-		cleanup_turn struct target_turn turn = { 0 };
-		struct pool *pool = target->pools[i / ARRAY_SIZE(kinds)];
-
-		if (target_turn_take(target, pool, &turn, err) < 0 ||
-		    add_records(target, pool, kinds[i % ARRAY_SIZE(kinds)], ret, err) < 0)
+	for (size_t i = 0; i < target->pool_count; i++)
+		if (add_pool(target, target->pools[i], look_at_records, ret, err) < 0)
 			return -1;
-	}
-	for (size_t i = 0; i < target->pool_count; i++) {
-		cleanup_turn struct target_turn turn = { 0 };
-
-		if (target_turn_take(target, target->pools[i], &turn, err) < 0 ||
-		    add_backings(target, target->pools[i], ret, err) < 0)
+	for (size_t i = 0; i < target->pool_count; i++)
+		if (add_pool(target, target->pools[i], look_at_backings, ret, err) < 0)
 			return -1;
-	}
 	return add_exports(target, ret, err);
 }
 

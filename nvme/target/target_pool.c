@@ -225,7 +225,7 @@ bool target_pools_quiet(struct target *target)
 	bool quiet = true;
 
 	pthread_mutex_lock(&target->lock);
-	while (quiet && target->looks)
+	while (quiet && target->asks)
 		quiet = pthread_cond_clockwait(&target->heard, &target->lock, CLOCK_MONOTONIC,
 					       &until) != ETIMEDOUT;
 	for (size_t i = 0; quiet && i < target->pool_count; i++)

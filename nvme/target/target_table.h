@@ -69,8 +69,8 @@ struct target {
 	uint64_t calls;		   /* that wanted an entry so far */
 	struct index hosts;	   /* of struct target_host, by NQN */
 	struct target_room *rooms; /* one for each pool */
-	size_t looks;		   /* threads of target_look */
-	pthread_cond_t heard;	   /* an answer for a room has come, or a look has ended */
+	size_t asks;		   /* threads of target_ask */
+	pthread_cond_t heard;	   /* an answer for a room has come, or an ask has ended */
 
 	sem_t *turns; /* one for each pool; see target_turn_take */
 	uint64_t turn_wait_ms;
@@ -170,6 +170,10 @@ void target_matches_fini(struct target_matches *matches);
  */
 int target_look(struct target *target, struct target_matches *matches, struct err *err);
 
+/* As pool_find, with a turn taken; ERR_UNAVAILABLE when it takes longer than a moment. */
+int target_find(struct target *target, struct pool *pool, const struct uuid *uuid,
+		struct pool_backing *ret, struct err *err);
+
 /* Whether some export says that the host is of our making. */
 bool target_made_host(struct target *target, const char *host_nqn);
 
@@ -210,6 +214,31 @@ void target_keys_settle(struct target *target, const char *host_nqn);
 
 /* Loads all keys and gives them to the kernel: for target_restore, once all records are loaded. */
 int target_keys_restore(struct target *target, struct err *err);
+
+/* --- asking ----------------------------------------------------------------------------------- */
+
+struct target_ask;
+
+/* Work at a pool's storage, which may keep for ever whoever does it. */
+struct target_work {
+	int (*run)(struct target_ask *ask, void *argument, struct err *err);
+	void *argument;
+	void (*free_argument)(void *argument);
+	/* What it asks for first; without uuid what the pool has. Borrowed for the call. */
+	const struct pool *pool;
+	const struct uuid *uuid;
+};
+
+/*
+ * Has the work done by a thread of its own and returns its result. When that asks for one thing for
+ * longer than wait_ms it is ERR_UNAVAILABLE, which names pool and volume, and the thread is left to
+ * itself. The argument is the caller's again when it returns 0, else the work's to free.
+ */
+int target_ask(struct target *target, const struct target_work *work, uint64_t wait_ms,
+	       struct err *err);
+
+/* The work goes on to this. false: nobody waits for it any more. */
+bool target_ask_at(struct target_ask *ask, const struct pool *pool, const struct uuid *uuid);
 
 /* --- finishing -------------------------------------------------------------------------------- */
 

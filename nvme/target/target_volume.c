@@ -241,14 +241,11 @@ static int refuse_backed(struct target *target, const struct target_entry *entry
 	struct pool_backing backing;
 
 	for (size_t i = 0; i < target->pool_count; i++) {
-		cleanup_turn struct target_turn turn = { 0 };
 		int found;
 
 		if (pool[0] && strcmp(target->pools[i]->name, pool) != 0)
 			continue;
-		if (target_turn_take(target, target->pools[i], &turn, err) < 0)
-			return -1;
-		found = pool_find(target->pools[i], &entry->uuid, &backing, err);
+		found = target_find(target, target->pools[i], &entry->uuid, &backing, err);
 		if (found < 0)
 			return -1;
 		if (found)

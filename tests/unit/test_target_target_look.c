@@ -100,6 +100,47 @@ static void test_lists_hide_nothing(void **state)
 	assert_int_equal(list.count, 1);
 }
 
+static void test_health_does_not_wait_for_ever(void **state)
+{
+	struct uuid uuid = { UUID };
+	struct volume_conditions found;
+
+	(void)state;
+	hang();
+	target_conditions(target, &uuid, &found);
+	assert_int_equal(found.count, 1);
+	assert_string_equal(found.items[0].reason, "BackingUnreadable");
+	assert_says(found.items[0].message, "pool fast does not answer");
+	assert_says(found.items[0].message, "volume " UUID);
+}
+
+#define ABSENT "00000000-0000-4000-8000-000000000000"
+
+static void test_orphans_do_not_wait_for_ever(void **state)
+{
+	cleanup_target_orphans struct target_orphans none = { 0 };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	hang();
+	put("fast/" ABSENT ".img", "data");
+	assert_code(target_orphans(target, &none, &err), &err, ERR_UNAVAILABLE);
+	assert_says(err.msg, "pool fast does not answer");
+	assert_int_equal(none.count, 0);
+}
+
+/* Whether there is such a volume is not known. */
+static void test_deletion_does_not_wait_for_ever(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	hang();
+	assert_code(target_delete(target, ABSENT, "", &err), &err, ERR_UNAVAILABLE);
+	assert_says(err.msg, "pool fast does not answer");
+	assert_ok(target_delete(target, ABSENT, "slow", &err), &err);
+}
+
 #define LOOK_CASE(f) cmocka_unit_test_setup_teardown(f, setup, release)
 
 int main(void)
@@ -107,6 +148,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		LOOK_CASE(test_each_call_is_answered),
 		LOOK_CASE(test_lists_hide_nothing),
+		LOOK_CASE(test_health_does_not_wait_for_ever),
+		LOOK_CASE(test_orphans_do_not_wait_for_ever),
+		LOOK_CASE(test_deletion_does_not_wait_for_ever),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
