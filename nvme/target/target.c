@@ -10,6 +10,7 @@
 
 #define TURN_WAIT_MS 2000
 #define ANSWER_WAIT_MS 4000
+#define START_WAIT_MS 60000 /* of one volume; storage may be slow then, and mounts depend on it */
 
 static int open_pools(struct target *target, const struct target_config *config, struct err *err)
 {
@@ -42,6 +43,7 @@ int target_new(const struct target_config *config, struct target **ret, struct e
 	target->nvmet.root = ROOT_INIT;
 	target->turn_wait_ms = TURN_WAIT_MS;
 	target->answer_wait_ms = ANSWER_WAIT_MS;
+	target->start_wait_ms = START_WAIT_MS;
 	pthread_mutex_init(&target->lock, NULL);
 	pthread_cond_init(&target->heard, NULL);
 	if (!pool_name_valid(config->id))

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Start-up: from the records to pools and configfs. Runs alone, so it takes no volume's lock. */
+/*
+ * Start-up: from the records to pools and configfs. Runs alone but for the work that a pool keeps:
+ * what takes too long goes on by itself, and has its volume's lock for as long.
+ */
 #include "nvme/target/target.h"
 
 #include <string.h>
@@ -24,12 +27,12 @@ static bool set_aside(struct pool *pool, const char *name, const struct err *why
 }
 
 /* What its volume may still write is unknown, but at most this. */
-static void count_backing(struct pool *pool, const struct uuid *uuid)
+static void count_backing(struct target *target, struct pool *pool, const struct uuid *uuid)
 {
 	struct pool_backing backing;
 	struct err ignored;
 
-	if (pool_find(pool, uuid, &backing, &ignored) > 0)
+	if (target_find(target, pool, uuid, &backing, &ignored) > 0)
 		pool_count(pool, backing.size_bytes);
 }
 
@@ -41,7 +44,7 @@ static void quarantine(struct target *target, struct pool *pool, const char *nam
 
 	entry->quarantined = true;
 	entry->pool = pool;
-	count_backing(pool, uuid);
+	count_backing(target, pool, uuid);
 	if (why->code == ERR_DATA_LOSS)
 		entry->set_aside = set_aside(pool, name, why);
 	else
@@ -50,7 +53,7 @@ static void quarantine(struct target *target, struct pool *pool, const char *nam
 }
 
 /* Not used, but its backing is among what the pool takes for allocated by its volumes. */
-static void count_second(struct pool *pool, const struct uuid *uuid)
+static void count_second(struct target *target, struct pool *pool, const struct uuid *uuid)
 {
 	cleanup_volume struct volume volume = { 0 };
 	struct err ignored;
@@ -58,7 +61,7 @@ static void count_second(struct pool *pool, const struct uuid *uuid)
 	if (record_load(&pool->records, uuid, &volume, &ignored) > 0)
 		pool_count(pool, volume_promised_bytes(&volume));
 	else
-		count_backing(pool, uuid);
+		count_backing(target, pool, uuid);
 }
 
 /* The writing of it was interrupted, so nothing was done for its volume yet. */
@@ -84,7 +87,7 @@ static void wait_for_repair(struct target *target, struct pool *pool, const stru
 	entry->quarantined = true;
 	entry->set_aside = true;
 	entry->pool = pool;
-	count_backing(pool, uuid);
+	count_backing(target, pool, uuid);
 }
 
 static void load_record(struct target *target, struct pool *pool, const char *name)
@@ -104,7 +107,7 @@ static void load_record(struct target *target, struct pool *pool, const char *na
 		log_error("volume has records in two pools, the second is not used",
 			  KV("volume", uuid.text), KV("used", entry->pool->name),
 			  KV("not_used", pool->name));
-		count_second(pool, &uuid);
+		count_second(target, pool, &uuid);
 		return;
 	}
 	/* Its other record would say what it has come to since: a volume to be deleted. */
@@ -178,48 +181,150 @@ static int load_all(struct target *target, struct err *err)
 	return 0;
 }
 
+/* --- phases ----------------------------------------------------------------------------------- */
+
+/* What is done to every volume in some state. */
+struct phase {
+	/* The name of that state; NULL: the volume is not in it. */
+	const char *(*state)(const struct target_entry *entry);
+	int (*run)(struct target *target, struct target_entry *entry, struct err *err);
+	const char *failed; /* what the log says */
+	const char *done;   /* NULL: nothing */
+};
+
+/* A phase of one volume: the property of the thread that does it. */
+struct step {
+	struct target *target;
+	const struct phase *phase;
+	struct pool *pool;
+	struct uuid uuid;
+	const char *state;
+};
+
+static int step_locked(const struct step *step, struct target_entry *entry, struct err *err)
+{
+	cleanup_turn struct target_turn turn = { 0 };
+
+	if (target_turn_take(step->target, step->pool, &turn, err) < 0)
+		return -1;
+	if (step->phase->run(step->target, entry, err) == 0)
+		return 0;
+	/* That code is for a pool that does not answer: see phase_run. */
+	return err->code == ERR_UNAVAILABLE ? err_recode(err, ERR_INTERNAL) : -1;
+}
+
+static int step_run(struct target_ask *ask, void *arg, struct err *err)
+{
+	const struct step *step = arg;
+	struct target_entry *entry;
+	int r;
+
+	(void)ask;
+	if (target_acquire(step->target, step->uuid.text, &entry, err) < 0)
+		return -1;
+	r = step_locked(step, entry, err);
+	target_release(step->target, entry);
+	return r;
+}
+
+/* The steps of a phase in a pool, in the order of UUIDs; the caller frees them. */
+static struct step *phase_steps(struct target *target, const struct phase *phase,
+				const struct pool *pool, size_t *ret_count)
+{
+	struct step *steps;
+	size_t count = 0;
+
+	pthread_mutex_lock(&target->lock);
+	steps = xcalloc(target->entries.count, sizeof(*steps));
+	for (size_t i = 0; i < target->entries.count; i++) {
+		const struct target_entry *entry = target_entry_at(target, i);
+		const char *state = entry->present && entry->pool == pool ? phase->state(entry) :
+									    NULL;
+
+		if (state)
+			steps[count++] = (struct step) { .target = target,
+							 .phase = phase,
+							 .pool = entry->pool,
+							 .uuid = entry->uuid,
+							 .state = state };
+	}
+	pthread_mutex_unlock(&target->lock);
+	*ret_count = count;
+	return steps;
+}
+
+static int step_ask(const struct step *step, struct err *err)
+{
+	struct step *copy = xcalloc(1, sizeof(*copy));
+	const struct target_work work = {
+		.run = step_run,
+		.argument = copy,
+		.free_argument = free,
+		.pool = step->pool,
+		.uuid = &step->uuid,
+	};
+
+	*copy = *step;
+	if (target_ask(step->target, &work, step->target->start_wait_ms, err) < 0)
+		return -1;
+	free(copy);
+	return 0;
+}
+
+/* Adds the volumes for which it was done to uuids. A pool that hangs is left to itself. */
+static void phase_run(struct target *target, const struct phase *phase, const struct pool *pool,
+		      struct uuid *uuids, size_t *count)
+{
+	size_t step_count;
+	cleanup_free struct step *steps = phase_steps(target, phase, pool, &step_count);
+	struct err err = ERR_INIT;
+
+	for (size_t i = 0; i < step_count && err.code != ERR_UNAVAILABLE; i++) {
+		const struct step *step = &steps[i];
+
+		if (step_ask(step, &err) < 0) {
+			log_error(phase->failed, KV("volume", step->uuid.text),
+				  KV("state", step->state), KV_ERR(&err));
+			continue;
+		}
+		uuids[(*count)++] = step->uuid;
+		if (phase->done)
+			log_info(phase->done, KV("volume", step->uuid.text),
+				 KV("state", step->state));
+	}
+}
+
+/* In all pools. The caller frees the volumes for which it was done. */
+static struct uuid *phase_do(struct target *target, const struct phase *phase, size_t *ret_count)
+{
+	struct uuid *uuids = xcalloc(target->entries.count, sizeof(*uuids));
+
+	*ret_count = 0;
+	for (size_t i = 0; i < target->pool_count; i++)
+		phase_run(target, phase, target->pools[i], uuids, ret_count);
+	return uuids;
+}
+
 /* --- finishing -------------------------------------------------------------------------------- */
 
-/* "": there is nothing to finish. */
-static const char *finish(struct target *target, struct target_entry *entry, int *ret,
-			  struct err *err)
+static const char *unfinished(const struct target_entry *entry)
 {
-	const struct volume *volume = &entry->volume;
-
-	*ret = 0;
-	if (!entry->present)
-		return "";
-	if (volume->state == VOLUME_CREATING) {
-		*ret = target_finish_create(target, entry, true, err);
-		return "creating";
-	}
-	if (volume->state == VOLUME_DELETING) {
-		*ret = target_finish_delete(target, entry, err);
-		return "deleting";
-	}
-	if (!volume->growing_bytes)
-		return "";
-	*ret = target_finish_expand(target, entry, err);
-	return "expanding";
+	if (entry->volume.state != VOLUME_READY)
+		return volume_state_name(entry->volume.state);
+	return entry->volume.growing_bytes ? "expanding" : NULL;
 }
 
-static void finish_all(struct target *target)
+static int finish(struct target *target, struct target_entry *entry, struct err *err)
 {
-	for (size_t i = 0; i < target->entries.count; i++) {
-		struct target_entry *entry = target_entry_at(target, i);
-		struct err err;
-		int r;
-		const char *what = finish(target, entry, &r, &err);
-
-		if (r < 0)
-			log_error("volume not finished", KV("volume", entry->uuid.text),
-				  KV("state", what), KV_ERR(&err));
-		else if (what[0])
-			log_info("volume finished", KV("volume", entry->uuid.text),
-				 KV("state", what));
-	}
-	target_entries_trim(target);
+	if (entry->volume.state == VOLUME_CREATING)
+		return target_finish_create(target, entry, true, err);
+	if (entry->volume.state == VOLUME_DELETING)
+		return target_finish_delete(target, entry, err);
+	return target_finish_expand(target, entry, err);
 }
+
+static const struct phase finishing = { unfinished, finish, "volume not finished",
+					"volume finished" };
 
 /* --- exports ---------------------------------------------------------------------------------- */
 
@@ -231,33 +336,54 @@ static struct pool *pool_of_export(struct target *target, const struct nvmet_fou
 
 	for (size_t i = 0; found->uuid.text[0] && i < target->pool_count; i++)
 		if (target_path_is_in(target->pools[i], &found->uuid, found->device_path) &&
-		    pool_find(target->pools[i], &found->uuid, &backing, &ignored) > 0)
+		    target_find(target, target->pools[i], &found->uuid, &backing, &ignored) > 0)
 			return target->pools[i];
 	return NULL;
 }
 
+/* What the table says of a volume. */
+struct standing {
+	bool present;
+	bool quarantined;
+	bool exported;
+};
+
+static struct standing standing_of(struct target *target, const struct uuid *uuid)
+{
+	const struct target_entry *entry;
+	struct standing standing = { 0 };
+
+	pthread_mutex_lock(&target->lock);
+	entry = target_entry_find(target, uuid);
+	if (entry)
+		standing = (struct standing) { entry->present, entry->quarantined,
+					       entry->present && entry->volume.export_count };
+	pthread_mutex_unlock(&target->lock);
+	return standing;
+}
+
 /* A subsystem that no record wants. One without a backing is the rest of an unfinished removal. */
-static bool may_remove(const struct target_entry *entry, const struct nvmet_found *found,
+static bool may_remove(const struct standing *standing, const struct nvmet_found *found,
 		       const struct pool *pool)
 {
-	if (entry && entry->quarantined)
+	if (standing->quarantined)
 		return false;
-	if (entry && entry->present && !found->device_path[0])
+	if (standing->present && !found->device_path[0])
 		return true;
 	return pool;
 }
 
 static void remove_unwanted(struct target *target, const struct nvmet_found *found)
 {
-	const struct target_entry *entry = target_entry_find(target, &found->uuid);
+	struct standing standing = standing_of(target, &found->uuid);
 	struct volume volume = { .uuid = found->uuid };
 	struct pool *pool;
 	struct err err;
 
-	if (entry && entry->present && entry->volume.export_count)
+	if (standing.exported)
 		return;
 	pool = pool_of_export(target, found);
-	if (!may_remove(entry, found, pool)) {
+	if (!may_remove(&standing, found, pool)) {
 		log_warning("unknown export left alone", KV("subsystem", found->nqn),
 			    KV("device", found->device_path), KV_NUM("hosts", found->hosts.count));
 		return;
@@ -282,43 +408,41 @@ static int remove_all_unwanted(struct target *target, struct err *err)
 	return 0;
 }
 
-static int prepare(struct target *target, const struct target_entry *entry)
+static const char *exported(const struct target_entry *entry)
+{
+	return entry->volume.export_count ? "exported" : NULL;
+}
+
+static int prepare(struct target *target, struct target_entry *entry, struct err *err)
 {
 	bool readonly = volume_is_readonly(&entry->volume);
 	char path[PATH_MAX];
-	struct err err;
 
 	pool_device_path(entry->pool, &entry->volume, readonly, path);
-	if (pool_attach(entry->pool, &entry->volume, readonly, &err) == 0 &&
-	    nvmet_prepare(&target->nvmet, &entry->volume, path, NULL, &err) == 0)
-		return 0;
-	log_error("export not restored", KV("volume", entry->uuid.text), KV_ERR(&err));
-	return -1;
+	if (pool_attach(entry->pool, &entry->volume, readonly, err) < 0)
+		return -1;
+	return nvmet_prepare(&target->nvmet, &entry->volume, path, NULL, err);
 }
+
+static const struct phase preparing = { exported, prepare, "export not restored", NULL };
 
 int target_restore(struct target *target, struct err *err)
 {
-	cleanup_free struct uuid *uuids = NULL;
+	cleanup_free struct uuid *finished = NULL, *prepared = NULL;
 	struct err failure;
-	size_t count = 0;
+	size_t count;
 
 	if (load_all(target, err) < 0)
 		return -1;
-	finish_all(target);
+	finished = phase_do(target, &finishing, &count);
 	if (remove_all_unwanted(target, err) < 0)
 		return -1;
 	/* A host that reconnects without finding its key is refused for good. */
 	if (target_keys_restore(target, err) < 0)
 		return -1;
-	uuids = xcalloc(target->entries.count, sizeof(*uuids));
-	for (size_t i = 0; i < target->entries.count; i++) {
-		const struct target_entry *entry = target_entry_at(target, i);
-
-		if (entry->present && entry->volume.export_count && prepare(target, entry) == 0)
-			uuids[count++] = entry->uuid;
-	}
+	prepared = phase_do(target, &preparing, &count);
 	/* An agent that serves no host can still fence. */
-	if (nvmet_link(&target->nvmet, uuids, count, &failure) < 0)
+	if (nvmet_link(&target->nvmet, prepared, count, &failure) < 0)
 		log_error("volumes not reachable", KV_NUM("exports", count), KV_ERR(&failure));
 	log_info("target restored", KV("target", target->id),
 		 KV_NUM("volumes", target->entries.count), KV_NUM("exports", count));

@@ -39,21 +39,6 @@ static bool is_known(const struct target_entry *entry)
 	return entry->present || entry->quarantined || entry->unsure;
 }
 
-void target_entries_trim(struct target *target)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < target->entries.count; i++) {
-		struct target_entry *entry = target_entry_at(target, i);
-
-		if (is_known(entry))
-			target->entries.items[kept++] = entry;
-		else
-			entry_free(entry);
-	}
-	target->entries.count = kept;
-}
-
 int target_quarantined(const struct target_entry *entry, struct err *err)
 {
 	if (!entry->set_aside)

@@ -75,6 +75,7 @@ struct target {
 	sem_t *turns; /* one for each pool; see target_turn_take */
 	uint64_t turn_wait_ms;
 	uint64_t answer_wait_ms; /* for what the storage is asked by a thread of its own */
+	uint64_t start_wait_ms;	 /* … while the target starts */
 };
 
 /* --- volumes ---------------------------------------------------------------------------------- */
@@ -110,9 +111,6 @@ static inline struct target_entry *target_entry_at(const struct target *target, 
 {
 	return target->entries.items[at];
 }
-
-/* Drops entries of which nothing is known: for target_restore, which is alone. */
-void target_entries_trim(struct target *target);
 
 /* Raises the error for a quarantined entry. */
 int target_quarantined(const struct target_entry *entry, struct err *err);

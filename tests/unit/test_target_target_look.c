@@ -5,8 +5,10 @@
 #include <pthread.h>
 
 #include "nvme/base/clock.h"
+#include "nvme/target/record.h"
 
 #define WAIT_MS 50
+#define THIRD "7f6f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a13"
 #define CALLS (TARGET_TURNS + 4)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -141,6 +143,106 @@ static void test_deletion_does_not_wait_for_ever(void **state)
 	assert_ok(target_delete(target, ABSENT, "slow", &err), &err);
 }
 
+/* --- start-up --------------------------------------------------------------------------------- */
+
+static int started; /* attempts in the pool that hangs */
+
+static int slow_attach(struct pool *pool, const struct volume *volume, bool readonly,
+		       struct err *err)
+{
+	(void)pool, (void)volume, (void)readonly, (void)err;
+	pthread_mutex_lock(&lock);
+	started++;
+	while (hung)
+		pthread_cond_wait(&released, &lock);
+	pthread_mutex_unlock(&lock);
+	return 0;
+}
+
+static int slow_create(struct pool *pool, const struct volume *volume, bool again, struct err *err)
+{
+	slow_attach(pool, volume, false, err);
+	return pool_dir_ops.create(pool, volume, again, err);
+}
+
+/* A record as an earlier start left it, to HOST_A. */
+static void put_volume(const char *pool, const char *uuid, enum volume_state state)
+{
+	cleanup_volume struct volume volume = request(uuid);
+	cleanup_free char *path =
+		xasprintf("%s/%s%s.json", pool, uuid, state == VOLUME_CREATING ? ".new" : "");
+	cleanup_free char *image = xasprintf("%s/%s.img", pool, uuid), *full = NULL, *text = NULL;
+	struct volume_export e = want(HOST_A);
+
+	volume.state = state;
+	if (state == VOLUME_READY) {
+		volume_add_export(&volume, &e);
+		put(image, "");
+		full = xasprintf("%s/%s", dir, image);
+		assert_int_equal(truncate(full, 1 << 20), 0);
+	}
+	text = record_format(&volume);
+	put(path, text);
+}
+
+/* Starts anew with a pool fast that hangs in what ops says. */
+static void start_hung(const struct pool_ops *ops)
+{
+	struct err err = ERR_INIT;
+
+	target_free(target);
+	target = NULL;
+	assert_ok(open_target(&err), &err);
+	target->pools[0]->ops = ops;
+	target->start_wait_ms = WAIT_MS;
+	started = 0;
+	hung = true;
+	assert_ok(target_restore(target, &err), &err);
+}
+
+/* Of the other pool all is exported, as far as it gets in this tree: to a host's entry. */
+static void test_start_goes_on_without_a_pool(void **state)
+{
+	cleanup_free char *other = xasprintf("nvmet/subsystems/" VOLUME_NQN_PREFIX "%s", OTHER);
+	static struct pool_ops ops;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	ops = plain_ops();
+	ops.attach = slow_attach;
+	put_volume("fast", UUID, VOLUME_READY);
+	put_volume("fast", THIRD, VOLUME_READY);
+	put_volume("slow", OTHER, VOLUME_READY);
+	start_hung(&ops);
+	assert_true(there(other));
+	/* The pool was asked once, and the call that it keeps has its volume. */
+	assert_int_equal(started, 1);
+	assert_code(export_to(UUID, HOST_A, &err), &err, ERR_ABORTED);
+	assert_ok(target_has(target, THIRD, "fast", &err), &err);
+	release(NULL);
+	assert_true(target_pools_quiet(target));
+	assert_code(export_to(UUID, HOST_A, &err), &err, ERR_INTERNAL);
+}
+
+static void test_start_finishes_what_it_can(void **state)
+{
+	cleanup_volume struct volume other = { 0 }, late = { 0 };
+	static struct pool_ops ops;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	ops = plain_ops();
+	ops.create = slow_create;
+	put_volume("fast", UUID, VOLUME_CREATING);
+	put_volume("slow", OTHER, VOLUME_CREATING);
+	start_hung(&ops);
+	other = get(OTHER);
+	assert_code(create(UUID, "fast", &err), &err, ERR_ABORTED);
+	release(NULL);
+	assert_true(target_pools_quiet(target));
+	late = get(UUID);
+}
+
 #define LOOK_CASE(f) cmocka_unit_test_setup_teardown(f, setup, release)
 
 int main(void)
@@ -151,6 +253,8 @@ int main(void)
 		LOOK_CASE(test_health_does_not_wait_for_ever),
 		LOOK_CASE(test_orphans_do_not_wait_for_ever),
 		LOOK_CASE(test_deletion_does_not_wait_for_ever),
+		LOOK_CASE(test_start_goes_on_without_a_pool),
+		LOOK_CASE(test_start_finishes_what_it_can),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
