@@ -3,6 +3,7 @@
 #include "tests/unit/target_fixture.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "nvme/base/clock.h"
 #include "nvme/target/record.h"
@@ -45,9 +46,9 @@ static int release(void **state)
 {
 	pthread_mutex_lock(&lock);
 	hung = false;
+	target->answer_wait_ms = target->turn_wait_ms = 10000;
 	pthread_cond_broadcast(&released);
 	pthread_mutex_unlock(&lock);
-	target->answer_wait_ms = target->turn_wait_ms = 10000;
 	return state ? teardown(state) : 0;
 }
 
@@ -145,7 +146,7 @@ static void test_deletion_does_not_wait_for_ever(void **state)
 
 /* --- start-up --------------------------------------------------------------------------------- */
 
-static int started; /* attempts in the pool that hangs */
+static atomic_int started; /* attempts in the pool that hangs */
 
 static int slow_attach(struct pool *pool, const struct volume *volume, bool readonly,
 		       struct err *err)
@@ -194,7 +195,7 @@ static void start_hung(const struct pool_ops *ops)
 	target = NULL;
 	assert_ok(open_target(&err), &err);
 	target->pools[0]->ops = ops;
-	target->start_wait_ms = WAIT_MS;
+	target->start_wait_ms = 10 * WAIT_MS;
 	started = 0;
 	hung = true;
 	assert_ok(target_restore(target, &err), &err);
