@@ -14,11 +14,6 @@
 /* A message quotes at most this much of a bad value. */
 #define QUOTE_MAX 64
 
-struct unit {
-	const char *suffix;
-	uint64_t factor;
-};
-
 static int refuse(struct err *err, const char *what, const char *text, const char *right)
 {
 	return err_set(err, ERR_INVALID_ARGUMENT, "%s \"%.*s\" is not %s", what, QUOTE_MAX, text,
@@ -81,58 +76,29 @@ int parse_i64(const char *what, const char *text, int64_t min, int64_t max, int6
 		       QUOTE_MAX, text, min, max);
 }
 
-static int parse_with_unit(const char *text, const struct unit *units, size_t count, uint64_t *ret)
-{
-	const char *end;
-	uint64_t value;
-
-	if (!scan_digits(text, &value, &end))
-		return -1;
-	for (size_t i = 0; i < count; i++)
-		if (strcmp(end, units[i].suffix) == 0)
-			return __builtin_mul_overflow(value, units[i].factor, ret) ? -1 : 0;
-	return -1;
-}
-
-int parse_size_bytes(const char *what, const char *text, uint64_t *ret, struct err *err)
-{
-	static const struct unit units[] = {
-		{ "", 1 },
-		{ "k", 1000ULL },
-		{ "M", 1000000ULL },
-		{ "G", 1000000000ULL },
-		{ "T", 1000000000000ULL },
-		{ "P", 1000000000000000ULL },
-		{ "Ki", 1ULL << 10 },
-		{ "Mi", 1ULL << 20 },
-		{ "Gi", 1ULL << 30 },
-		{ "Ti", 1ULL << 40 },
-		{ "Pi", 1ULL << 50 },
-	};
-	uint64_t value;
-
-	text = text ?: "";
-	if (parse_with_unit(text, units, ARRAY_SIZE(units), &value) < 0)
-		return refuse(err, what, text, "a size such as 4096, 512M or 10Gi");
-	*ret = value;
-	return 0;
-}
-
 int parse_duration_ms(const char *what, const char *text, uint64_t *ret, struct err *err)
 {
-	static const struct unit units[] = {
+	static const struct {
+		const char *suffix;
+		uint64_t factor;
+	} units[] = {
 		{ "ms", 1 },
 		{ "s", 1000 },
 		{ "m", 60000 },
 		{ "h", 3600000 },
 	};
+	const char *end = "";
 	uint64_t value;
 
 	text = text ?: "";
-	if (parse_with_unit(text, units, ARRAY_SIZE(units), &value) < 0)
-		return refuse(err, what, text, "a duration such as 500ms, 10s or 2m");
-	*ret = value;
-	return 0;
+	if (scan_digits(text, &value, &end))
+		for (size_t i = 0; i < ARRAY_SIZE(units); i++)
+			if (strcmp(end, units[i].suffix) == 0 &&
+			    !__builtin_mul_overflow(value, units[i].factor, &value)) {
+				*ret = value;
+				return 0;
+			}
+	return refuse(err, what, text, "a duration such as 500ms, 10s or 2m");
 }
 
 static int hex_digit(char c)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Parsing of values from outside: numbers, sizes, durations, hex, UUIDs, NQNs. `what` names the
+ * Parsing of values from outside: numbers, durations, hex, UUIDs, NQNs. `what` names the
  * value in the error message ("parameter nrIoQueues"), which says what would be right. All errors
  * are ERR_INVALID_ARGUMENT. NULL text counts as empty. Results are untouched on failure.
  */
@@ -25,9 +25,6 @@ int parse_u64(const char *what, const char *text, uint64_t min, uint64_t max, ui
 	      struct err *err);
 int parse_i64(const char *what, const char *text, int64_t min, int64_t max, int64_t *ret,
 	      struct err *err);
-
-/* "4096", "512M", "10Gi": decimal and binary suffixes k M G T P and Ki Mi Gi Ti Pi. */
-int parse_size_bytes(const char *what, const char *text, uint64_t *ret, struct err *err);
 
 /* "500ms", "10s", "2m", "1h"; a bare number is refused, since its unit would be a guess. */
 int parse_duration_ms(const char *what, const char *text, uint64_t *ret, struct err *err);

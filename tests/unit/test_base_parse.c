@@ -105,45 +105,6 @@ static void test_i64(void **state)
 	}
 }
 
-static void test_size(void **state)
-{
-	static const struct {
-		const char *text;
-		uint64_t value;
-	} good[] = {
-		{ "4096", 4096 },
-		{ "1k", 1000 },
-		{ "2M", 2000000 },
-		{ "3G", 3000000000 },
-		{ "1T", 1000000000000 },
-		{ "1P", 1000000000000000 },
-		{ "1Ki", 1024 },
-		{ "512Mi", 512ULL << 20 },
-		{ "10Gi", 10ULL << 30 },
-		{ "1Ti", 1ULL << 40 },
-		{ "16383Pi", 16383ULL << 50 },
-		{ "0", 0 },
-	};
-	static const char *const bad[] = {
-		"",	"Gi",	 "1K",	 "1g",	    "1GiB",
-		"1 Gi", "1.5Gi", "-1Gi", "16384Pi", "18446744073709551616",
-		"1E"
-	};
-	struct err err = ERR_INIT;
-	uint64_t value = UNTOUCHED;
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		assert_int_equal(parse_size_bytes("value x", bad[i], &value, &err), -1);
-		refused(&err, bad[i]);
-	}
-	assert_int_equal(value, UNTOUCHED);
-	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
-		assert_int_equal(parse_size_bytes("value x", good[i].text, &value, &err), 0);
-		assert_true(value == good[i].value);
-	}
-}
-
 static void test_duration(void **state)
 {
 	static const struct {
@@ -273,19 +234,23 @@ static void test_quotes_are_cut(void **state)
 	text[sizeof(text) - 1] = '\0';
 	assert_int_equal(parse_u64("value x", text, 0, 5, &value, &err), -1);
 	assert_non_null(strstr(err.msg, "from 0 to 5"));
-	assert_int_equal(parse_size_bytes("value x", text, &value, &err), -1);
-	assert_non_null(strstr(err.msg, "512M"));
+	assert_int_equal(parse_duration_ms("value x", text, &value, &err), -1);
+	assert_non_null(strstr(err.msg, "500ms"));
 	assert_true(strlen(err.msg) < 200);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_u64),	   cmocka_unit_test(test_u64_bounds),
-		cmocka_unit_test(test_i64),	   cmocka_unit_test(test_size),
-		cmocka_unit_test(test_duration),   cmocka_unit_test(test_hex),
-		cmocka_unit_test(test_uuid),	   cmocka_unit_test(test_nqn),
-		cmocka_unit_test(test_nqn_length), cmocka_unit_test(test_quotes_are_cut),
+		cmocka_unit_test(test_u64),
+		cmocka_unit_test(test_u64_bounds),
+		cmocka_unit_test(test_i64),
+		cmocka_unit_test(test_duration),
+		cmocka_unit_test(test_hex),
+		cmocka_unit_test(test_uuid),
+		cmocka_unit_test(test_nqn),
+		cmocka_unit_test(test_nqn_length),
+		cmocka_unit_test(test_quotes_are_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

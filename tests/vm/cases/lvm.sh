@@ -389,11 +389,11 @@ check "and detached" faulty detach "$uuid"
 gone
 
 serve
-ops create "$uuid" 1Gi volatile
+ops create "$uuid" "$((1 << 30))" volatile
 check "more was made than there is room for, and that is said" eval \
 	"ops usage | grep 'warning volumes may still write 1073741824 bytes'"
-ops attach-rw "$uuid" 1Gi volatile
-connect "$(ops path-rw "$uuid" 1Gi volatile)"
+ops attach-rw "$uuid" "$((1 << 30))" volatile
+connect "$(ops path-rw "$uuid" "$((1 << 30))" volatile)"
 check "a write to a full thin pool fails" eval \
 	"! dd if=/dev/zero of=$device bs=1M count=600 oflag=direct 2>/run/refusal &&
 	grep 'error writing' /run/refusal"

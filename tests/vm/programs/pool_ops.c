@@ -132,7 +132,7 @@ static int run_words(struct pool *pool, char *const words[], size_t count, struc
 	struct volume volume = { .volatile_cache = count > 3 };
 
 	if ((count > 1 && parse_uuid("volume", words[1], &volume.uuid, err) < 0) ||
-	    (count > 2 && parse_size_bytes("size", words[2], &volume.size_bytes, err) < 0))
+	    (count > 2 && parse_u64("size", words[2], 1, INT64_MAX, &volume.size_bytes, err) < 0))
 		return -1;
 	return run(pool, words[0], &volume, err);
 }
