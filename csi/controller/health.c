@@ -3,7 +3,6 @@
 #include "csi/controller/health.h"
 
 #include "csi/controller/fill.h"
-#include "csi/controller/grow.h"
 #include "csi/controller/pages.h"
 
 int health_get(struct rpc_call *call, const void *request, void *response, struct err *err)
@@ -40,40 +39,29 @@ int health_get(struct rpc_call *call, const void *request, void *response, struc
 	return 0;
 }
 
-struct sick_list {
-	struct rpc_call *call;
-	struct grow grow;
-};
-
-static size_t add_sick(const struct agent_volume *volume, struct map topology, void *context)
+static ProtobufCMessage *show_sick(struct rpc_call *call, const struct agent_volume *volume,
+				   struct map topology)
 {
-	struct sick_list *list = context;
-	Csi__V1__VolumeHealth *entry;
-
 	(void)topology;
 	if (!volume->condition_count)
-		return 0;
-	entry = fill_health(list->call, &volume->id, volume->conditions, volume->condition_count);
-	grow_add(list->call, &list->grow, entry);
-	return protobuf_c_message_get_packed_size(&entry->base);
+		return NULL;
+	return &fill_health(call, &volume->id, volume->conditions, volume->condition_count)->base;
 }
 
 int health_list(struct rpc_call *call, const void *request, void *response, struct err *err)
 {
 	const Csi__V1__ControllerListVolumeHealthRequest *asked = request;
 	Csi__V1__ControllerListVolumeHealthResponse *answer = response;
-	struct sick_list list = { .call = call };
-	struct pages_query query = { .max_entries = asked->max_entries,
-				     .starting_token = asked->starting_token,
-				     .conditions = true,
-				     .visit = add_sick,
-				     .context = &list };
-	char token[VOLUME_ID_SIZE];
+	const struct pages_query query = { .max_entries = asked->max_entries,
+					   .starting_token = asked->starting_token,
+					   .conditions = true,
+					   .make = show_sick };
+	struct page page;
 
-	if (pages_walk(call->context, &query, controller_deadline(call), token, err) < 0)
+	if (pages_walk(call, &query, &page, err) < 0)
 		return -1;
-	answer->entries = (void *)list.grow.items;
-	answer->n_entries = list.grow.count;
-	answer->next_token = rpc_strdup(call, token);
+	answer->entries = page.entries;
+	answer->n_entries = page.count;
+	answer->next_token = page.next_token;
 	return 0;
 }

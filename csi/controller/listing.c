@@ -3,18 +3,11 @@
 #include "csi/controller/listing.h"
 
 #include "csi/controller/fill.h"
-#include "csi/controller/grow.h"
 #include "csi/controller/pages.h"
 
-struct list {
-	struct rpc_call *call;
-	struct grow grow;
-};
-
-static size_t list_add(const struct agent_volume *volume, struct map topology, void *context)
+static ProtobufCMessage *show(struct rpc_call *call, const struct agent_volume *volume,
+			      struct map topology)
 {
-	struct list *list = context;
-	struct rpc_call *call = list->call;
 	Csi__V1__ListVolumesResponse__Entry *entry =
 		RPC_NEW(call, Csi__V1__ListVolumesResponse__Entry,
 			csi__v1__list_volumes_response__entry__init);
@@ -24,8 +17,7 @@ static size_t list_add(const struct agent_volume *volume, struct map topology, v
 				csi__v1__list_volumes_response__volume_status__init);
 	entry->status->published_node_ids = fill_hosts(call, volume);
 	entry->status->n_published_node_ids = volume->host_count;
-	grow_add(call, &list->grow, entry);
-	return protobuf_c_message_get_packed_size(&entry->base);
+	return &entry->base;
 }
 
 int listing_list_volumes(struct rpc_call *call, const void *request, void *response,
@@ -33,19 +25,17 @@ int listing_list_volumes(struct rpc_call *call, const void *request, void *respo
 {
 	const Csi__V1__ListVolumesRequest *asked = request;
 	Csi__V1__ListVolumesResponse *answer = response;
-	struct list list = { .call = call };
-	struct pages_query query = { .max_entries = asked->max_entries,
-				     .starting_token = asked->starting_token,
-				     .topology = true,
-				     .visit = list_add,
-				     .context = &list };
-	char token[VOLUME_ID_SIZE];
+	const struct pages_query query = { .max_entries = asked->max_entries,
+					   .starting_token = asked->starting_token,
+					   .topology = true,
+					   .make = show };
+	struct page page;
 
-	if (pages_walk(call->context, &query, controller_deadline(call), token, err) < 0)
+	if (pages_walk(call, &query, &page, err) < 0)
 		return -1;
-	answer->entries = (void *)list.grow.items;
-	answer->n_entries = list.grow.count;
-	answer->next_token = rpc_strdup(call, token);
+	answer->entries = page.entries;
+	answer->n_entries = page.count;
+	answer->next_token = page.next_token;
 	return 0;
 }
 

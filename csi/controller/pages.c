@@ -18,6 +18,7 @@ struct asked {
 };
 
 struct walk {
+	struct rpc_call *call;
 	const struct controller *controller;
 	const struct pages_query *query;
 	struct deadline deadline;
@@ -30,7 +31,9 @@ struct walk {
 	struct map topology; /* of the target that is being walked over, */
 	struct uuid after;   /* and up to where that has come */
 	bool stuck;	     /* but it goes back */
-	size_t entries, bytes, visits;
+	void **entries;	     /* in the call's arena */
+	size_t entry_count, entry_room;
+	size_t bytes, visits;
 	bool skipped;	       /* the page was full before the agent's answer was at its end */
 	struct volume_id last; /* visited, if any was */
 };
@@ -72,7 +75,7 @@ static int parse_token(const struct controller *controller, const char *token, s
 
 static bool is_full(const struct walk *walk)
 {
-	return walk->entries == walk->max || walk->visits == walk->max_visits ||
+	return walk->entry_count == walk->max || walk->visits == walk->max_visits ||
 	       walk->bytes >= RPC_PAGE_BYTES;
 }
 
@@ -88,7 +91,7 @@ static struct agent_ask *ask_list(const struct walk *walk, size_t target, const 
 					  .max = walk->query->conditions ?
 							 at_most(ASK_MAX_CONDITIONS,
 								 walk->max_visits - walk->visits) :
-							 walk->max - walk->entries };
+							 walk->max - walk->entry_count };
 
 	return agent_list_begin(walk->controller->targets[target], &query,
 				controller_share(walk->deadline));
@@ -113,10 +116,25 @@ static void ask_ahead(struct walk *walk, size_t target)
 	}
 }
 
+static void add_entry(struct walk *walk, ProtobufCMessage *entry)
+{
+	if (walk->entry_count == walk->entry_room) {
+		size_t room = walk->entry_room ? 2 * walk->entry_room : 64;
+		void **entries = rpc_alloc(walk->call, room * sizeof(*entries));
+
+		if (walk->entry_count)
+			memcpy(entries, walk->entries, walk->entry_count * sizeof(*entries));
+		walk->entries = entries;
+		walk->entry_room = room;
+	}
+	walk->entries[walk->entry_count++] = entry;
+	walk->bytes += protobuf_c_message_get_packed_size(entry);
+}
+
 static void visit(const struct agent_volume *volume, void *context)
 {
 	struct walk *walk = context;
-	size_t bytes;
+	ProtobufCMessage *entry;
 
 	if (is_full(walk)) {
 		walk->skipped = true;
@@ -124,9 +142,9 @@ static void visit(const struct agent_volume *volume, void *context)
 	}
 	walk->stuck = walk->stuck || strcmp(volume->id.uuid.text, walk->after.text) <= 0;
 	walk->after = volume->id.uuid;
-	bytes = walk->query->visit(volume, walk->topology, walk->query->context);
-	walk->entries += bytes > 0;
-	walk->bytes += bytes;
+	entry = walk->query->make(walk->call, volume, walk->topology);
+	if (entry)
+		add_entry(walk, entry);
 	walk->visits++;
 	walk->last = volume->id;
 }
@@ -167,13 +185,15 @@ static int walk_target(struct walk *walk, size_t target, bool *ret_more, struct 
 	return 0;
 }
 
-int pages_walk(const struct controller *controller, const struct pages_query *query,
-	       struct deadline deadline, char ret_token[VOLUME_ID_SIZE], struct err *err)
+int pages_walk(struct rpc_call *call, const struct pages_query *query, struct page *ret,
+	       struct err *err)
 {
+	const struct controller *controller = call->context;
 	struct walk walk CLEANUP(walk_fini) = {
+		.call = call,
 		.controller = controller,
 		.query = query,
-		.deadline = deadline,
+		.deadline = controller_deadline(call),
 		.max = query->max_entries > 0 ? at_most((size_t)query->max_entries, PAGE_MAX) :
 						PAGE_MAX,
 		.max_visits = query->conditions ? PAGE_MAX_CONDITIONS : SIZE_MAX,
@@ -193,9 +213,11 @@ int pages_walk(const struct controller *controller, const struct pages_query *qu
 		if (walk_target(&walk, i, &more, err) < 0)
 			return -1;
 	}
+	*ret = (struct page) { .entries = walk.entries,
+			       .count = walk.entry_count,
+			       .next_token = rpc_alloc(call, VOLUME_ID_SIZE) };
 	/* Whether a later target has volumes is not known yet: its page may turn out empty. */
-	ret_token[0] = '\0';
 	if (walk.visits && (more || i < controller->target_count))
-		volume_id_format(&walk.last, ret_token);
+		volume_id_format(&walk.last, ret->next_token);
 	return 0;
 }

@@ -17,20 +17,27 @@ struct pages_query {
 	bool conditions; /* have the health of each volume looked at, too */
 	bool topology;	 /* ask from where each target can be reached, too */
 	/*
-	 * Returns the packed bytes of the entry that it made of the volume, which is borrowed for
-	 * the time of the visit; 0: it made none. topology is empty if it was not asked for.
+	 * The entry that shows a volume, in the call's arena; NULL: none is to. Both arguments are
+	 * borrowed for the call; topology is empty if it was not asked for.
 	 */
-	size_t (*visit)(const struct agent_volume *volume, struct map topology, void *context);
-	void *context;
+	ProtobufCMessage *(*make)(struct rpc_call *call, const struct agent_volume *volume,
+				  struct map topology);
+};
+
+/* In the call's arena. */
+struct page {
+	void *entries; /* what query->make made: an array of pointers */
+	size_t count;
+	char *next_token; /* where the next page goes on, also if this one is empty; "": nowhere */
 };
 
 /*
- * Visits volumes until there are max_entries entries, the entries fill an answer, as many volumes
- * have had their health looked at as one call should take, or there are no more volumes. ret_token:
- * where the next page goes on, also if this one is empty; "": there is none. ERR_INVALID_ARGUMENT:
- * max_entries; ERR_ABORTED: starting_token; ERR_INTERNAL: an agent's list does not go on.
+ * Looks at volumes until there are max_entries entries, the entries fill an answer, as many volumes
+ * have had their health looked at as one call should take, or there are no more volumes.
+ * ERR_INVALID_ARGUMENT: max_entries; ERR_ABORTED: starting_token; ERR_INTERNAL: an agent's list
+ * does not go on.
  */
-int pages_walk(const struct controller *controller, const struct pages_query *query,
-	       struct deadline deadline, char ret_token[VOLUME_ID_SIZE], struct err *err);
+int pages_walk(struct rpc_call *call, const struct pages_query *query, struct page *ret,
+	       struct err *err);
 
 #endif
