@@ -118,37 +118,40 @@ int root_read(const struct root *root, char value[ROOT_VALUE_SIZE], struct err *
 	return 1;
 }
 
+static int write_value(const struct root *root, const struct rel *rel, const char *value,
+		       bool secret, struct err *err)
+{
+	cleanup_close int fd = openat(root->fd, rel->path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+	if (fd < 0)
+		return failed(root, rel, "open", errno, err);
+	/* The kernel's attributes are for everybody; some file systems keep them so. */
+	if (secret)
+		(void)fchmod(fd, 0600);
+	if (write(fd, value, strlen(value)) >= 0)
+		return 0;
+	if (secret)
+		return failed(root, rel, "write a secret to", errno, err);
+	return err_sys(err, errno, "write \"%.80s\" to %s/%s", value, root->path, rel->path);
+}
+
 int root_write(const struct root *root, const char *value, struct err *err, const char *format, ...)
 {
-	cleanup_close int fd = -1;
 	struct rel rel;
 
 	if (!REL(&rel, format))
 		return bad_path(root, &rel, err);
-	fd = openat(root->fd, rel.path, O_WRONLY | O_TRUNC | O_CLOEXEC);
-	if (fd < 0)
-		return failed(root, &rel, "open", errno, err);
-	if (write(fd, value, strlen(value)) < 0)
-		return err_sys(err, errno, "write \"%.80s\" to %s/%s", value, root->path, rel.path);
-	return 0;
+	return write_value(root, &rel, value, false, err);
 }
 
 int root_write_secret(const struct root *root, const char *value, struct err *err,
 		      const char *format, ...)
 {
-	cleanup_close int fd = -1;
 	struct rel rel;
 
 	if (!REL(&rel, format))
 		return bad_path(root, &rel, err);
-	fd = openat(root->fd, rel.path, O_WRONLY | O_TRUNC | O_CLOEXEC);
-	if (fd < 0)
-		return failed(root, &rel, "open", errno, err);
-	/* The kernel's attributes are for everybody; some file systems keep them so. */
-	(void)fchmod(fd, 0600);
-	if (write(fd, value, strlen(value)) < 0)
-		return failed(root, &rel, "write a secret to", errno, err);
-	return 0;
+	return write_value(root, &rel, value, true, err);
 }
 
 int root_mkdir(const struct root *root, struct err *err, const char *format, ...)

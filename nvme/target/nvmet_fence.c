@@ -24,7 +24,7 @@
 /* A subsystem has at most one link at a port: the kernel refuses more. */
 struct fence_link {
 	char port[16];
-	char name[NQN_SIZE];
+	char name[NAME_MAX + 1];
 };
 
 struct fence {
@@ -104,29 +104,6 @@ static void fence_fini(struct fence *fence)
 
 #define cleanup_fence CLEANUP(fence_fini)
 
-/* Finds the link whatever its name is. 1: there is one. */
-static int find_link(struct nvmet *nvmet, const char *port, const char *nqn, char name[NQN_SIZE],
-		     struct err *err)
-{
-	cleanup_root_names struct root_names names = { 0 };
-	char dir[NVMET_DIR_SIZE], pointed[PATH_MAX];
-
-	snprintf(dir, sizeof(dir), "ports/%s/subsystems", port);
-	if (root_list(&nvmet->root, &names, err, "%s", dir) < 0)
-		return -1;
-	for (size_t i = 0; i < names.count; i++) {
-		int found = nvmet_link_target(nvmet, dir, names.names[i], pointed, err);
-
-		if (found < 0)
-			return -1;
-		if (!found || strcmp(pointed, nqn) != 0)
-			continue;
-		snprintf(name, NQN_SIZE, "%s", names.names[i]);
-		return 1;
-	}
-	return 0;
-}
-
 static int add_portal(struct nvmet *nvmet, struct fence *fence, const char *port, struct err *err)
 {
 	struct portal portal;
@@ -154,9 +131,11 @@ static int find_links(struct nvmet *nvmet, struct fence *fence, struct err *err)
 	fence->portal_count = nvmet->portal_count;
 	for (size_t i = 0; i < ports.count; i++) {
 		struct fence_link *link = &fence->links[fence->link_count];
+		char dir[NVMET_DIR_SIZE];
 
 		snprintf(link->port, sizeof(link->port), "%s", ports.names[i]);
-		found = find_link(nvmet, link->port, fence->nqn, link->name, err);
+		snprintf(dir, sizeof(dir), "ports/%s/subsystems", link->port);
+		found = nvmet_link_find(nvmet, dir, fence->nqn, link->name, err);
 		if (found < 0 || (found && add_portal(nvmet, fence, link->port, err) < 0))
 			return -1;
 		fence->link_count += (size_t)found;

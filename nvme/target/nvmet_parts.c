@@ -13,7 +13,6 @@ void nvmet_subsystem_dir(const char *nqn, char out[NVMET_DIR_SIZE])
 	snprintf(out, NVMET_DIR_SIZE, "subsystems/%s", nqn);
 }
 
-/* 1: the attribute has this value; 0: another, left in value. */
 int nvmet_attr_is(struct nvmet *nvmet, const char *dir, const char *attr, const char *want,
 		  char value[ROOT_VALUE_SIZE], struct err *err)
 {
@@ -27,7 +26,6 @@ int nvmet_attr_is(struct nvmet *nvmet, const char *dir, const char *attr, const 
 	return strcmp(value, want) == 0;
 }
 
-/* Read back, because configfs takes some writes without effect. */
 int nvmet_attr_ensure(struct nvmet *nvmet, const char *dir, const char *attr, const char *want,
 		      struct err *err)
 {
@@ -65,10 +63,6 @@ int nvmet_attr_set(struct nvmet *nvmet, const char *dir, bool fresh, const char 
 	return root_write(&nvmet->root, want, err, "%s/%s", dir, attr);
 }
 
-/*
- * The name of the object a link points to; the link's own name is free. 0: the link is gone, which
- * is how another volume's removal looks.
- */
 int nvmet_link_target(struct nvmet *nvmet, const char *dir, const char *name, char out[PATH_MAX],
 		      struct err *err)
 {
@@ -88,14 +82,12 @@ int nvmet_link_target(struct nvmet *nvmet, const char *dir, const char *name, ch
 	return 1;
 }
 
-/* Removes every link in dir that points to target; *ret_removed says whether there was one. */
-int nvmet_links_remove(struct nvmet *nvmet, const char *dir, const char *target, bool *ret_removed,
-		       struct err *err)
+int nvmet_link_find(struct nvmet *nvmet, const char *dir, const char *target,
+		    char name[NAME_MAX + 1], struct err *err)
 {
 	cleanup_root_names struct root_names names = { 0 };
 	char pointed[PATH_MAX];
 
-	*ret_removed = false;
 	if (root_list(&nvmet->root, &names, err, "%s", dir) < 0)
 		return -1;
 	for (size_t i = 0; i < names.count; i++) {
@@ -105,9 +97,23 @@ int nvmet_links_remove(struct nvmet *nvmet, const char *dir, const char *target,
 			return -1;
 		if (!found || strcmp(pointed, target) != 0)
 			continue;
-		if (root_unlink(&nvmet->root, err, "%s/%s", dir, names.names[i]) < 0)
+		strcpy(name, names.names[i]);
+		return 1;
+	}
+	return 0;
+}
+
+int nvmet_links_remove(struct nvmet *nvmet, const char *dir, const char *target, bool *ret_removed,
+		       struct err *err)
+{
+	char name[NAME_MAX + 1];
+	int found;
+
+	*ret_removed = false;
+	while ((found = nvmet_link_find(nvmet, dir, target, name, err)) > 0) {
+		if (root_unlink(&nvmet->root, err, "%s/%s", dir, name) < 0)
 			return -1;
 		*ret_removed = true;
 	}
-	return 0;
+	return found;
 }

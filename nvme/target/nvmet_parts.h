@@ -37,6 +37,10 @@ int nvmet_attr_set(struct nvmet *nvmet, const char *dir, bool fresh, const char 
 int nvmet_link_target(struct nvmet *nvmet, const char *dir, const char *name, char out[PATH_MAX],
 		      struct err *err);
 
+/* 1: name is that of a link in dir that points to target, of which the kernel takes one; 0: none. */
+int nvmet_link_find(struct nvmet *nvmet, const char *dir, const char *target,
+		    char name[NAME_MAX + 1], struct err *err);
+
 /* Removes every link in dir that points to target; *ret_removed says whether there was one. */
 int nvmet_links_remove(struct nvmet *nvmet, const char *dir, const char *target, bool *ret_removed,
 		       struct err *err);
