@@ -4,23 +4,7 @@
 
 #include <string.h>
 
-/* The address of a port; 0: it has none of ours, or is gone. */
-static int port_address(struct nvmet *nvmet, const char *port, struct portal *ret, struct err *err)
-{
-	char type[ROOT_VALUE_SIZE] = "", addr[ROOT_VALUE_SIZE] = "", service[ROOT_VALUE_SIZE] = "";
-	cleanup_free char *text = NULL;
-	struct err ignored;
-
-	if (root_read(&nvmet->root, type, err, "ports/%s/addr_trtype", port) < 0 ||
-	    root_read(&nvmet->root, addr, err, "ports/%s/addr_traddr", port) < 0 ||
-	    root_read(&nvmet->root, service, err, "ports/%s/addr_trsvcid", port) < 0)
-		return -1;
-	if (strcmp(type, "tcp") != 0)
-		return 0;
-	text = strchr(addr, ':') ? xasprintf("tcp://[%s]:%s", addr, service) :
-				   xasprintf("tcp://%s:%s", addr, service);
-	return portal_parse(text, ret, &ignored) == 0;
-}
+#include "nvme/target/nvmet_parts.h"
 
 /* Marks the configured portals that lead to the subsystem. */
 static int mark_portals(struct nvmet *nvmet, const char *nqn, bool marks[PORTAL_MAX],
@@ -36,7 +20,7 @@ static int mark_portals(struct nvmet *nvmet, const char *nqn, bool marks[PORTAL_
 
 		if (!root_exists(&nvmet->root, "ports/%s/subsystems/%s", ports.names[i], nqn))
 			continue;
-		found = port_address(nvmet, ports.names[i], &portal, err);
+		found = nvmet_port_portal(nvmet, ports.names[i], &portal, err);
 		if (found < 0)
 			return -1;
 		for (size_t p = 0; found && p < nvmet->portal_count; p++)

@@ -9,23 +9,31 @@
 
 #define PORT_ID_MAX 65535U /* configfs refuses higher ones */
 
-static int attr_read(struct nvmet *nvmet, const char *port, const char *attr,
-		     char value[ROOT_VALUE_SIZE], struct err *err)
-{
-	int found = root_read(&nvmet->root, value, err, "ports/%s/%s", port, attr);
+/* As configfs has it; a part that is not there is "". */
+struct address {
+	char type[ROOT_VALUE_SIZE];
+	char addr[ROOT_VALUE_SIZE];
+	char service[ROOT_VALUE_SIZE];
+};
 
-	if (found == 0)
-		value[0] = '\0';
-	return found;
+static int address_read(struct nvmet *nvmet, const char *port, struct address *ret, struct err *err)
+{
+	ret->type[0] = ret->addr[0] = ret->service[0] = '\0';
+	if (root_read(&nvmet->root, ret->type, err, "ports/%s/addr_trtype", port) < 0 ||
+	    root_read(&nvmet->root, ret->addr, err, "ports/%s/addr_traddr", port) < 0 ||
+	    root_read(&nvmet->root, ret->service, err, "ports/%s/addr_trsvcid", port) < 0)
+		return -1;
+	return 0;
 }
 
-static bool to_portal(const char *type, const char *addr, const char *service, struct portal *ret)
+static bool to_portal(const struct address *a, struct portal *ret)
 {
-	cleanup_free char *text = strchr(addr, ':') ? xasprintf("tcp://[%s]:%s", addr, service) :
-						      xasprintf("tcp://%s:%s", addr, service);
+	cleanup_free char *text = strchr(a->addr, ':') ?
+					  xasprintf("tcp://[%s]:%s", a->addr, a->service) :
+					  xasprintf("tcp://%s:%s", a->addr, a->service);
 	struct err ignored;
 
-	return strcmp(type, "tcp") == 0 && portal_parse(text, ret, &ignored) == 0;
+	return strcmp(a->type, "tcp") == 0 && portal_parse(text, ret, &ignored) == 0;
 }
 
 enum match {
@@ -38,34 +46,30 @@ enum match {
 static int port_matches(struct nvmet *nvmet, const char *port, const struct portal *portal,
 			enum match *ret, struct err *err)
 {
-	char type[ROOT_VALUE_SIZE], addr[ROOT_VALUE_SIZE], service[ROOT_VALUE_SIZE];
+	struct address address;
 	struct portal found;
 
-	if (attr_read(nvmet, port, "addr_trtype", type, err) < 0 ||
-	    attr_read(nvmet, port, "addr_traddr", addr, err) < 0 ||
-	    attr_read(nvmet, port, "addr_trsvcid", service, err) < 0)
+	if (address_read(nvmet, port, &address, err) < 0)
 		return -1;
 	*ret = MATCH_NONE;
-	if (!service[0]) {
-		if ((!type[0] || strcmp(type, "tcp") == 0) &&
-		    (!addr[0] || strcmp(addr, portal->addr) == 0))
+	if (!address.service[0]) {
+		if ((!address.type[0] || strcmp(address.type, "tcp") == 0) &&
+		    (!address.addr[0] || strcmp(address.addr, portal->addr) == 0))
 			*ret = MATCH_BEGUN;
 		return 0;
 	}
-	if (to_portal(type, addr, service, &found) && portal_equal(&found, portal))
+	if (to_portal(&address, &found) && portal_equal(&found, portal))
 		*ret = MATCH_FULL;
 	return 0;
 }
 
 int nvmet_port_portal(struct nvmet *nvmet, const char *port, struct portal *ret, struct err *err)
 {
-	char type[ROOT_VALUE_SIZE], addr[ROOT_VALUE_SIZE], service[ROOT_VALUE_SIZE];
+	struct address address;
 
-	if (attr_read(nvmet, port, "addr_trtype", type, err) < 0 ||
-	    attr_read(nvmet, port, "addr_traddr", addr, err) < 0 ||
-	    attr_read(nvmet, port, "addr_trsvcid", service, err) < 0)
+	if (address_read(nvmet, port, &address, err) < 0)
 		return -1;
-	return to_portal(type, addr, service, ret);
+	return to_portal(&address, ret);
 }
 
 static int port_configure(struct nvmet *nvmet, unsigned id, const struct portal *portal,
