@@ -87,7 +87,7 @@ bool portal_equal(const struct portal *a, const struct portal *b)
 	return a->family == b->family && a->port == b->port && strcmp(a->addr, b->addr) == 0;
 }
 
-static bool contains(const struct portal *portals, size_t count, const struct portal *portal)
+bool portal_is_in(const struct portal *portal, const struct portal *portals, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		if (portal_equal(&portals[i], portal))
@@ -108,7 +108,7 @@ int portal_parse_list(const char *text, struct portal ret[PORTAL_MAX], size_t *r
 
 		if (portal_parse(item, &portal, err) < 0)
 			return -1;
-		if (contains(portals, count, &portal))
+		if (portal_is_in(&portal, portals, count))
 			continue;
 		if (count == PORTAL_MAX)
 			return err_set(err, ERR_INVALID_ARGUMENT,

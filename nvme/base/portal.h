@@ -33,6 +33,9 @@ int portal_parse_list(const char *text, struct portal ret[PORTAL_MAX], size_t *r
 
 bool portal_equal(const struct portal *a, const struct portal *b);
 
+/* Whether the portal is among these. */
+bool portal_is_in(const struct portal *portal, const struct portal *portals, size_t count);
+
 /* "tcp://…" into out. */
 void portal_format(const struct portal *portal, char out[PORTAL_TEXT_SIZE]);
 

@@ -88,14 +88,9 @@ static void add_portals(struct nvmet_drain *drain, const struct portal *portals,
 {
 	drain->portals =
 		xrealloc(drain->portals, drain->portal_count + count, sizeof(*drain->portals));
-	for (size_t i = 0; i < count; i++) {
-		bool known = false;
-
-		for (size_t j = 0; j < drain->portal_count; j++)
-			known = known || portal_equal(&drain->portals[j], &portals[i]);
-		if (!known)
+	for (size_t i = 0; i < count; i++)
+		if (!portal_is_in(&portals[i], drain->portals, drain->portal_count))
 			drain->portals[drain->portal_count++] = portals[i];
-	}
 }
 
 /* The events socket of an earlier beginning stays: it has heard what ended since. */

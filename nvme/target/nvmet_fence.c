@@ -109,10 +109,7 @@ static int add_portal(struct nvmet *nvmet, struct fence *fence, const char *port
 	struct portal portal;
 	int found = nvmet_port_portal(nvmet, port, &portal, err);
 
-	for (size_t i = 0; found > 0 && i < fence->portal_count; i++)
-		if (portal_equal(&fence->portals[i], &portal))
-			found = 0;
-	if (found > 0)
+	if (found > 0 && !portal_is_in(&portal, fence->portals, fence->portal_count))
 		fence->portals[fence->portal_count++] = portal;
 	return found < 0 ? -1 : 0;
 }
