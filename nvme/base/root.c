@@ -199,6 +199,26 @@ int root_unlink(const struct root *root, struct err *err, const char *format, ..
 	return 0;
 }
 
+void root_names_add(struct root_names *names, const char *name)
+{
+	names->names = xrealloc(names->names, names->count + 1, sizeof(*names->names));
+	names->names[names->count++] = xstrdup(name);
+}
+
+void root_names_filter(struct root_names *names, bool (*keep)(char *name, const void *context),
+		       const void *context)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < names->count; i++) {
+		if (keep(names->names[i], context))
+			names->names[kept++] = names->names[i];
+		else
+			free(names->names[i]);
+	}
+	names->count = kept;
+}
+
 static int compare_names(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
@@ -211,8 +231,7 @@ static void names_collect(DIR *dir, struct root_names *names)
 	while ((entry = readdir(dir))) {
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
-		names->names = xrealloc(names->names, names->count + 1, sizeof(*names->names));
-		names->names[names->count++] = xstrdup(entry->d_name);
+		root_names_add(names, entry->d_name);
 	}
 	if (names->count)
 		qsort(names->names, names->count, sizeof(*names->names), compare_names);

@@ -69,6 +69,13 @@ struct root_names {
 	size_t count;
 };
 
+/* Adds a copy of the name, at the end. */
+void root_names_add(struct root_names *names, const char *name);
+
+/* Drops those that keep does not want; it may change a name, but not lengthen it. */
+void root_names_filter(struct root_names *names, bool (*keep)(char *name, const void *context),
+		       const void *context);
+
 int root_list(const struct root *root, struct root_names *ret, struct err *err, const char *format,
 	      ...) __attribute__((format(printf, 4, 5)));
 void root_names_fini(struct root_names *names);

@@ -303,10 +303,8 @@ int dm_list_suspended(const char *prefix, struct root_names *ret, struct err *er
 			continue;
 		if (device_is_suspended(dm, e->name, &suspended, err) < 0)
 			return -1;
-		if (!suspended)
-			continue;
-		names.names = xrealloc(names.names, names.count + 1, sizeof(*names.names));
-		names.names[names.count++] = xstrdup(e->name);
+		if (suspended)
+			root_names_add(&names, e->name);
 	}
 	*ret = names;
 	names = (struct root_names) { 0 };

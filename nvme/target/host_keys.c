@@ -86,12 +86,13 @@ int host_keys_remove(const struct root *root, const char *host_nqn, struct err *
 }
 
 /* The NQN that a file's name stands for; false: it is no such file. */
-static bool nqn_of(char *name)
+static bool nqn_of(char *name, const void *context)
 {
 	size_t len = strlen(name), suffix = strlen(SUFFIX);
 	char nqn[NQN_SIZE];
 	struct err ignored;
 
+	(void)context;
 	if (len <= suffix || strcmp(name + len - suffix, SUFFIX) != 0)
 		return false;
 	name[len - suffix] = '\0';
@@ -100,18 +101,8 @@ static bool nqn_of(char *name)
 
 int host_keys_list(const struct root *root, struct root_names *ret, struct err *err)
 {
-	struct root_names names;
-	size_t kept = 0;
-
-	if (root_list(root, &names, err, ".") < 0)
+	if (root_list(root, ret, err, ".") < 0)
 		return -1;
-	for (size_t i = 0; i < names.count; i++) {
-		if (nqn_of(names.names[i]))
-			names.names[kept++] = names.names[i];
-		else
-			free(names.names[i]);
-	}
-	names.count = kept;
-	*ret = names;
+	root_names_filter(ret, nqn_of, NULL);
 	return 0;
 }

@@ -184,10 +184,7 @@ static int find_suspended(const struct lvm *lvm, struct suspended *ret, struct e
 		} else if (is_pool(lvm, device, "_tdata") || is_pool(lvm, device, "_tmeta")) {
 			ret->below = true;
 		} else if (unmangle(lvm, device, name)) {
-			struct root_names *v = &ret->volumes;
-
-			v->names = xrealloc(v->names, v->count + 1, sizeof(*v->names));
-			v->names[v->count++] = xstrdup(name);
+			root_names_add(&ret->volumes, name);
 		} else {
 			continue;
 		}
@@ -328,12 +325,8 @@ static int list_prefix(const struct lvm *lvm, const char *tag, const char *prefi
 		if (list_prefix(lvm, tag, longer, letters - 1, names, err) < 0)
 			return -1;
 	}
-	for (size_t i = 0; r > 0 && i < json_object_array_length(rows); i++) {
-		const char *name = field(json_object_array_get_idx(rows, i), "lv_name");
-
-		names->names = xrealloc(names->names, names->count + 1, sizeof(*names->names));
-		names->names[names->count++] = xstrdup(name);
-	}
+	for (size_t i = 0; r > 0 && i < json_object_array_length(rows); i++)
+		root_names_add(names, field(json_object_array_get_idx(rows, i), "lv_name"));
 	return r < 0 ? -1 : 0;
 }
 

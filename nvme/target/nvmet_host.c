@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "nvme/base/log.h"
@@ -106,28 +105,24 @@ int nvmet_host_forget(struct nvmet *nvmet, const struct volume_export *host, str
 	return r < 0 && err->sys != EBUSY ? -1 : 0;
 }
 
-/* The hosts that a subsystem allows, by the objects its links point to. */
 int nvmet_hosts_list(struct nvmet *nvmet, const char *dir, struct root_names *ret, struct err *err)
 {
-	cleanup_root_names struct root_names names = { 0 };
+	cleanup_root_names struct root_names names = { 0 }, hosts = { 0 };
 	char allowed[NVMET_DIR_SIZE + 16], target[PATH_MAX];
-	struct root_names hosts = { 0 };
 
 	snprintf(allowed, sizeof(allowed), "%s/allowed_hosts", dir);
 	if (root_list(&nvmet->root, &names, err, "%s", allowed) < 0)
 		return -1;
-	hosts.names = xcalloc(names.count, sizeof(*hosts.names));
 	for (size_t i = 0; i < names.count; i++) {
 		int found = nvmet_link_target(nvmet, allowed, names.names[i], target, err);
 
-		if (found < 0) {
-			root_names_fini(&hosts);
+		if (found < 0)
 			return -1;
-		}
 		if (found)
-			hosts.names[hosts.count++] = xstrdup(target);
+			root_names_add(&hosts, target);
 	}
 	*ret = hosts;
+	hosts = (struct root_names) { 0 };
 	return 0;
 }
 

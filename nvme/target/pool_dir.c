@@ -249,12 +249,13 @@ static int dir_remove(struct pool *pool, const struct uuid *uuid, struct err *er
 }
 
 /* Cuts the suffix off; false when the name is not that of an image. */
-static bool name_to_uuid(char *name)
+static bool name_to_uuid(char *name, const void *context)
 {
 	size_t len = strlen(name), suffix = strlen(IMAGE_SUFFIX);
 	struct err ignored;
 	struct uuid uuid;
 
+	(void)context;
 	if (len <= suffix || strcmp(name + len - suffix, IMAGE_SUFFIX) != 0)
 		return false;
 	name[len - suffix] = '\0';
@@ -263,19 +264,9 @@ static bool name_to_uuid(char *name)
 
 static int dir_list(struct pool *pool, struct root_names *ret, struct err *err)
 {
-	struct root_names names;
-	size_t kept = 0;
-
-	if (root_list(&pool->records, &names, err, ".") < 0)
+	if (root_list(&pool->records, ret, err, ".") < 0)
 		return -1;
-	for (size_t i = 0; i < names.count; i++) {
-		if (name_to_uuid(names.names[i]))
-			names.names[kept++] = names.names[i];
-		else
-			free(names.names[i]);
-	}
-	names.count = kept;
-	*ret = names;
+	root_names_filter(ret, name_to_uuid, NULL);
 	return 0;
 }
 

@@ -424,25 +424,26 @@ static int pool_lvm_remove(struct pool *pool, const struct uuid *uuid, struct er
 	return lvm_remove(&lvm_pool(pool)->lvm, name, TAG, err);
 }
 
+/* Cuts the prefix off; false when the rest is no volume's UUID. */
+static bool name_to_uuid(char *name, const void *context)
+{
+	const char *rest = name + strlen(NAME_PREFIX);
+	struct err ignored;
+	struct uuid uuid;
+
+	(void)context;
+	if (strncmp(name, NAME_PREFIX, strlen(NAME_PREFIX)) != 0 ||
+	    parse_uuid("thin volume", rest, &uuid, &ignored) < 0)
+		return false;
+	strcpy(name, uuid.text);
+	return true;
+}
+
 static int pool_lvm_list(struct pool *pool, struct root_names *ret, struct err *err)
 {
-	struct root_names names;
-	size_t kept = 0;
-
-	if (lvm_list(&lvm_pool(pool)->lvm, TAG, NAME_PREFIX, &names, err) < 0)
+	if (lvm_list(&lvm_pool(pool)->lvm, TAG, NAME_PREFIX, ret, err) < 0)
 		return -1;
-	for (size_t i = 0; i < names.count; i++) {
-		char *name = names.names[i];
-		struct err ignored;
-		struct uuid uuid;
-
-		if (strncmp(name, NAME_PREFIX, strlen(NAME_PREFIX)) == 0 &&
-		    parse_uuid("thin volume", name + strlen(NAME_PREFIX), &uuid, &ignored) == 0)
-			names.names[kept++] = xstrdup(uuid.text);
-		free(name);
-	}
-	names.count = kept;
-	*ret = names;
+	root_names_filter(ret, name_to_uuid, NULL);
 	return 0;
 }
 

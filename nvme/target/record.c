@@ -499,23 +499,23 @@ static bool is_outdone(const struct root *root, const char *name)
 			   name);
 }
 
+static bool is_live(char *name, const void *root)
+{
+	return has_suffix(name, RECORD_SUFFIX) && !is_outdone(root, name);
+}
+
+static bool is_bad(char *name, const void *root)
+{
+	(void)root;
+	return has_suffix(name, RECORD_SUFFIX BAD_SUFFIX);
+}
+
 int record_list(const struct root *root, enum record_kind kind, struct root_names *ret,
 		struct err *err)
 {
-	const char *suffix = kind == RECORD_LIVE ? RECORD_SUFFIX : RECORD_SUFFIX BAD_SUFFIX;
-	struct root_names names;
-	size_t kept = 0;
-
-	if (root_list(root, &names, err, ".") < 0)
+	if (root_list(root, ret, err, ".") < 0)
 		return -1;
-	for (size_t i = 0; i < names.count; i++) {
-		if (has_suffix(names.names[i], suffix) && !is_outdone(root, names.names[i]))
-			names.names[kept++] = names.names[i];
-		else
-			free(names.names[i]);
-	}
-	names.count = kept;
-	*ret = names;
+	root_names_filter(ret, kind == RECORD_LIVE ? is_live : is_bad, root);
 	return 0;
 }
 
