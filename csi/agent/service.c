@@ -99,15 +99,15 @@ static int get_volume(struct rpc_call *call, const void *request, void *response
 {
 	const Nvmeot__Target__V1__GetVolumeRequest *get = request;
 	Nvmeot__Target__V1__GetVolumeResponse *answer = response;
-	struct volume_list found cleanup_volume_list = { 0 };
+	struct volume found cleanup_volume = { 0 };
 
 	if (require_text("uuid", get->uuid, UUID_TEXT_SIZE - 1, err) < 0 ||
 	    (*get->target_id && check_target(call, get->target_id, err) < 0) ||
 	    target_get(call->context, get->uuid, get->pool, &found, err) < 0)
 		return -1;
-	answer->volume = wire_volume(call, &found.volumes[0]);
+	answer->volume = wire_volume(call, &found);
 	if (get->with_conditions)
-		wire_conditions(call, &found.volumes[0].uuid, answer->volume);
+		wire_conditions(call, &found.uuid, answer->volume);
 	return 0;
 }
 

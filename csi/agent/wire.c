@@ -142,7 +142,7 @@ static void fill_topology(struct rpc_call *call, Nvmeot__Target__V1__GetInfoResp
 void wire_info(struct rpc_call *call, const struct target_info *info,
 	       Nvmeot__Target__V1__GetInfoResponse *answer)
 {
-	answer->target_id = rpc_strdup(call, info->id);
+	answer->target_id = rpc_strdup(call, target_id(call->context));
 	answer->version = rpc_strdup(call, NVMEOT_VERSION);
 	answer->portals = portal_texts(call, &answer->n_portals);
 	answer->pools = rpc_alloc(call, info->pool_count * sizeof(*answer->pools));

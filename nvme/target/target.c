@@ -101,11 +101,6 @@ static void add_match(struct target_matches *matches, const struct target_entry 
 	};
 }
 
-static bool is_in_pool(const struct target_entry *entry, const char *pool)
-{
-	return entry->present && (!pool[0] || strcmp(pool, entry->pool->name) == 0);
-}
-
 /* The entry of a volume that may be shown. Under the lock. */
 static int find_shown(struct target *target, const struct uuid *uuid, const char *pool,
 		      const struct target_entry **ret, struct err *err)
@@ -118,60 +113,6 @@ static int find_shown(struct target *target, const struct uuid *uuid, const char
 	if (target_expect(target, entry ?: &absent, pool, err) < 0)
 		return -1;
 	*ret = entry;
-	return 0;
-}
-
-static int collect_one(struct target *target, const struct uuid *uuid, const char *pool,
-		       struct target_matches *ret, struct err *err)
-{
-	const struct target_entry *entry = NULL;
-
-	if (find_shown(target, uuid, pool, &entry, err) < 0)
-		return -1;
-	ret->items = xcalloc(1, sizeof(*ret->items));
-	add_match(ret, entry);
-	return 0;
-}
-
-static void collect_all(struct target *target, const char *pool, struct target_matches *ret)
-{
-	ret->items = xcalloc(target->entries.count, sizeof(*ret->items));
-	for (size_t i = 0; i < target->entries.count; i++) {
-		const struct target_entry *entry = target_entry_at(target, i);
-
-		if (is_in_pool(entry, pool) && entry->volume.state == VOLUME_READY)
-			add_match(ret, entry);
-	}
-}
-
-static int collect(struct target *target, const struct uuid *uuid, const char *pool,
-		   struct target_matches *ret, struct err *err)
-{
-	int r = 0;
-
-	pthread_mutex_lock(&target->lock);
-	if (uuid->text[0])
-		r = collect_one(target, uuid, pool, ret, err);
-	else
-		collect_all(target, pool, ret);
-	pthread_mutex_unlock(&target->lock);
-	return r;
-}
-
-/* The matches as they are now. What hangs in one pool says so, and hides no volume. */
-static int finish_matches(struct target *target, struct target_matches *matches,
-			  struct volume_list *ret, struct err *err)
-{
-	struct volume_list list = { 0 };
-
-	if (target_look(target, matches, err) < 0)
-		return -1;
-	list.volumes = xcalloc(matches->count, sizeof(*list.volumes));
-	for (; list.count < matches->count; list.count++)
-		list.volumes[list.count] = matches->items[list.count].volume;
-	/* They are the list's now. */
-	matches->count = 0;
-	*ret = list;
 	return 0;
 }
 
@@ -196,18 +137,28 @@ int target_has(struct target *target, const char *uuid, const char *pool, struct
 	return r;
 }
 
-int target_get(struct target *target, const char *uuid, const char *pool, struct volume_list *ret,
+int target_get(struct target *target, const char *uuid, const char *pool, struct volume *ret,
 	       struct err *err)
 {
 	CLEANUP(target_matches_fini) struct target_matches matches = { 0 };
-	struct uuid key = { 0 };
+	const struct target_entry *entry;
+	struct uuid key;
+	int r;
 
-	pool = pool ?: "";
-	if (uuid && uuid[0] && parse_uuid("volume", uuid, &key, err) < 0)
+	if (parse_uuid("volume", uuid, &key, err) < 0 || check_pool(target, pool, err) < 0)
 		return -1;
-	if (check_pool(target, pool, err) < 0 || collect(target, &key, pool, &matches, err) < 0)
+	matches.items = xcalloc(1, sizeof(*matches.items));
+	pthread_mutex_lock(&target->lock);
+	r = find_shown(target, &key, pool, &entry, err);
+	if (r == 0)
+		add_match(&matches, entry);
+	pthread_mutex_unlock(&target->lock);
+	if (r < 0 || target_look(target, &matches, err) < 0)
 		return -1;
-	return finish_matches(target, &matches, ret, err);
+	/* It is the caller's now. */
+	*ret = matches.items[0].volume;
+	matches.count = 0;
+	return 0;
 }
 
 /* Begins after a volume that may have been deleted since. */
@@ -237,14 +188,21 @@ int target_list(struct target *target, const char *after, size_t max, struct vol
 {
 	CLEANUP(target_matches_fini) struct target_matches matches = { 0 };
 	struct uuid key = { 0 };
+	struct volume_list list = { 0 };
 	bool more = false;
 
 	if (after[0] && parse_uuid("start_after", after, &key, err) < 0)
 		return -1;
 	matches.items = xcalloc(max, sizeof(*matches.items));
 	collect_page(target, key.text, max, &matches, &more);
-	if (finish_matches(target, &matches, ret, err) < 0)
+	if (target_look(target, &matches, err) < 0)
 		return -1;
+	list.volumes = xcalloc(matches.count, sizeof(*list.volumes));
+	for (; list.count < matches.count; list.count++)
+		list.volumes[list.count] = matches.items[list.count].volume;
+	/* They are the list's now. */
+	matches.count = 0;
+	*ret = list;
 	*ret_more = more;
 	return 0;
 }
@@ -288,13 +246,10 @@ static void pool_info(const struct pool *pool, const struct target_answer *answe
 
 void target_info(struct target *target, struct target_info *ret)
 {
-	struct target_info info = { .portal_count = target->nvmet.portal_count };
+	struct target_info info = { .pool_count = target->pool_count };
 	cleanup_free struct target_answer *answers = xcalloc(target->pool_count, sizeof(*answers));
 
-	strcpy(info.id, target->id);
-	memcpy(info.portals, target->nvmet.portals, sizeof(info.portals));
 	info.pools = xcalloc(target->pool_count, sizeof(*info.pools));
-	info.pool_count = target->pool_count;
 	target_usages(target, answers);
 	for (size_t i = 0; i < target->pool_count; i++)
 		pool_info(target->pools[i], &answers[i], &info.pools[i]);

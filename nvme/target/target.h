@@ -81,21 +81,21 @@ int target_create(struct target *target, const struct volume *request, struct vo
 		  struct err *err);
 
 /*
- * Volumes by UUID: of one, or of all when uuid is empty; in one pool, or in all when pool is empty.
- * NULL is empty. ERR_NOT_FOUND: no such volume there, or no such pool. ERR_ABORTED: the one asked
- * for is being created or deleted; of all, such ones are left out. ERR_UNAVAILABLE: there is such a
- * volume, which it names, but its pool's storage does not answer within a moment.
+ * A volume of a pool (empty: of any). ERR_NOT_FOUND: no such volume there, or no such pool.
+ * ERR_ABORTED: it is being created or deleted. ERR_UNAVAILABLE: there is such a volume, which it
+ * names, but its pool's storage does not answer within a moment.
  */
-int target_get(struct target *target, const char *uuid, const char *pool, struct volume_list *ret,
+int target_get(struct target *target, const char *uuid, const char *pool, struct volume *ret,
 	       struct err *err);
 
-/* Raises what target_get raises about one volume, without looking at its backing. */
+/* Raises what target_get raises, without looking at the backing. */
 int target_has(struct target *target, const char *uuid, const char *pool, struct err *err);
 
 /*
  * A page of all volumes in the order of their UUIDs: at most max of those after the UUID `after`
  * ("": from the first), whether that one still exists or not. ret_more: there are more.
- * ERR_INVALID_ARGUMENT: `after` is no UUID.
+ * Those that are being created or deleted are left out. ERR_INVALID_ARGUMENT: `after` is no UUID.
+ * ERR_UNAVAILABLE: as of target_get, for the whole page.
  */
 int target_list(struct target *target, const char *after, size_t max, struct volume_list *ret,
 		bool *ret_more, struct err *err);
@@ -205,11 +205,8 @@ struct target_pool_info {
 };
 
 struct target_info {
-	char id[TARGET_ID_SIZE];
 	struct target_pool_info *pools;
 	size_t pool_count;
-	struct portal portals[PORTAL_MAX];
-	size_t portal_count;
 };
 
 /* Borrowed, for the life of the target. */

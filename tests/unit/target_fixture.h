@@ -202,14 +202,11 @@ static inline int create(const char *uuid, const char *pool, struct err *err)
 /* A volume as it is; the caller owns it. */
 static inline struct volume get(const char *uuid)
 {
-	struct volume_list list = { 0 };
-	struct volume volume;
+	struct volume volume = { 0 };
 	struct err err = ERR_INIT;
 
-	if (target_get(target, uuid, "", &list, &err) < 0)
+	if (target_get(target, uuid, "", &volume, &err) < 0)
 		fail_msg("%s", err.msg);
-	volume = list.volumes[0];
-	free(list.volumes);
 	return volume;
 }
 

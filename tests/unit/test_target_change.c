@@ -379,7 +379,7 @@ static void test_failed_creation_gives_its_room_back(void **state)
 /* A volume all of which is there but the final name of its record. */
 static void create_uncommitted(void)
 {
-	cleanup_volume_list struct volume_list list = { 0 };
+	cleanup_volume struct volume none = { 0 };
 	struct err err = ERR_INIT;
 
 	assert_int_equal(root_mkdir(&root, &err, RECORD), 0);
@@ -387,7 +387,7 @@ static void create_uncommitted(void)
 	assert_says(err.msg, "rename");
 	assert_true(there(IMAGE) && there(RECORD_NEW));
 	assert_int_equal(provisioned("fast"), MIB);
-	assert_code(target_get(target, UUID, "", &list, &err), &err, ERR_ABORTED);
+	assert_code(target_get(target, UUID, "", &none, &err), &err, ERR_ABORTED);
 }
 
 static void test_uncommitted_creation_is_finished(void **state)

@@ -149,10 +149,10 @@ static void put_image(const char *pool, const char *uuid, off_t size_bytes, cons
 
 static enum err_code get(const char *uuid)
 {
-	cleanup_volume_list struct volume_list list = { 0 };
+	cleanup_volume struct volume volume = { 0 };
 	struct err err = ERR_INIT;
 
-	target_get(target, uuid, "", &list, &err);
+	target_get(target, uuid, "", &volume, &err);
 	return err.code;
 }
 
@@ -396,6 +396,7 @@ static void test_volume_in_two_pools(void **state)
 	cleanup_volume_list struct volume_list list = { 0 };
 	cleanup_target_info struct target_info info = { 0 };
 	struct err err = ERR_INIT;
+	bool more;
 
 	(void)state;
 	put_record("fast", UUID, VOLUME_READY, 8192, NULL);
@@ -406,7 +407,7 @@ static void test_volume_in_two_pools(void **state)
 	put("slow/" OTHER ".json", "{");
 	put_image("slow", OTHER, 32768, "data");
 	start();
-	assert_int_equal(target_get(target, "", "", &list, &err), 0);
+	assert_int_equal(target_list(target, "", 10, &list, &more, &err), 0);
 	assert_int_equal(list.count, 2);
 	assert_string_equal(list.volumes[0].pool, "fast");
 	assert_string_equal(list.volumes[1].pool, "fast");

@@ -166,11 +166,11 @@ static int teardown(void **state)
 
 static bool is_blank(void)
 {
-	cleanup_volume_list struct volume_list list = { 0 };
+	cleanup_volume struct volume volume = { 0 };
 	struct err err = ERR_INIT;
 
-	must(target_get(target, UUID, "", &list, &err), &err);
-	return list.volumes[0].blank;
+	must(target_get(target, UUID, "", &volume, &err), &err);
+	return volume.blank;
 }
 
 static void test_identity_and_io(void **state)

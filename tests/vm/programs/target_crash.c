@@ -407,8 +407,9 @@ static void judge(const struct operation *operation, bool done)
 	cleanup_volume_list struct volume_list list = { 0 };
 	const struct volume *volume;
 	struct err err = ERR_INIT;
+	bool more;
 
-	must(target_get(target, "", "", &list, &err), &err);
+	must(target_list(target, "", 2, &list, &more, &err), &err);
 	assert_true(list.count <= 1);
 	volume = list.count ? &list.volumes[0] : NULL;
 	assert_consistent(volume);
