@@ -108,7 +108,7 @@ static int check_bytes(const char *what, const uint8_t *bytes, size_t count, int
 	return 0;
 }
 
-int dhchap_key_check(const char *what, const char *text, struct err *err)
+static int key_check(const char *what, const char *text, struct err *err)
 {
 	uint8_t bytes[BYTES_MAX + 3];
 	size_t len = strlen(text), count;
@@ -146,8 +146,8 @@ int dhchap_keys_parse(const char *host_what, const char *host, const char *ctrl_
 			       "%s is given without %s: a target proves itself only to a host that "
 			       "does so, too",
 			       ctrl_what, host_what);
-	if ((has_host && dhchap_key_check(host_what, host, err) < 0) ||
-	    (has_ctrl && dhchap_key_check(ctrl_what, ctrl, err) < 0))
+	if ((has_host && key_check(host_what, host, err) < 0) ||
+	    (has_ctrl && key_check(ctrl_what, ctrl, err) < 0))
 		return -1;
 	if (has_ctrl && strcmp(host, ctrl) == 0)
 		return err_set(err, ERR_INVALID_ARGUMENT,

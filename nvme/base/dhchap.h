@@ -29,12 +29,9 @@ enum dhchap_mode { DHCHAP_NONE, DHCHAP_ONE_WAY, DHCHAP_BOTH_WAYS, DHCHAP_MODE_CO
 const char *dhchap_mode_name(enum dhchap_mode mode);
 
 /*
- * Checks one key. `what` names it in the message. ERR_INVALID_ARGUMENT says what is wrong and what
- * would be right.
+ * Takes over both, each of which may be NULL or empty, checked; what is each one's name.
+ * ERR_INVALID_ARGUMENT says what is wrong and what would be right, and shows nothing of a key.
  */
-int dhchap_key_check(const char *what, const char *text, struct err *err);
-
-/* Takes over both, each of which may be NULL or empty, checked; what is each one's name. */
 int dhchap_keys_parse(const char *host_what, const char *host, const char *ctrl_what,
 		      const char *ctrl, struct dhchap_keys *ret, struct err *err);
 

@@ -152,12 +152,6 @@ void nvmet_connections_fini(struct nvmet_connections *list)
 	*list = (struct nvmet_connections) { 0 };
 }
 
-bool nvmet_connection_is(const struct nvmet_connection *connection,
-			 const struct inet_diag_sockid *id)
-{
-	return memcmp(connection->id.idiag_cookie, id->idiag_cookie, sizeof(id->idiag_cookie)) == 0;
-}
-
 void nvmet_connections_add(struct nvmet_connections *list,
 			   const struct nvmet_connection *connection)
 {

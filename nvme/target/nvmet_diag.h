@@ -48,9 +48,6 @@ void nvmet_connections_sort(struct nvmet_connections *list);
 struct nvmet_connection *nvmet_connections_find(const struct nvmet_connections *list,
 						const struct inet_diag_sockid *id);
 
-bool nvmet_connection_is(const struct nvmet_connection *connection,
-			 const struct inet_diag_sockid *id);
-
 /* A socket for the next two. */
 int nvmet_diag_open(int *ret, struct err *err);
 

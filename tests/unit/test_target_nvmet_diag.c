@@ -159,7 +159,7 @@ static void note(void *data, const struct inet_diag_sockid *id)
 {
 	bool *seen = data;
 
-	*seen = *seen || nvmet_connection_is(&list.items[0], id);
+	*seen = *seen || nvmet_connections_find(&list, id);
 }
 
 static void test_abort_and_event(void **state)

@@ -389,7 +389,7 @@ static void note_gone(void *data, const struct inet_diag_sockid *id)
 {
 	bool *seen = data;
 
-	*seen = *seen || nvmet_connection_is(&drain.connections.items[0], id);
+	*seen = *seen || nvmet_connections_find(&drain.connections, id);
 }
 
 /* The lost event was that of the session itself: another socket has heard it. */
