@@ -8,29 +8,18 @@
 #include <string.h>
 
 #include "nvme/base/cleanup.h"
+#include "nvme/base/strb.h"
 
 #define REPLACEMENT 0xfffd
 #define ESCAPE_SIZE 7 /* "\u0000" and its end */
 
 /* The character at p and the number of its bytes; a byte that begins none is REPLACEMENT. */
-static unsigned character(const unsigned char *p, size_t *ret_len)
+static unsigned character(const char *p, size_t *ret_len)
 {
-	static const unsigned least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t len = *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : *p < 0xf5 ? 4 : 0;
-	unsigned value = *p & (0xffU >> (len + 1));
+	uint32_t code = REPLACEMENT;
 
-	*ret_len = 1;
-	if (*p < 0x80)
-		return *p;
-	for (size_t i = 1; i < len; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return REPLACEMENT;
-		value = value << 6 | (p[i] & 0x3f);
-	}
-	if (!len || value < least[len])
-		return REPLACEMENT;
-	*ret_len = len;
-	return value;
+	*ret_len = strb_utf8(p, &code) ?: 1;
+	return code;
 }
 
 static bool is_control(unsigned c)
@@ -40,7 +29,7 @@ static bool is_control(unsigned c)
 
 void text_tidy(char *text)
 {
-	const unsigned char *p = (const unsigned char *)text;
+	const char *p = text;
 	char *out = text;
 
 	while (*p) {
@@ -58,7 +47,7 @@ void text_tidy(char *text)
 
 char *text_json(const char *json)
 {
-	const unsigned char *p = (const unsigned char *)json;
+	const char *p = json;
 	char *text = xcalloc(strlen(json) + 1, ESCAPE_SIZE);
 	char *out = text;
 

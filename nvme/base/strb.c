@@ -2,7 +2,6 @@
 /* The bounded string builder. */
 #include "nvme/base/strb.h"
 
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -69,42 +68,41 @@ void strb_addf(struct strb *s, const char *format, ...)
 	va_end(args);
 }
 
-/* The length of the UTF-8 sequence at p, which is terminated; 0 when there is no valid one. */
-static size_t utf8_len(const unsigned char *p)
+size_t strb_utf8(const char *text, uint32_t *ret)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	const unsigned char *p = (const unsigned char *)text;
 	size_t len = *p < 0x80 ? 1 : *p < 0xc0 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : 4;
-	uint32_t code = *p & (0xffU >> (len + 1));
+	uint32_t code = len == 1 ? *p : *p & (0xffU >> (len + 1));
 
-	if (len < 2)
-		return len;
 	for (size_t i = 1; i < len; i++) {
 		if ((p[i] & 0xc0) != 0x80)
 			return 0;
 		code = code << 6 | (p[i] & 0x3f);
 	}
-	if (*p > 0xf4 || code < least[len] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
+	if (!len || *p > 0xf4 || code < least[len] || code > 0x10ffff ||
+	    (code >= 0xd800 && code < 0xe000))
 		return 0;
+	*ret = code;
 	return len;
 }
 
 void strb_add_json(struct strb *s, const char *text)
 {
-	const unsigned char *p = (const unsigned char *)text;
-
-	while (*p) {
-		size_t len = utf8_len(p);
+	while (*text) {
+		uint32_t code = 0;
+		size_t len = strb_utf8(text, &code);
 
 		if (!len)
 			strb_add(s, "\\ufffd");
-		else if (*p == '"' || *p == '\\')
-			strb_addf(s, "\\%c", *p);
-		else if (*p == '\n')
+		else if (code == '"' || code == '\\')
+			strb_addf(s, "\\%c", *text);
+		else if (code == '\n')
 			strb_add(s, "\\n");
-		else if (*p < 0x20 || *p == 0x7f)
-			strb_addf(s, "\\u%04x", *p);
+		else if (code < 0x20 || code == 0x7f)
+			strb_addf(s, "\\u%04x", code);
 		else
-			strb_addn(s, (const char *)p, len);
-		p += len ?: 1;
+			strb_addn(s, text, len);
+		text += len ?: 1;
 	}
 }

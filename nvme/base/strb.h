@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct strb {
 	char *data;
@@ -33,5 +34,8 @@ void strb_addv(struct strb *s, const char *format, va_list args)
  * U+FFFD for each byte that is no UTF-8. What is cut at the end may be half an escape.
  */
 void strb_add_json(struct strb *s, const char *text);
+
+/* The bytes of the UTF-8 character that text begins with, and its code; 0: with none. */
+size_t strb_utf8(const char *text, uint32_t *ret);
 
 #endif
