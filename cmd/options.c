@@ -158,7 +158,7 @@ int option_target(const char *item, char ret_name[TARGET_NAME_SIZE], const char 
 	char name[TARGET_NAME_SIZE];
 	const char *address;
 
-	if (!option_split(item, name, sizeof(name), &address) || !short_name_ok(name))
+	if (!option_split(item, name, sizeof(name), &address) || !parse_is_name(name))
 		return err_set(err, ERR_INVALID_ARGUMENT,
 			       "--target \"%.100s\" is not NAME=HOST:PORT with a NAME of 1 to 32 "
 			       "characters a-z, 0-9 and -",

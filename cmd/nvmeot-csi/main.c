@@ -11,7 +11,6 @@
 #include "csi/node/keeper.h"
 #include "csi/node/node.h"
 #include "csi/node/startup.h"
-#include "csi/request/topology.h"
 #include "nvme/base/log.h"
 
 #define STARTUP_MAX_MS 15000
@@ -152,7 +151,7 @@ static int add_topology(const struct settings *s, struct node *node, struct err 
 		if (!option_split(item, key, TOPOLOGY_KEY_SIZE, &value))
 			return err_set(err, ERR_INVALID_ARGUMENT,
 				       "--topology \"%.100s\" is not KEY=VALUE", item);
-		if (topology_check_segment("--topology", key, value, err) < 0)
+		if (parse_label("--topology", key, value, err) < 0)
 			return -1;
 		if (node->topology_count == NODE_TOPOLOGY_MAX)
 			return err_set(err, ERR_INVALID_ARGUMENT,

@@ -52,7 +52,7 @@ int agent_volume_take(const char *target, const Nvmeot__Target__V1__Volume *wire
 	struct strb portals = strb_over(v.portals, sizeof(v.portals));
 
 	if (!wire || parse_uuid("uuid", wire->uuid, &v.id.uuid, err) < 0 ||
-	    (uuid && strcmp(wire->uuid, uuid->text) != 0) || !short_name_ok(wire->pool) ||
+	    (uuid && strcmp(wire->uuid, uuid->text) != 0) || !parse_is_name(wire->pool) ||
 	    wire->size_bytes <= 0 || parse_nqn("nqn", wire->nqn, v.nqn, err) < 0)
 		return err_set(err, ERR_INTERNAL, "target %s: the answer holds no valid volume",
 			       target);

@@ -57,7 +57,7 @@ static int volume_from_wire(const Nvmeot__Target__V1__CreateVolumeRequest *creat
 	    require_text("name", create->name, VOLUME_NAME_MAX, err) < 0 ||
 	    convert_cache_from_wire(create->write_cache, &ret->volatile_cache, err) < 0)
 		return -1;
-	if (*create->pool && !short_name_ok(create->pool))
+	if (*create->pool && !parse_is_name(create->pool))
 		return err_set(err, ERR_INVALID_ARGUMENT, "pool \"%.64s\" is not a pool name",
 			       create->pool);
 	if (check_size(create->size_bytes, err) < 0 ||

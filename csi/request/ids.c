@@ -55,14 +55,6 @@ struct uuid volume_uuid_of_id(const char *volume_id)
 	return uuid_v5("handle", volume_id);
 }
 
-bool short_name_ok(const char *text)
-{
-	size_t len = strlen(text);
-
-	return len >= 1 && len <= 32 &&
-	       strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
-}
-
 static bool take_part(const char **rest, char ret[TARGET_NAME_SIZE])
 {
 	const char *slash = strchr(*rest, '/');
@@ -72,7 +64,7 @@ static bool take_part(const char **rest, char ret[TARGET_NAME_SIZE])
 	memcpy(ret, *rest, (size_t)(slash - *rest));
 	ret[slash - *rest] = '\0';
 	*rest = slash + 1;
-	return short_name_ok(ret);
+	return parse_is_name(ret);
 }
 
 bool volume_id_parse(const char *text, struct volume_id *ret)

@@ -45,9 +45,6 @@ struct uuid volume_uuid_of_id(const char *volume_id);
 /* UUIDv5 of a key of 32 random bytes or more: says whether two are the same, and nothing else. */
 struct uuid secret_uuid(const char *secret);
 
-/* A target ID or pool name: [a-z0-9-]{1,32}. */
-bool short_name_ok(const char *text);
-
 /*
  * Checks a required string field: neither empty, nor longer than max bytes, nor with control
  * characters. `field` names it in the error.

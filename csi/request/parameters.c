@@ -21,7 +21,7 @@ struct row {
 
 static int set_short_name(char *ret, const char *what, const char *value, struct err *err)
 {
-	if (!short_name_ok(value))
+	if (!parse_is_name(value))
 		return err_set(err, ERR_INVALID_ARGUMENT,
 			       "%s \"%.64s\" is not a name of 1 to 32 characters a-z, 0-9 and -",
 			       what, value);

@@ -5,36 +5,6 @@
 #include <string.h>
 #include <strings.h>
 
-#define LABEL_NAME_MAX 63
-#define LABEL_PREFIX_MAX 253
-#define ALNUM "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-
-/* One to max characters of the set, the first and the last one alphanumeric. */
-static bool is_word(const char *text, size_t len, size_t max, const char *set)
-{
-	return len >= 1 && len <= max && strspn(text, set) >= len && strchr(ALNUM, text[0]) &&
-	       strchr(ALNUM, text[len - 1]);
-}
-
-int topology_check_segment(const char *what, const char *key, const char *value, struct err *err)
-{
-	const char *slash = strchr(key, '/');
-	const char *name = slash ? slash + 1 : key;
-
-	if ((slash && !is_word(key, (size_t)(slash - key), LABEL_PREFIX_MAX, ALNUM "-.")) ||
-	    !is_word(name, strlen(name), LABEL_NAME_MAX, ALNUM "-_."))
-		return err_set(err, ERR_INVALID_ARGUMENT,
-			       "%s: key \"%.100s\" is not [PREFIX/]NAME with a name of 1 to %d "
-			       "characters a-z, A-Z, 0-9, -, _ and .",
-			       what, key, LABEL_NAME_MAX);
-	if (!is_word(value, strlen(value), LABEL_NAME_MAX, ALNUM "-_."))
-		return err_set(err, ERR_INVALID_ARGUMENT,
-			       "%s: value \"%.100s\" is not 1 to %d characters a-z, A-Z, 0-9, -, _ "
-			       "and .",
-			       what, value, LABEL_NAME_MAX);
-	return 0;
-}
-
 int topology_check(const Csi__V1__Topology *topology, struct err *err)
 {
 	return topology ? map_check_size("accessible_topology.segments", MAP_OF(topology, segments),

@@ -13,12 +13,6 @@
 #include "csi/request/map.h"
 #include "nvme/base/err.h"
 
-/*
- * Checks a segment as Kubernetes wants labels: the key "[prefix/]name", the value not empty.
- * `what` names it in the error, ERR_INVALID_ARGUMENT.
- */
-int topology_check_segment(const char *what, const char *key, const char *value, struct err *err);
-
 /* Checks the sizes of what the CO sent; either may be NULL. ERR_INVALID_ARGUMENT. */
 int topology_check(const Csi__V1__Topology *topology, struct err *err);
 int topology_check_requirement(const Csi__V1__TopologyRequirement *requirement, struct err *err);

@@ -5,7 +5,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +12,12 @@
 
 /* A message quotes at most this much of a bad value. */
 #define QUOTE_MAX 64
+
+#define NAME_MAX_LEN 32
+#define LABEL_NAME_MAX 63
+#define LABEL_PREFIX_MAX 253
+#define LOWER "abcdefghijklmnopqrstuvwxyz0123456789"
+#define ALNUM LOWER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 static int refuse(struct err *err, const char *what, const char *text, const char *right)
 {
@@ -173,5 +178,39 @@ int parse_nqn(const char *what, const char *text, char ret[NQN_SIZE], struct err
 			      "an NQN of the form nqn.yyyy-mm.domain[:text], at most 223 "
 			      "printable characters without blank, comma or slash");
 	memcpy(ret, text, strlen(text) + 1);
+	return 0;
+}
+
+bool parse_is_name(const char *text)
+{
+	size_t len = strlen(text);
+
+	return len > 0 && len <= NAME_MAX_LEN && strspn(text, LOWER "-") == len;
+}
+
+/* One to max characters of a set, the first and the last one of ends. */
+static bool is_word(const char *text, size_t len, size_t max, const char *inside, const char *ends)
+{
+	return len > 0 && len <= max && strspn(text, inside) >= len && strchr(ends, text[0]) &&
+	       strchr(ends, text[len - 1]);
+}
+
+int parse_label(const char *what, const char *key, const char *value, struct err *err)
+{
+	const char *slash = strchr(key, '/');
+	const char *name = slash ? slash + 1 : key;
+
+	if ((slash && !is_word(key, (size_t)(slash - key), LABEL_PREFIX_MAX, LOWER "-.", LOWER)) ||
+	    !is_word(name, strlen(name), LABEL_NAME_MAX, ALNUM "-_.", ALNUM))
+		return err_set(
+			err, ERR_INVALID_ARGUMENT,
+			"%s: key \"%.100s\" is not [PREFIX/]NAME with a prefix of a-z, 0-9, - "
+			"and . and a name of 1 to %d characters a-z, A-Z, 0-9, -, _ and .",
+			what, key, LABEL_NAME_MAX);
+	if (!is_word(value, strlen(value), LABEL_NAME_MAX, ALNUM "-_.", ALNUM))
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "%s: value \"%.100s\" is not 1 to %d characters a-z, A-Z, 0-9, -, _ "
+			       "and .",
+			       what, value, LABEL_NAME_MAX);
 	return 0;
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Parsing of values from outside: numbers, durations, hex, UUIDs, NQNs. `what` names the
- * value in the error message ("parameter nrIoQueues"), which says what would be right. All errors
- * are ERR_INVALID_ARGUMENT. NULL text counts as empty. Results are untouched on failure.
+ * Parsing of values from outside: numbers, durations, hex, UUIDs, NQNs, names, labels. `what` names
+ * the value in the error message ("parameter nrIoQueues"), which says what would be right. All
+ * errors are ERR_INVALID_ARGUMENT. NULL text counts as empty. Results are untouched on failure.
  */
 #ifndef NVME_BASE_PARSE_H
 #define NVME_BASE_PARSE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,5 +41,14 @@ int parse_uuid(const char *what, const char *text, struct uuid *ret, struct err 
  * commas and slashes, because it becomes part of the kernel's option string and of configfs paths.
  */
 int parse_nqn(const char *what, const char *text, char ret[NQN_SIZE], struct err *err);
+
+/* Whether text has the form of names of targets and pools: [a-z0-9-]{1,32}. */
+bool parse_is_name(const char *text);
+
+/*
+ * Checks a segment of a topology as Kubernetes does labels: the key "[prefix/]name", the value not
+ * empty.
+ */
+int parse_label(const char *what, const char *key, const char *value, struct err *err);
 
 #endif

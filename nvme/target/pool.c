@@ -12,14 +12,6 @@
 
 static const struct pool_ops *const kinds[] = { &pool_dir_ops, &pool_lvm_ops };
 
-bool pool_name_valid(const char *text)
-{
-	size_t len = strlen(text);
-
-	return len > 0 && len < VOLUME_POOL_SIZE &&
-	       strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
-}
-
 static const struct pool_ops *kind_find(const char *kind)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
@@ -43,7 +35,7 @@ int pool_open(const char *text, struct pool **ret, struct err *err)
 			       text);
 	*kind++ = '\0';
 	*argument++ = '\0';
-	if (!pool_name_valid(name))
+	if (!parse_is_name(name))
 		return err_set(err, ERR_INVALID_ARGUMENT,
 			       "pool name \"%.64s\" is not 1 to 32 characters of a-z, 0-9 and -",
 			       name);

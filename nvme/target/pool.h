@@ -163,7 +163,4 @@ int pool_usage(struct pool *pool, struct pool_usage *ret, struct err *err);
 void pool_device_path(const struct pool *pool, const struct volume *volume, bool readonly,
 		      char out[PATH_MAX]);
 
-/* Whether text has the form [a-z0-9-]{1,32}, as names of pools and targets have. */
-bool pool_name_valid(const char *text);
-
 #endif

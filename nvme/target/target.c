@@ -46,7 +46,7 @@ int target_new(const struct target_config *config, struct target **ret, struct e
 	target->start_wait_ms = START_WAIT_MS;
 	pthread_mutex_init(&target->lock, NULL);
 	pthread_cond_init(&target->heard, NULL);
-	if (!pool_name_valid(config->id))
+	if (!parse_is_name(config->id))
 		return err_set(err, ERR_INVALID_ARGUMENT,
 			       "target name \"%.64s\" is not 1 to 32 characters of a-z, 0-9 and -",
 			       config->id);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The target's settings as text: how far pools are overcommitted, and where the target stands. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,32 +75,6 @@ int target_config_overcommit(struct target *target, const struct target_config *
 
 /* --- topology --------------------------------------------------------------------------------- */
 
-#define ALNUM "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-#define LOWER "abcdefghijklmnopqrstuvwxyz0123456789"
-#define PREFIX_MAX 253
-#define NAME_MAX_LEN 63
-
-/* Of these characters, the first and the last of ends; Kubernetes' rule for labels. */
-static bool is_word(const char *text, size_t len, size_t max, const char *inside, const char *ends)
-{
-	return len > 0 && len <= max && strspn(text, inside) >= len && strchr(ends, text[0]) &&
-	       strchr(ends, text[len - 1]);
-}
-
-static bool is_key(const char *key)
-{
-	const char *slash = strchr(key, '/'), *name = slash ? slash + 1 : key;
-
-	if (slash && !is_word(key, (size_t)(slash - key), PREFIX_MAX, LOWER "-.", LOWER))
-		return false;
-	return is_word(name, strlen(name), NAME_MAX_LEN, ALNUM "-_.", ALNUM);
-}
-
-static bool is_value(const char *value)
-{
-	return is_word(value, strlen(value), NAME_MAX_LEN, ALNUM "-_.", ALNUM);
-}
-
 int target_config_topology(struct target *target, const struct target_config *config,
 			   struct err *err)
 {
@@ -111,14 +86,12 @@ int target_config_topology(struct target *target, const struct target_config *co
 		const char *item = config->topology[i], *value;
 		struct target_label *label = &target->topology[i];
 		cleanup_free char *key = NULL;
+		char what[512];
 
-		if (split("topology", item, &key, &value, err) < 0)
+		snprintf(what, sizeof(what), "topology \"%.400s\"", item);
+		if (split("topology", item, &key, &value, err) < 0 ||
+		    parse_label(what, key, value, err) < 0)
 			return -1;
-		if (!is_key(key) || !is_value(value))
-			return err_set(err, ERR_INVALID_ARGUMENT,
-				       "topology \"%.400s\" is not a Kubernetes label, like "
-				       "topology.kubernetes.io/zone=a",
-				       item);
 		if (is_repeated(config->topology, i, strlen(key)))
 			return err_set(err, ERR_INVALID_ARGUMENT, "topology key %s is given twice",
 				       key);

@@ -12,6 +12,7 @@
 #include "nvme/base/parse.h"
 
 #define UNTOUCHED 77
+#define SHORT_32 "abcdefghijklmnopqrstuvwxyz-01234"
 
 static void refused(struct err *err, const char *quoted)
 {
@@ -239,6 +240,55 @@ static void test_quotes_are_cut(void **state)
 	assert_true(strlen(err.msg) < 200);
 }
 
+static void test_short_names(void **state)
+{
+	(void)state;
+	assert_true(parse_is_name("a"));
+	assert_true(parse_is_name("0-9"));
+	assert_true(parse_is_name(SHORT_32));
+	assert_false(parse_is_name(SHORT_32 "5"));
+	assert_false(parse_is_name(""));
+	assert_false(parse_is_name("A"));
+	assert_false(parse_is_name("a b"));
+	assert_false(parse_is_name("a/b"));
+	assert_false(parse_is_name("."));
+}
+
+static void test_labels(void **state)
+{
+	static const char *const good[][2] = {
+		{ "zone", "a" },
+		{ "topology.nvmeot.io/zone", "eu-1.a_b" },
+		{ "Z", "0" },
+	};
+	static const char *const bad[][3] = {
+		{ "", "a", "key \"\"" },	   { "/zone", "a", "key \"/zone\"" },
+		{ "a/", "a", "key \"a/\"" },	   { "a/b/c", "a", "key \"a/b/c\"" },
+		{ "-zone", "a", "key \"-zone\"" }, { "zo ne", "a", "key \"zo ne\"" },
+		{ "a_b/c", "a", "key \"a_b/c\"" }, { "IO/zone", "a", "key \"IO/zone\"" },
+		{ "zone", "", "value \"\"" },	   { "zone", "a b", "value \"a b\"" },
+		{ "zone", ".a", "value \".a\"" },
+	};
+	char long_word[65];
+	struct err err = ERR_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+		assert_int_equal(parse_label("--topology", good[i][0], good[i][1], &err), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_int_equal(parse_label("--topology", bad[i][0], bad[i][1], &err), -1);
+		assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
+		if (!strstr(err.msg, bad[i][2]) || strncmp(err.msg, "--topology: ", 12) != 0)
+			fail_msg("\"%s\" does not say \"%s\"", err.msg, bad[i][2]);
+	}
+	memset(long_word, 'a', 64);
+	long_word[64] = '\0';
+	assert_int_equal(parse_label("t", long_word, "a", &err), -1);
+	assert_int_equal(parse_label("t", "a", long_word, &err), -1);
+	long_word[63] = '\0';
+	assert_int_equal(parse_label("t", long_word, long_word, &err), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -251,6 +301,8 @@ int main(void)
 		cmocka_unit_test(test_nqn),
 		cmocka_unit_test(test_nqn_length),
 		cmocka_unit_test(test_quotes_are_cut),
+		cmocka_unit_test(test_short_names),
+		cmocka_unit_test(test_labels),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

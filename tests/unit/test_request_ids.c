@@ -121,20 +121,6 @@ static void test_huge_volume_ids(void **state)
 	assert_false(volume_id_parse(text, &id));
 }
 
-static void test_short_names(void **state)
-{
-	(void)state;
-	assert_true(short_name_ok("a"));
-	assert_true(short_name_ok("0-9"));
-	assert_true(short_name_ok(SHORT_32));
-	assert_false(short_name_ok(SHORT_32 "5"));
-	assert_false(short_name_ok(""));
-	assert_false(short_name_ok("A"));
-	assert_false(short_name_ok("a b"));
-	assert_false(short_name_ok("a/b"));
-	assert_false(short_name_ok("."));
-}
-
 static void refuse_text(const char *text, size_t max, const char *want)
 {
 	struct err err = ERR_INIT;
@@ -202,9 +188,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_uuid_of_name),	cmocka_unit_test(test_uuid_of_long_name),
 		cmocka_unit_test(test_volume_id),	cmocka_unit_test(test_foreign_volume_ids),
-		cmocka_unit_test(test_huge_volume_ids), cmocka_unit_test(test_short_names),
-		cmocka_unit_test(test_require_text),	cmocka_unit_test(test_require_path),
-		cmocka_unit_test(test_long_path),
+		cmocka_unit_test(test_huge_volume_ids), cmocka_unit_test(test_require_text),
+		cmocka_unit_test(test_require_path),	cmocka_unit_test(test_long_path),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Topology: segments as labels, what covers what, and the order in which targets fit. */
+/* Topology: what covers what, and the order in which targets fit. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,47 +29,6 @@ static Csi__V1__Topology *place(struct place *p, const char *zone, const char *r
 		fixture_map_set(&p->map, "rack", rack);
 	FIXTURE_MAP_INTO(&p->topology, segments, &p->map);
 	return &p->topology;
-}
-
-static void test_segments(void **state)
-{
-	static const char *const good[][2] = {
-		{ "zone", "a" },
-		{ "topology.nvmeot.io/zone", "eu-1.a_b" },
-		{ "Z", "0" },
-	};
-	static const char *const bad[][3] = {
-		{ "", "a", "key \"\"" },
-		{ "/zone", "a", "key \"/zone\"" },
-		{ "a/", "a", "key \"a/\"" },
-		{ "a/b/c", "a", "key \"a/b/c\"" },
-		{ "-zone", "a", "key \"-zone\"" },
-		{ "zo ne", "a", "key \"zo ne\"" },
-		{ "a_b/c", "a", "key \"a_b/c\"" },
-		{ "zone", "", "value \"\"" },
-		{ "zone", "a b", "value \"a b\"" },
-		{ "zone", ".a", "value \".a\"" },
-	};
-	char long_word[65];
-	struct err err = ERR_INIT;
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
-		assert_int_equal(topology_check_segment("--topology", good[i][0], good[i][1], &err),
-				 0);
-	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		assert_int_equal(topology_check_segment("--topology", bad[i][0], bad[i][1], &err),
-				 -1);
-		assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
-		if (!strstr(err.msg, bad[i][2]) || strncmp(err.msg, "--topology: ", 12) != 0)
-			fail_msg("\"%s\" does not say \"%s\"", err.msg, bad[i][2]);
-	}
-	memset(long_word, 'a', 64);
-	long_word[64] = '\0';
-	assert_int_equal(topology_check_segment("t", long_word, "a", &err), -1);
-	assert_int_equal(topology_check_segment("t", "a", long_word, &err), -1);
-	long_word[63] = '\0';
-	assert_int_equal(topology_check_segment("t", long_word, long_word, &err), 0);
 }
 
 static void test_covers(void **state)
@@ -158,7 +117,6 @@ static void test_sizes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_segments),
 		cmocka_unit_test(test_covers),
 		cmocka_unit_test(test_rank),
 		cmocka_unit_test(test_sizes),
