@@ -157,11 +157,9 @@ int attach_unpublish(struct rpc_call *call, const void *request, void *response,
 		return 0;
 	if (*unpublish->node_id && parse_nqn("node_id", unpublish->node_id, host_nqn, err) < 0)
 		return 0;
-	target = controller_target(call->context, id.target);
-	if (!target)
-		return err_set(err, ERR_FAILED_PRECONDITION,
-			       "volume \"%s\" is on target \"%s\", which this controller does not "
-			       "have: whether the node can still reach it is not known",
-			       unpublish->volume_id, id.target);
+	if (controller_locate(call->context, unpublish->volume_id, &id, &target, err) < 0) {
+		err_recode(err, ERR_FAILED_PRECONDITION);
+		return err_wrap(err, "whether the node can still reach the volume is not known");
+	}
 	return agent_unexport(target, &id, host_nqn, controller_deadline(call), err);
 }

@@ -12,9 +12,18 @@
 #include "csi/controller/volumes.h"
 #include "nvme/base/cleanup.h"
 
+/* NULL when it is not configured. */
+static struct agent *find_target(const struct controller *controller, const char *name)
+{
+	for (size_t i = 0; i < controller->target_count; i++)
+		if (strcmp(agent_name(controller->targets[i]), name) == 0)
+			return controller->targets[i];
+	return NULL;
+}
+
 int controller_add_target(struct controller *controller, struct agent *agent, struct err *err)
 {
-	if (controller_target(controller, agent_name(agent)))
+	if (find_target(controller, agent_name(agent)))
 		return err_set(err, ERR_INVALID_ARGUMENT, "target \"%s\" is given twice",
 			       agent_name(agent));
 	if (controller->target_count == CONTROLLER_TARGETS_MAX)
@@ -29,14 +38,6 @@ void controller_fini(struct controller *controller)
 	for (size_t i = 0; i < controller->target_count; i++)
 		agent_free(controller->targets[i]);
 	controller->target_count = 0;
-}
-
-struct agent *controller_target(const struct controller *controller, const char *name)
-{
-	for (size_t i = 0; i < controller->target_count; i++)
-		if (strcmp(agent_name(controller->targets[i]), name) == 0)
-			return controller->targets[i];
-	return NULL;
 }
 
 /* Without an end a call would wait for a silent target for ever. */
@@ -90,7 +91,7 @@ int controller_locate(const struct controller *controller, const char *volume_id
 			       "volume \"%.128s\" does not exist: its ID is not of the form "
 			       "target/pool/uuid",
 			       volume_id);
-	*ret = controller_target(controller, id->target);
+	*ret = find_target(controller, id->target);
 	if (!*ret)
 		return err_set(
 			err, ERR_NOT_FOUND,
@@ -129,12 +130,8 @@ static int delete_volume(struct rpc_call *call, const void *request, void *respo
 	if (!volume_id_parse(delete->volume_id, &id))
 		return 0;
 	/* An unknown target may still hold the data: that is not "absent". */
-	target = controller_target(call->context, id.target);
-	if (!target)
-		return err_set(
-			err, ERR_FAILED_PRECONDITION,
-			"volume \"%s\" is on target \"%s\", which this controller does not have",
-			delete->volume_id, id.target);
+	if (controller_locate(call->context, delete->volume_id, &id, &target, err) < 0)
+		return err_recode(err, ERR_FAILED_PRECONDITION);
 	return agent_delete(target, &id, controller_deadline(call), err);
 }
 

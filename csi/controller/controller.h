@@ -21,9 +21,6 @@ struct controller {
 int controller_add_target(struct controller *controller, struct agent *agent, struct err *err);
 void controller_fini(struct controller *controller);
 
-/* The target of that name; NULL when it is not configured. */
-struct agent *controller_target(const struct controller *controller, const char *name);
-
 /* Finds the target of a volume that must exist, without asking it: else ERR_NOT_FOUND. */
 int controller_locate(const struct controller *controller, const char *volume_id,
 		      struct volume_id *id, struct agent **target, struct err *err);
