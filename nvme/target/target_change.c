@@ -161,9 +161,6 @@ int target_modify(struct target *target, const char *uuid, const char *pool,
 	struct target_entry *entry;
 	int r;
 
-	if (count > VOLUME_PARAMETERS_MAX)
-		return err_set(err, ERR_INVALID_ARGUMENT, "%zu parameters are more than %d", count,
-			       VOLUME_PARAMETERS_MAX);
 	if (target_take(target, uuid, &entry, err) < 0)
 		return -1;
 	r = target_expect(target, entry, pool, err);

@@ -155,12 +155,17 @@ static int save(struct target_host *host, const struct pool *pool, const struct 
 	return 0;
 }
 
+static bool any_keyed(const size_t counts[DHCHAP_MODE_COUNT])
+{
+	return counts[DHCHAP_ONE_WAY] || counts[DHCHAP_BOTH_WAYS];
+}
+
 static bool is_in_use(struct target *target, const struct target_host *host)
 {
 	bool in_use;
 
 	pthread_mutex_lock(&target->lock);
-	in_use = host->exports[DHCHAP_ONE_WAY] || host->exports[DHCHAP_BOTH_WAYS];
+	in_use = any_keyed(host->exports);
 	pthread_mutex_unlock(&target->lock);
 	return in_use;
 }
@@ -208,9 +213,7 @@ static int remove_files(struct target *target, const char *host_nqn, struct err 
 /* A claim is nobody's use of the keys yet, but its file is written: it waits for us, or we go. */
 static bool is_forgettable(const struct target_host *host)
 {
-	return host->keys.serial && !host->exports[DHCHAP_ONE_WAY] &&
-	       !host->exports[DHCHAP_BOTH_WAYS] && !host->claims[DHCHAP_ONE_WAY] &&
-	       !host->claims[DHCHAP_BOTH_WAYS];
+	return host->keys.serial && !any_keyed(host->exports) && !any_keyed(host->claims);
 }
 
 void target_keys_settle(struct target *target, const char *host_nqn)
@@ -275,7 +278,7 @@ static void restore_host(struct target *target, const struct target_host *host)
 	enum dhchap_mode mode = dhchap_keys_mode(&host->keys.keys);
 	struct err err = ERR_INIT;
 
-	if (!host->exports[DHCHAP_ONE_WAY] && !host->exports[DHCHAP_BOTH_WAYS])
+	if (!any_keyed(host->exports))
 		return;
 	if (!host->exports[mode])
 		log_error("the keys of a host are gone; publish its volumes again",
