@@ -592,7 +592,7 @@ static void test_no_targets(void **state)
 
 static void test_targets(void **state)
 {
-	struct agent *again = fake_client(&b, "a");
+	struct agent *again = fake_client(&b, "a"), *target;
 	struct err err = ERR_INIT;
 
 	(void)state;
@@ -600,9 +600,14 @@ static void test_targets(void **state)
 	assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
 	assert_string_equal(err.msg, "target \"a\" is given twice");
 	agent_free(again);
-	assert_string_equal(agent_name(controller_target(&controller, "b")), "b");
-	assert_null(controller_target(&controller, "c"));
-	assert_null(controller_target(&controller, ""));
+	assert_int_equal(controller_locate(&controller, "b/p/5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11",
+					   &id, &target, &err),
+			 0);
+	assert_string_equal(agent_name(target), "b");
+	assert_int_equal(controller_locate(&controller, "c/p/5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11",
+					   &id, &target, &err),
+			 -1);
+	assert_int_equal(err.code, ERR_NOT_FOUND);
 	fake_stop(&a);
 	assert_int_equal(controller_check(&controller, deadline_after_ms(FAKE_MS), &err), 0);
 	fake_stop(&b);
