@@ -33,6 +33,14 @@ struct option_spec {
 	bool *flag;
 };
 
+/* The flags of a server's log; log_init has the last word on their values. */
+#define OPTION_LOG(format, level)                                                                  \
+	{ .name = "log-format", .arg = "text|json", .text = (format), .help = "(default: text)" }, \
+	{                                                                                          \
+		.name = "log-level", .arg = "LEVEL", .text = (level),                              \
+		.help = "debug, info, warning or error (default: info)"                            \
+	}
+
 /* Positional arguments; args_doc NULL: none are taken. */
 struct option_program {
 	const char *doc;

@@ -81,14 +81,7 @@ static void parse_options(struct settings *s, int argc, char **argv)
 		{ .name = "topology-aware",
 		  .flag = &s->topology_aware,
 		  .help = "controller: targets have topology, and so have all nodes" },
-		{ .name = "log-format",
-		  .arg = "text|json",
-		  .text = &s->log_format,
-		  .help = "(default: text)" },
-		{ .name = "log-level",
-		  .arg = "LEVEL",
-		  .text = &s->log_level,
-		  .help = "debug, info, warning or error (default: info)" },
+		OPTION_LOG(&s->log_format, &s->log_level),
 		{ 0 },
 	};
 	const struct option_program program = {

@@ -59,14 +59,7 @@ static void parse_options(struct settings *s, int argc, char **argv)
 		{ .name = "insecure",
 		  .flag = &s->insecure,
 		  .help = "serve without TLS; only on loopback" },
-		{ .name = "log-format",
-		  .arg = "text|json",
-		  .text = &s->log_format,
-		  .help = "(default: text)" },
-		{ .name = "log-level",
-		  .arg = "LEVEL",
-		  .text = &s->log_level,
-		  .help = "debug, info, warning or error (default: info)" },
+		OPTION_LOG(&s->log_format, &s->log_level),
 		{ 0 },
 	};
 	const struct option_program program = {
