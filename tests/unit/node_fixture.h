@@ -3,9 +3,9 @@
 #ifndef TESTS_UNIT_NODE_FIXTURE_H
 #define TESTS_UNIT_NODE_FIXTURE_H
 
+#include "tests/unit/host_tree.h"
 #include "tests/unit/request_fixture.h"
 
-#define UUID "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11"
 #define ID "box/fast/" UUID
 
 /* Do not move it. */
@@ -17,7 +17,7 @@ struct node_fixture {
 static inline void node_fixture_init(struct node_fixture *f, const char *fs_type)
 {
 	*f = (struct node_fixture) { 0 };
-	fixture_map_set(&f->publish, "nqn", "nqn.2026-11.io.nvmeot:" UUID);
+	fixture_map_set(&f->publish, "nqn", NQN);
 	fixture_map_set(&f->publish, "portals", "tcp://192.0.2.1:4420");
 	fixture_map_set(&f->publish, "nsUuid", UUID);
 	fixture_map_set(&f->publish, "sizeBytes", "4096");

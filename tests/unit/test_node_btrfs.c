@@ -9,49 +9,22 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <errno.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-
 #include "csi/node/stage.h"
-#include "tests/unit/host_tree.h"
+#include "tests/unit/node_world.h"
 
-#define ID "box/fast/" UUID
 #define STAGING "/nowhere/staging"
-#define CONTROLLER SUBSYS0 "/nvme0"
 #define FSID "0d1b3f52-93c6-4c43-8a39-000000000000"
-
-static struct host host;
-static struct node node;
 
 /* The subsystem has a live controller of ours and two namespaces, nvme0n1 being the volume. */
 static int setup(void **state)
 {
-	cleanup_free char *dir = NULL;
-	struct err err;
-
-	if (tree_setup(state) < 0)
-		return -1;
-	dir = xasprintf("%s/state", tree.path);
-	host = HOST_INIT;
-	strcpy(host.identity.nqn, HOST_NQN);
-	strcpy(host.identity.id.text, HOST_ID);
-	host.dev = xstrdup(tree.path);
-	if (root_open(&host.sysfs, tree.path, &err) < 0)
+	if (world_setup(state) < 0)
 		return -1;
 	tree_subsystem(SUBSYS0, NQN);
 	tree_controller(CONTROLLER, HOST_NQN, HOST_ID, "live", ADDRESS);
 	tree_namespace(SUBSYS0 "/nvme0n1", UUID, "1", "259:4094");
 	tree_namespace(SUBSYS0 "/nvme0n2", OTHER_UUID, "2", "259:4095");
-	return node_open(&node, &host, dir, &err);
-}
-
-static int teardown(void **state)
-{
-	node_close(&node);
-	root_close(&host.sysfs);
-	free(host.dev);
-	return tree_teardown(state);
+	return 0;
 }
 
 static struct node_time some_time(void)
@@ -65,18 +38,6 @@ static void hold(const char *device)
 	cleanup_free char *dir = xasprintf("fs/btrfs/" FSID "/devices/%s", device);
 
 	tree_put(dir, "size", "2048");
-}
-
-static void save(const char *volume_id)
-{
-	struct node_record record = { .has_uuid = true, .block = true };
-	struct err err = ERR_INIT;
-
-	strcpy(record.volume_id, volume_id);
-	strcpy(record.nqn, NQN);
-	strcpy(record.uuid.text, UUID);
-	strcpy(record.staging_path, STAGING);
-	assert_int_equal(node_record_save(&node.state, &record, &err), 0);
 }
 
 static struct stage_spec *block_spec(void)
@@ -99,7 +60,7 @@ static struct stage_spec *block_spec(void)
 
 static void test_stage_of_a_held_device(void **state)
 {
-	cleanup_free char *path = xasprintf("%s/nvme0n1", tree.path);
+	cleanup_free char *path = world_path("nodes/nvme0n1");
 	struct node_time time = some_time();
 	struct err err = ERR_INIT;
 
@@ -108,35 +69,30 @@ static void test_stage_of_a_held_device(void **state)
 		skip();
 	hold("nvme0n1");
 	/* Staged before, so that nothing is taken back. */
-	save(ID);
-	assert_int_equal(stage_volume(&node, block_spec(), &time, &err), -1);
-	if (!strstr(err.msg, "belongs to a mounted btrfs"))
-		fail_msg("%s", err.msg);
-	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+	world_save(NQN, STAGING, true);
+	node_fixture_refused(stage_volume(&node, block_spec(), &time, &err), &err,
+			     ERR_FAILED_PRECONDITION, "belongs to a mounted btrfs");
 }
 
 /* The neighbour is held: the volume goes, its subsystem stays. */
 static void test_release_beside_a_held_device(void **state)
 {
 	struct node_time time = some_time();
-	char value[ROOT_VALUE_SIZE];
-	struct node_record record;
 	struct err err = ERR_INIT;
 
 	(void)state;
 	hold("nvme0n2");
 	tree_namespace(SUBSYS0 "/nvme0n1", OTHER_UUID, "3", "259:4094");
-	save(ID);
+	world_save(NQN, STAGING, true);
 	if (unstage_volume(&node, ID, STAGING, &time, &err) < 0)
 		fail_msg("%s", err.msg);
-	assert_int_equal(root_read(&tree, value, &err, CONTROLLER "/delete_controller"), 1);
-	assert_string_equal(value, "");
-	assert_int_equal(node_record_load(&node.state, ID, &record, &err), 0);
+	assert_false(world_was_disconnected());
+	assert_false(world_has_record(ID));
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, world_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_stage_of_a_held_device),
 		TEST(test_release_beside_a_held_device),

@@ -9,39 +9,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <sched.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-
 #include "csi/node/heal.h"
-#include "tests/unit/host_tree.h"
-
-static struct host host;
-static struct node node;
-
-static int setup(void **state)
-{
-	cleanup_free char *dir = NULL;
-	struct err err;
-
-	if (tree_setup(state) < 0)
-		return -1;
-	dir = xasprintf("%s/state", tree.path);
-	host = HOST_INIT;
-	host.dev = xstrdup("/nowhere/dev");
-	if (root_open(&host.sysfs, tree.path, &err) < 0)
-		return -1;
-	return node_open(&node, &host, dir, &err);
-}
-
-static int teardown(void **state)
-{
-	node_close(&node);
-	root_close(&host.sysfs);
-	free(host.dev);
-	return tree_teardown(state);
-}
+#include "tests/unit/node_world.h"
 
 #define ENTRY(type, from, at)                                                                      \
 	{                                                                                          \
@@ -120,14 +89,6 @@ static struct node_record record;
 static bool may_mount;
 static char private[PATH_MAX], staging[PATH_MAX], pod[PATH_MAX];
 
-static void make_directory(const char *path)
-{
-	struct err err = ERR_INIT;
-
-	if (file_mkdirs(path, &err) < 0)
-		fail_msg("%s", err.msg);
-}
-
 static void make_mounts(void)
 {
 	if (!may_mount)
@@ -137,20 +98,11 @@ static void make_mounts(void)
 	snprintf(staging, sizeof(staging), "%.4000s/staging", tree.path);
 	snprintf(pod, sizeof(pod), "%.4000s/pod", tree.path);
 	strcpy(record.staging_path, staging);
-	make_directory(private);
-	make_directory(staging);
-	make_directory(pod);
+	world_mkdirs(private);
+	world_mkdirs(staging);
+	world_mkdirs(pod);
 	assert_int_equal(mount("/dev/nvme0n1", private, "tmpfs", 0, NULL), 0);
 	assert_int_equal(mount(private, staging, NULL, MS_BIND, NULL), 0);
-}
-
-static bool is_mounted(const char *path)
-{
-	struct mount_table table cleanup_mount_table = { 0 };
-	struct err err = ERR_INIT;
-
-	assert_int_equal(mount_table_read(&table, &err), 0);
-	return mount_table_find(&table, path) != NULL;
 }
 
 static int heal(const struct host_namespace *ns, struct err *err)
@@ -170,14 +122,14 @@ static void test_dead_goes(void **state)
 	make_mounts();
 	if (heal(&replaced, &err) < 0)
 		fail_msg("%s", err.msg);
-	assert_false(is_mounted(private));
-	assert_false(is_mounted(staging));
+	assert_false(world_is_mounted(private));
+	assert_false(world_is_mounted(staging));
 	/* Again there is nothing to do; and after being cut short in between, the rest. */
 	assert_int_equal(heal(&replaced, &err), 0);
 	make_mounts();
 	assert_int_equal(umount(staging), 0);
 	assert_int_equal(heal(&replaced, &err), 0);
-	assert_false(is_mounted(private));
+	assert_false(world_is_mounted(private));
 }
 
 static void test_dead_in_use(void **state)
@@ -191,10 +143,11 @@ static void test_dead_in_use(void **state)
 	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
 	assert_non_null(strstr(err.msg, "device went away"));
 	assert_non_null(strstr(err.msg, pod));
-	assert_true(is_mounted(private) && is_mounted(staging) && is_mounted(pod));
+	assert_true(world_is_mounted(private) && world_is_mounted(staging) &&
+		    world_is_mounted(pod));
 	assert_int_equal(umount(pod), 0);
 	assert_int_equal(heal(&replaced, &err), 0);
-	assert_false(is_mounted(private) || is_mounted(staging));
+	assert_false(world_is_mounted(private) || world_is_mounted(staging));
 }
 
 static void test_alive_stays(void **state)
@@ -212,7 +165,7 @@ static void test_alive_stays(void **state)
 	snprintf(number, sizeof(number), "dev/block/%u:%u", ns.major, ns.minor);
 	tree_put(number, "dev", "");
 	assert_int_equal(heal(&ns, &err), 0);
-	assert_true(is_mounted(private) && is_mounted(staging));
+	assert_true(world_is_mounted(private) && world_is_mounted(staging));
 	/* What is neither the volume's nor dead is nobody's to take away. */
 	assert_int_equal(mount("foreign", staging, "tmpfs", 0, NULL), 0);
 	assert_int_equal(heal(&ns, &err), 0);
@@ -225,15 +178,13 @@ static void test_alive_stays(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_is_dead),	 TEST(test_recorded_errors), TEST(test_block),
-		TEST(test_nothing_dead), TEST(test_dead_goes),	     TEST(test_dead_in_use),
-		TEST(test_alive_stays),
+		IN_WORLD(test_is_dead),	    IN_WORLD(test_recorded_errors),
+		IN_WORLD(test_block),	    IN_WORLD(test_nothing_dead),
+		IN_WORLD(test_dead_goes),   IN_WORLD(test_dead_in_use),
+		IN_WORLD(test_alive_stays),
 	};
 
-	may_mount = unshare(CLONE_NEWNS) == 0 &&
-		    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
-
+	may_mount = world_own_mounts();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,44 +10,19 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
-#include <sys/stat.h>
 
 #include "csi/node/publish.h"
 #include "csi/node/stage.h"
 #include "tests/unit/dhchap_keys.h"
-#include "tests/unit/host_tree.h"
+#include "tests/unit/node_world.h"
 
-#define ID "box/fast/" UUID
 #define SECRET "password=hunter2"
 
-static struct host host;
-static struct node node;
 static char *pipe_path;
-
-static int setup(void **state)
-{
-	cleanup_free char *dir = NULL;
-	struct err err;
-
-	if (tree_setup(state) < 0)
-		return -1;
-	dir = xasprintf("%s/state", tree.path);
-	host = HOST_INIT;
-	if (root_open(&host.sysfs, tree.path, &err) < 0)
-		return -1;
-	return node_open(&node, &host, dir, &err);
-}
-
-static int teardown(void **state)
-{
-	node_close(&node);
-	root_close(&host.sysfs);
-	return tree_teardown(state);
-}
 
 static void hold(const char *file)
 {
-	pipe_path = xasprintf("%s/%s", tree.path, file);
+	pipe_path = world_path(file);
 	assert_int_equal(mkfifo(pipe_path, 0600), 0);
 }
 
@@ -177,10 +152,9 @@ static void test_publish(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_stage),
-		TEST(test_publish),
+		IN_WORLD(test_stage),
+		IN_WORLD(test_publish),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,7 +4,6 @@
  * in a made-up sysfs of which one file is a pipe, so that whoever reads it is held.
  */
 #include <fcntl.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,70 +12,23 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "csi.pb-c.h"
 #include "csi/node/node.h"
-#include "nvme/base/file.h"
-#include "tests/unit/node_fixture.h"
-
-#define HOST_NQN "nqn.2014-08.org.nvmexpress:uuid:0d1b3f52-93c6-4c43-8a39-1b2b0d7a2c77"
-#define SUBSYSTEM "sys/class/nvme-subsystem/nvme-subsys0"
-
-static char dir[64];
-static struct host host;
-static struct node node;
-
-/* The path of name in the directory of the test; owned. */
-static char *at(const char *name)
-{
-	return xasprintf("%s/%s", dir, name);
-}
-
-static void make(const char *name)
-{
-	cleanup_free char *path = at(name);
-	struct err err;
-
-	assert_int_equal(file_mkdirs(path, &err), 0);
-}
+#include "tests/unit/node_world.h"
 
 static int setup(void **state)
 {
-	cleanup_free char *state_dir = NULL, *sysfs = NULL, *pipe = NULL;
-	struct err err;
+	cleanup_free char *pipe = NULL, *staging = NULL, *pods = NULL;
 
-	(void)state;
-	strcpy(dir, "/tmp/test_node_node.XXXXXX");
-	if (!mkdtemp(dir))
+	if (world_setup(state) < 0)
 		return -1;
-	strcpy(host.identity.nqn, HOST_NQN);
-	host.dev = (char *)"/dev";
-	state_dir = at("state");
-	sysfs = at("sys");
-	pipe = at(SUBSYSTEM "/subsysnqn");
-	make(SUBSYSTEM);
-	make("staging");
-	make("pods");
-	return mkfifo(pipe, 0600) || root_open(&host.sysfs, sysfs, &err) ||
-	       node_open(&node, &host, state_dir, &err);
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	node_close(&node);
-	root_close(&host.sysfs);
-	return nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	tree_put(SUBSYS0, "model", "Linux");
+	pipe = world_path(SUBSYS0 "/subsysnqn");
+	staging = world_path("staging");
+	pods = world_path("pods");
+	world_mkdirs(staging);
+	world_mkdirs(pods);
+	return mkfifo(pipe, 0600);
 }
 
 static const struct rpc_method *method(const char *name)
@@ -156,8 +108,8 @@ static struct call *call_new(const char *name, struct deadline deadline)
 	c->method = name;
 	strcpy(c->volume_id, ID);
 	strcpy(c->fs_type, "ext4");
-	snprintf(c->staging, sizeof(c->staging), "%s/staging", dir);
-	snprintf(c->target, sizeof(c->target), "%s/pods/pod", dir);
+	snprintf(c->staging, sizeof(c->staging), "%.64s/staging", tree.path);
+	snprintf(c->target, sizeof(c->target), "%.64s/pods/pod", tree.path);
 	node_fixture_init(&c->in, c->fs_type);
 	/* Nothing listens there. */
 	fixture_map_set(&c->in.publish, "portals", "tcp://127.0.0.1:1");
@@ -260,7 +212,7 @@ static struct deadline soon(void)
 /* Returns once a job hangs. */
 static int await_hang(void)
 {
-	cleanup_free char *pipe = at(SUBSYSTEM "/subsysnqn");
+	cleanup_free char *pipe = world_path(SUBSYS0 "/subsysnqn");
 	int fd = open(pipe, O_WRONLY | O_CLOEXEC);
 
 	assert_true(fd >= 0);
@@ -270,13 +222,7 @@ static int await_hang(void)
 /* What it hangs at, and all that comes later, reads a subsystem of somebody else. */
 static void let_go(int fd)
 {
-	cleanup_free char *subsystem = at(SUBSYSTEM);
-	struct root root;
-	struct err err;
-
-	assert_int_equal(root_open(&root, subsystem, &err), 0);
-	assert_int_equal(file_replace(&root, "subsysnqn", "nqn.other\n", &err), 0);
-	root_close(&root);
+	tree_put(SUBSYS0, "subsysnqn", "nqn.other");
 	assert_int_equal(write(fd, "nqn.other\n", 10), 10);
 	close(fd);
 }
@@ -335,11 +281,11 @@ static void test_unknown_volume(void **state)
 static void test_drain(void **state)
 {
 	struct call *call = call_new("NodeUnpublishVolume", soon());
-	cleanup_free char *pods = at("pods");
+	cleanup_free char *pods = world_path("pods"), *pod = world_path("pods/pod");
 	int fd;
 
 	(void)state;
-	make("pods/pod");
+	world_mkdirs(pod);
 	call_run(call);
 	refused(call, ERR_DEADLINE_EXCEEDED, "the unpublish of volume \"" ID "\" from ");
 	fd = await_hang();
@@ -363,7 +309,7 @@ static bool has_method(const char *name)
 	return false;
 }
 
-/* What it says that it can do are calls that it has. */
+/* It says that it can do what it has calls for. */
 static void test_capabilities(void **state)
 {
 #define CAN(name) [CSI__V1__NODE_SERVICE_CAPABILITY__RPC__TYPE__##name]
@@ -377,30 +323,30 @@ static void test_capabilities(void **state)
 	Csi__V1__NodeGetCapabilitiesRequest request = CSI__V1__NODE_GET_CAPABILITIES_REQUEST__INIT;
 	Csi__V1__NodeGetCapabilitiesResponse response =
 		CSI__V1__NODE_GET_CAPABILITIES_RESPONSE__INIT;
-	struct rpc_service service = node_service(&node);
+	bool said[ARRAY_SIZE(methods)] = { 0 };
 	struct err err = ERR_INIT;
 	struct rpc_call call;
-	size_t i = 0;
 
 	(void)state;
-	while (strcmp(service.methods[i].name, "NodeGetCapabilities") != 0)
-		i++;
 	rpc_call_init(&call, deadline_none(), 1 << 16);
-	call.context = service.context;
-	assert_int_equal(service.methods[i].handle(&call, &request, &response, &err), 0);
-	assert_true(response.n_capabilities > 0);
-	for (i = 0; i < response.n_capabilities; i++) {
+	call.context = &node;
+	assert_int_equal(method("NodeGetCapabilities")->handle(&call, &request, &response, &err),
+			 0);
+	for (size_t i = 0; i < response.n_capabilities; i++) {
 		size_t type = response.capabilities[i]->rpc->type;
 
-		if (type < ARRAY_SIZE(methods) && methods[type] && !has_method(methods[type]))
-			fail_msg("%s is not there", methods[type]);
+		if (type < ARRAY_SIZE(said))
+			said[type] = true;
 	}
 	rpc_call_fini(&call);
+	for (size_t i = 0; i < ARRAY_SIZE(methods); i++)
+		if (methods[i] && (!said[i] || !has_method(methods[i])))
+			fail_msg("%s: said: %d", methods[i], said[i]);
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, world_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_topology),	   TEST(test_capabilities), TEST(test_stage_hangs),
 		TEST(test_unknown_volume), TEST(test_drain),	    TEST(test_max_volumes),

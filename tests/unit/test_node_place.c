@@ -3,51 +3,14 @@
  * Volumes that are not where a call says, by this process's own mount table. Those that are:
  * tests/vm/cases/stats.
  */
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "csi/node/place.h"
-#include "tests/unit/node_fixture.h"
-
-static char dir[64];
-static struct host host;
-static struct node node;
-
-static int setup(void **state)
-{
-	cleanup_free char *state_dir = NULL;
-	struct err err;
-
-	(void)state;
-	strcpy(dir, "/tmp/test_node_place.XXXXXX");
-	if (!mkdtemp(dir))
-		return -1;
-	state_dir = xasprintf("%s/state", dir);
-	return root_open(&host.sysfs, dir, &err) || node_open(&node, &host, state_dir, &err);
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	node_close(&node);
-	root_close(&host.sysfs);
-	return nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
+#include "tests/unit/node_world.h"
 
 static void refused(const char *volume_id, const char *path, const char *says)
 {
@@ -74,12 +37,12 @@ static void test_elsewhere(void **state)
 	(void)state;
 	refused(ID, "/no/such/directory", "is not at /no/such/directory: no such directory");
 	refused(ID, "some/path", "some/path");
-	refused(ID, dir, "no mount is there");
+	refused(ID, tree.path, "no mount is there");
 	refused(ID, "/proc", "not of volume \"" ID "\"");
 	strcpy(record.volume_id, "any handle");
 	strcpy(record.nqn, "nqn.2026-11.io.example:any");
 	record.nsid = 1;
-	snprintf(record.staging_path, sizeof(record.staging_path), "%s/staging", dir);
+	snprintf(record.staging_path, sizeof(record.staging_path), "%.4000s/staging", tree.path);
 	assert_int_equal(node_record_save(&node.state, &record, &err), 0);
 	refused("any handle", "", "/staging: no mount is there");
 	refused("any handle", "/proc", "not of volume \"any handle\"");
@@ -87,10 +50,9 @@ static void test_elsewhere(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_unknown),
-		TEST(test_elsewhere),
+		IN_WORLD(test_unknown),
+		IN_WORLD(test_elsewhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
