@@ -19,8 +19,4 @@ dmsetup create slow --table "0 32768 delay $slow 0 0 $slow 0 400"
 defer dmsetup remove --retry slow
 [ -b /dev/mapper/slow ] || dmsetup mknodes
 
-set +e
-"$NVMEOT_BUILD/tests/nvmet_fence" /mnt/pool/a.img /dev/mapper/slow 2>&1 | sed 's/^/# /'
-status=${PIPESTATUS[0]}
-set -e
-check "guard and fence" test "$status" = 0
+check_program nvmet_fence /mnt/pool/a.img /dev/mapper/slow

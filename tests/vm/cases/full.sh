@@ -9,13 +9,12 @@
 
 # shellcheck source=tests/vm/guest/driver.sh
 . "$NVMEOT_SRC/tests/vm/guest/driver.sh"
+# shellcheck source=tests/vm/guest/thin_pool.sh
+. "$NVMEOT_SRC/tests/vm/guest/thin_pool.sh"
 
 target=nvmeot.target.v1.Target
 host=nqn.2014-08.org.nvmexpress:uuid:aaaaaaaa-0000-4000-8000-000000000001
 lvm_dir=$run_dir/vg/pool-tp
-# lvm2 complains about descriptors that it inherits.
-export LVM_SUPPRESS_FD_WARNINGS=1
-quiet=(--config 'activation{udev_sync=0 udev_rules=0}')
 
 uuid_of() { # POOL NUMBER
 	echo "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c$2a${1#p}1"
@@ -45,14 +44,7 @@ make_pools() {
 	mkdir -p "$pool_dir"
 	mount -o loop /run/dir.img "$pool_dir"
 	defer umount "$pool_dir"
-	truncate -s 1G /run/pv.img
-	pv=$(losetup -f --show /run/pv.img)
-	defer losetup -d "$pv"
-	lvm pvcreate "${quiet[@]}" -q "$pv"
-	lvm vgcreate "${quiet[@]}" -q vg "$pv"
-	lvm lvcreate "${quiet[@]}" -q -y --type thin-pool -L 512M --poolmetadatasize 4M -n tp vg
-	lvm lvchange "${quiet[@]}" -q --errorwhenfull y vg/tp
-	defer lvm vgremove "${quiet[@]}" -q -f -y vg
+	make_thin_pool
 }
 
 start_both() {
@@ -95,7 +87,6 @@ all_go() { # POOL
 		"[[ \$(rpc $agent_address $target ListVolumes | grep -c '\"pool\":\"$1\"') == 0 ]]"
 }
 
-modprobe -a loop dm_mod dm_thin_pool ext4 target_core_mod target_core_file tcm_loop sd_mod
 make_pools
 defer stop_driver
 open_client "$agent_address"

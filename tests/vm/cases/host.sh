@@ -59,23 +59,15 @@ without_multipath() {
 	[[ $(</sys/module/nvme_core/parameters/multipath) == N ]]
 }
 
-run_program() {
-	local status=0
-
-	"$NVMEOT_BUILD/tests/host_connect" "$1" >/run/program 2>&1 || status=$?
-	sed 's/^/# /' /run/program
-	check "the tests of nvme/host pass ($1)" test "$status" = 0
-}
-
 echo "$host_nqn" >"$NQN_FILE"
 make_pool /mnt/pool 512M
 truncate -s 64M /mnt/pool/disk
 OTHER_DEVICE=$(findmnt -n -o SOURCE /mnt/pool)
 export OTHER_DEVICE
 make_target
-run_program multipath
+check_program host_connect multipath
 remove_target
 check "native multipath is switched off" without_multipath
 make_target
-run_program single
+check_program host_connect single
 remove_target

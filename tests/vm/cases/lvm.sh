@@ -8,20 +8,13 @@
 # The hosts' writes to a full pool.
 # expect-kernel: (Buffer )?I/O error
 
-# shellcheck source=tests/vm/guest/lib.sh
-. "$NVMEOT_SRC/tests/vm/guest/lib.sh"
+# shellcheck source=tests/vm/guest/export.sh
+. "$NVMEOT_SRC/tests/vm/guest/export.sh"
+# shellcheck source=tests/vm/guest/thin_pool.sh
+. "$NVMEOT_SRC/tests/vm/guest/thin_pool.sh"
 
-uuid=5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11
-other=5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a12
-nqn=nqn.2026-11.io.nvmeot:$uuid
-host=aaaaaaaa-0000-4000-8000-000000000001
-nvmet=/sys/kernel/config/nvmet
 bytes=$((18 << 20)) # not a multiple of the extent size
 grown=$((41 << 20))
-device=
-# lvm2 complains about descriptors that it inherits.
-export LVM_SUPPRESS_FD_WARNINGS=1
-quiet=(--config 'activation{udev_sync=0 udev_rules=0}')
 
 # One process for most of it: opening a pool takes some commands of lvm2.
 serve() {
@@ -51,62 +44,9 @@ ops() {
 	return 2
 }
 
-make_group() {
-	truncate -s 1G /run/pv.img
-	pv=$(losetup -f --show /run/pv.img)
-	defer losetup -d "$pv"
-	lvm pvcreate "${quiet[@]}" -q "$pv"
-	lvm vgcreate "${quiet[@]}" -q vg "$pv"
-	lvm lvcreate "${quiet[@]}" -q -y --type thin-pool -L 512M --poolmetadatasize 4M -n tp vg
-	lvm lvchange "${quiet[@]}" -q --errorwhenfull y vg/tp
-	defer lvm vgremove "${quiet[@]}" -q -f -y vg
-}
-
-export_at() {
-	local subsystem=$nvmet/subsystems/$nqn port=$nvmet/ports/1
-
-	mkdir "$subsystem" "$subsystem/namespaces/1" "$port"
-	echo 1 >"$subsystem/attr_allow_any_host"
-	echo -n "$1" >"$subsystem/namespaces/1/device_path"
-	echo -n "$uuid" >"$subsystem/namespaces/1/device_uuid"
-	echo 1 >"$subsystem/namespaces/1/enable"
-	echo tcp >"$port/addr_trtype"
-	echo ipv4 >"$port/addr_adrfam"
-	echo 127.0.0.1 >"$port/addr_traddr"
-	echo 4420 >"$port/addr_trsvcid"
-	ln -s "$subsystem" "$port/subsystems/$nqn"
-}
-
-find_device() {
-	local path
-
-	for path in /sys/class/nvme-subsystem/*/nvme*n*; do
-		[[ $(cat "$path/uuid" 2>/dev/null) == "$uuid" ]] || continue
-		device=/dev/${path##*/}
-		[[ -b $device ]] && return
-	done
-	return 1
-}
-
-connect() {
-	export_at "$1"
-	echo "nqn=$nqn,transport=tcp,traddr=127.0.0.1,trsvcid=4420,nr_io_queues=1,hostid=$host,\
-hostnqn=nqn.2014-08.org.nvmexpress:uuid:$host" >/dev/nvme-fabrics
-	wait_for 10 find_device
-}
-
-disconnect() {
-	local path
-
-	for path in /sys/class/nvme/nvme*; do
-		echo 1 >"$path/delete_controller"
-	done
-	rm "$nvmet/ports/1/subsystems/$nqn"
-	rmdir "$nvmet/subsystems/$nqn/namespaces/1" "$nvmet/subsystems/$nqn" "$nvmet/ports/1"
-}
-
-fails() {
-	! "$@"
+let_go() {
+	disconnect
+	unexport
 }
 
 usage_of() {
@@ -296,7 +236,8 @@ one_life() {
 	fi
 	check "what is written is allocated" [ "$(mapped)" = $((4 << 20)) ]
 	check "and is data" [ "$(ops find "$uuid")" = "$((20 << 20)) data" ]
-	check "which is never made anew" fails ops create "$uuid" "$bytes" $cache
+	check "which is never made anew" refuses FAILED_PRECONDITION \
+		"holds data and has no record" ops create "$uuid" "$bytes" $cache
 
 	sum=$(dd if="$device" bs=1M iflag=direct status=none | md5sum)
 	ops attach-rw "$uuid" "$bytes" $cache
@@ -308,9 +249,9 @@ one_life() {
 		status=none | md5sum)" = "$sum" ]
 	check "the new end can be written" dd if=/dev/urandom of="$device" bs=1M count=1 \
 		seek=$(((grown >> 20) - 1)) oflag=direct
-	check "it never shrinks" fails ops grow "$uuid" "$bytes"
+	check "it never shrinks" refuses INTERNAL "backings are never cut" ops grow "$uuid" "$bytes"
 	sum=$(dd if="$device" bs=1M iflag=direct status=none | md5sum)
-	disconnect
+	let_go
 	check "what is attached goes" ops detach "$uuid"
 	check "and leaves nothing" nothing_attached
 
@@ -318,11 +259,11 @@ one_life() {
 	connect "$(ops path-ro "$uuid" "$grown" $cache)"
 	check "read-only, hosts read what was written" \
 		[ "$(dd if="$device" bs=1M iflag=direct status=none | md5sum)" = "$sum" ]
-	check "and cannot write" fails dd if=/dev/zero of="$device" bs=64k count=1 oflag=direct
+	check "and cannot write" not dd if=/dev/zero of="$device" bs=64k count=1 oflag=direct
 	# It may be taken for advice and not fail.
 	blkdiscard "$device" || true
 	check "nor discard" [ "$(dd if="$device" bs=1M iflag=direct status=none | md5sum)" = "$sum" ]
-	disconnect
+	let_go
 	ops detach "$uuid"
 
 	ops attach-rw "$uuid" "$grown" $cache
@@ -330,20 +271,18 @@ one_life() {
 	check "it is unharmed" [ "$(dd if="$device" bs=1M iflag=direct status=none | md5sum)" = "$sum" ]
 	blkdiscard "$device"
 	check "a discard reaches the thin pool" [ "$(mapped)" = 0 ]
-	disconnect
+	let_go
 	ops detach "$uuid"
 	check "removing" ops remove "$uuid"
 	check "and once more" ops remove "$uuid"
 	check "it is gone" [ "$(ops find "$uuid")" = absent ]
 }
 
-modprobe -a loop dm_mod dm_thin_pool ext4 target_core_mod target_core_file tcm_loop sd_mod
-make_group
-check "a thin pool that is not there is named" eval \
-	"! $NVMEOT_BUILD/tests/pool_ops p=lvm:vg/tq list 2>/run/refusal &&
-	grep '^FAILED_PRECONDITION.*no thin pool vg/tq' /run/refusal"
+make_thin_pool
+check "a thin pool that is not there is named" refuses FAILED_PRECONDITION "no thin pool vg/tq" \
+	"$NVMEOT_BUILD/tests/pool_ops" p=lvm:vg/tq list
 check "nothing is in a new pool" [ -z "$("$NVMEOT_BUILD/tests/pool_ops" p=lvm:vg/tp list)" ]
-check "and nothing stays mounted" fails grep nvmeot /proc/self/mountinfo
+check "and nothing stays mounted" not grep nvmeot /proc/self/mountinfo
 serve
 note "capacity $(usage_of capacity), available $(usage_of available)"
 check "its room is that of the thin pool less the reserve and the records" eval \
@@ -400,7 +339,7 @@ check "a write to a full thin pool fails" eval \
 check "the usage says so" eval "ops usage | grep -E 'warning the thin pool is in mode|only .* free'"
 check "nothing is available" [ "$(usage_of available)" = 0 ]
 blkdiscard "$device"
-disconnect
+let_go
 ops detach "$uuid"
 ops remove "$uuid"
 check "with the volume its room comes back" eval "((\$(usage_of available) > 230 << 20))"

@@ -55,7 +55,10 @@ kill_everywhere() {
 				2>/dev/null || break
 			points=$((points + 1))
 			ops "$verb"
-			[[ $verb == detach ]] || { whole && ops detach; }
+			if [[ $verb != detach ]]; then
+				whole
+				ops detach
+			fi
 			nothing_left
 		done
 		ops detach
@@ -69,9 +72,8 @@ head -c 1310720 /dev/urandom >/run/data
 backing=$(losetup -f --show /run/image)
 defer losetup -d "$backing"
 
-check "without the kernel's SCSI target it is said what is needed" eval \
-	"! ops attach 2>/run/refusal &&
-	grep -q '^FAILED_PRECONDITION.*modprobe -a target_core_mod' /run/refusal"
+check "without the kernel's SCSI target it is said what is needed" \
+	refuses FAILED_PRECONDITION "modprobe -a target_core_mod" ops attach
 check "and nothing to detach is fine" ops detach
 modprobe -a target_core_mod target_core_file tcm_loop sd_mod
 check "it is made" ops attach

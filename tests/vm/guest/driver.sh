@@ -188,15 +188,6 @@ node() {
 	rpc "$node_socket" csi.v1.Node "$@"
 }
 
-# refuses CODE REGEX COMMAND...: the call fails with this gRPC code and a message like this
-refuses() {
-	local code=$1 regex=$2 out status=0
-	shift 2
-	out=$("$@" 2>&1) || status=$?
-	echo "$out"
-	[ $status -ne 0 ] && [[ $out == "$code: "* ]] && [[ $out =~ $regex ]]
-}
-
 # create NAME [BYTES] [PARAMETERS]: sets $volume
 create() {
 	local answer
@@ -311,8 +302,4 @@ mount_flags() { # PATH: the per-mount options of the topmost mount there
 
 is_readonly() { # PATH
 	[[ ,$(mount_flags "$1"), == *,ro,* ]]
-}
-
-not() {
-	! "$@"
 }

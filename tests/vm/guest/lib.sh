@@ -64,6 +64,32 @@ wait_for() {
 	done
 }
 
+not() {
+	! "$@"
+}
+
+# refuses CODE REGEX COMMAND...: it fails with "CODE: a message like this".
+refuses() {
+	local code=$1 regex=$2 out status=0
+	shift 2
+	out=$("$@" 2>&1) || status=$?
+	echo "$out"
+	[[ $status != 0 ]] && [[ $out == "$code: "* ]] && [[ $out =~ $regex ]]
+}
+
+# check_program PROGRAM ARGS...: its own report, line by line, and its verdict as the check. In a guest
+# there is all that it could need: a test that it skips proves nothing.
+check_program() {
+	local status
+
+	set +e
+	"$NVMEOT_BUILD/tests/$1" "${@:2}" 2>&1 | tee /run/program | sed -u 's/^/# /'
+	status=${PIPESTATUS[0]}
+	set -e
+	check "$*" test "$status" = 0
+	check "$*: no test is skipped" not grep SKIPPED /run/program
+}
+
 # make_pool DIR SIZE: mounts a new xfs with reflink at DIR, on a sparse file in memory. It goes when
 # the case ends, after everything deferred later.
 make_pool() {
