@@ -6,8 +6,6 @@
 #ifndef TESTS_UNIT_NODE_WORLD_H
 #define TESTS_UNIT_NODE_WORLD_H
 
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -15,6 +13,7 @@
 #include "csi/node/record.h"
 #include "csi/volume/mount.h"
 #include "tests/unit/node_fixture.h"
+#include "tests/unit/own_mounts.h"
 
 #define CONTROLLER SUBSYS0 "/nvme0"
 
@@ -98,13 +97,6 @@ static inline void world_mounted_dev(const char *path, char ret[32])
 
 	assert_int_equal(stat(path, &st), 0);
 	snprintf(ret, 32, "%u:%u", major(st.st_dev), minor(st.st_dev));
-}
-
-/* A mount namespace of this process's own, for the tests that mount; false where that is refused. */
-static inline bool world_own_mounts(void)
-{
-	return unshare(CLONE_NEWNS) == 0 &&
-	       mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
 }
 
 static inline bool world_is_mounted(const char *path)

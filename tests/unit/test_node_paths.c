@@ -10,14 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "csi/node/paths.h"
 #include "nvme/base/file.h"
 #include "nvme/base/root.h"
+#include "tests/unit/own_mounts.h"
 
 static char dir[64];
 static struct root root;
@@ -256,8 +254,8 @@ static void test_unmount_foreign(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	assert_int_equal(unshare(CLONE_NEWNS), 0);
-	assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	assert_int_equal(own_mounts(), 0);
+	NEEDS_MOUNT();
 	assert_int_equal(mkdir(path, 0755), 0);
 	assert_int_equal(paths_unmount_ours(&root, path, &ns, &err), 0);
 	assert_int_equal(mount("none", path, "tmpfs", 0, NULL), 0);

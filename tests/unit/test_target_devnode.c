@@ -6,29 +6,20 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
-#include <stdbool.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <unistd.h>
 
 #include "nvme/target/devnode.h"
+#include "tests/unit/own_mounts.h"
 
 #define NODE "/dev/node"
 #define NUMBER makedev(250, 7)
 
-static bool may_mount;
-
 static int setup(void **state)
 {
 	(void)state;
-	if (unshare(CLONE_NEWNS) < 0)
-		return errno == EPERM ? 0 : -1;
-	may_mount = true;
-	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+	return own_mounts();
 }
 
 static int setup_one(void **state)
@@ -60,8 +51,7 @@ static void test_made_and_kept(void **state)
 	struct err err;
 
 	(void)state;
-	if (!may_mount)
-		skip();
+	NEEDS_MOUNT();
 	assert_ensured();
 	assert_int_equal(stat(NODE, &before), 0);
 	assert_int_equal(before.st_mode & 0777, 0600);
@@ -76,8 +66,7 @@ static void test_made_and_kept(void **state)
 static void test_others_are_replaced(void **state)
 {
 	(void)state;
-	if (!may_mount)
-		skip();
+	NEEDS_MOUNT();
 	assert_int_equal(mknod(NODE, S_IFBLK | 0600, makedev(250, 8)), 0);
 	assert_ensured();
 	assert_int_equal(unlink(NODE), 0);
@@ -93,8 +82,7 @@ static void test_links(void **state)
 	struct stat st;
 
 	(void)state;
-	if (!may_mount)
-		skip();
+	NEEDS_MOUNT();
 	/* One that leads nowhere, or to another device. */
 	assert_int_equal(symlink("dm-7", NODE), 0);
 	assert_ensured();
@@ -120,8 +108,7 @@ static void test_open(void **state)
 	int fd = -1;
 
 	(void)state;
-	if (!may_mount)
-		skip();
+	NEEDS_MOUNT();
 	assert_int_equal(devnode_open("node", S_IFBLK, NUMBER, O_RDONLY, &fd, &err), -1);
 	assert_int_equal(err.sys, ENXIO);
 	assert_int_equal(devnode_open("null", S_IFCHR, makedev(1, 3), O_RDONLY, &fd, &err), 0);

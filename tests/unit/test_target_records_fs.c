@@ -11,20 +11,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "nvme/base/file.h"
 #include "nvme/target/records_fs.h"
+#include "tests/unit/own_mounts.h"
 
 static char dir[] = "/tmp/test_target_records_fs.XXXXXX", image[64], at[64];
 static struct root root = { .fd = -1 };
-static bool may_mount;
 
 static void put_program(const char *name, int status)
 {
@@ -64,10 +62,7 @@ static int setup(void **state)
 	snprintf(at, sizeof(at), "%s/at", dir);
 	if (setenv("PATH", path, 1) < 0 || mkdir(at, 0700) < 0)
 		return -1;
-	if (unshare(CLONE_NEWNS) < 0)
-		return errno == EPERM ? 0 : -1;
-	may_mount = true;
-	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+	return own_mounts();
 }
 
 static int teardown(void **state)
@@ -138,8 +133,7 @@ static void test_mounted_already(void **state)
 	struct err err;
 
 	(void)state;
-	if (!may_mount)
-		skip();
+	NEEDS_MOUNT();
 	put_program("e2fsck", 4);
 	make_image(4096);
 	assert_int_equal(stat(at, &below), 0);

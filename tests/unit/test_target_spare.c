@@ -6,35 +6,25 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "nvme/target/record.h"
 #include "nvme/target/spare.h"
+#include "tests/unit/own_mounts.h"
 
 #define UUID "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11"
 
 static char dir[] = "/tmp/test_target_spare.XXXXXX";
 static struct root root = { .fd = -1 };
-static bool may_mount;
 static const struct uuid uuid = { UUID };
 
 static int setup(void **state)
 {
 	(void)state;
-	if (!mkdtemp(dir))
-		return -1;
-	if (unshare(CLONE_NEWNS) < 0)
-		return errno == EPERM ? 0 : -1;
-	may_mount = true;
-	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+	return mkdtemp(dir) ? own_mounts() : -1;
 }
 
 static int teardown(void **state)
@@ -121,8 +111,7 @@ static struct volume sample(void)
 static void test_made_once(void **state)
 {
 	(void)state;
-	if (!may_mount)
-		skip();
+	NEEDS_MOUNT();
 	assert_int_equal(spares(), 0);
 	for (int i = 0; i < 2; i++) {
 		spare_fill(&root);
@@ -139,8 +128,7 @@ static void test_none_where_there_is_no_space(void **state)
 	struct err err;
 
 	(void)state;
-	if (!may_mount)
-		skip();
+	NEEDS_MOUNT();
 	fill_space();
 	spare_fill(&root);
 	assert_int_equal(spares(), 0);
@@ -156,8 +144,7 @@ static void test_full_directory(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	if (!may_mount)
-		skip();
+	NEEDS_MOUNT();
 	spare_fill(&root);
 	assert_int_equal(record_save(&root, &volume, &err), 0);
 	fill_space();
@@ -189,8 +176,7 @@ static void test_no_inodes(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	if (!may_mount)
-		skip();
+	NEEDS_MOUNT();
 	assert_int_equal(record_save(&root, &volume, &err), 0);
 	fill_inodes();
 	for (int i = 0; i < 3; i++)

@@ -6,49 +6,26 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <errno.h>
-#include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "csi/volume/mount.h"
+#include "tests/unit/own_mounts.h"
 
 static char dir[] = "/tmp/test_volume_mount.XXXXXX";
-static bool may_mount;
 
-/* A mount namespace of our own, so that nothing of this is seen or left outside. */
 static int setup(void **state)
 {
 	(void)state;
-	if (!mkdtemp(dir))
-		return -1;
-	if (unshare(CLONE_NEWNS) < 0)
-		return errno == EPERM ? 0 : -1;
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return -1;
-	if (mount("test", dir, "tmpfs", 0, "size=1m") < 0)
-		return -1;
-	may_mount = true;
-	return 0;
+	return own_tmpfs(dir, "size=1m");
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	if (may_mount && umount2(dir, MNT_DETACH) < 0)
-		return -1;
-	return rmdir(dir);
+	return own_tmpfs_remove(dir);
 }
-
-#define NEEDS_MOUNT()                                                                              \
-	do {                                                                                       \
-		if (!may_mount)                                                                    \
-			skip();                                                                    \
-	} while (0)
 
 static char *make_dir(const char *name)
 {

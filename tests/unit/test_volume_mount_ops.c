@@ -9,26 +9,21 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 #include "csi/volume/mount.h"
+#include "tests/unit/own_mounts.h"
 
 #define RACE_ROUNDS 50
 
 static char dir[] = "/tmp/test_volume_mount_ops.XXXXXX";
 static char source[PATH_MAX], target[PATH_MAX], file[PATH_MAX], file_target[PATH_MAX];
-static bool may_mount;
 
 static void touch(const char *path)
 {
@@ -41,14 +36,8 @@ static void touch(const char *path)
 static int setup(void **state)
 {
 	(void)state;
-	if (!mkdtemp(dir))
+	if (own_tmpfs(dir, "size=1m") < 0)
 		return -1;
-	if (unshare(CLONE_NEWNS) < 0)
-		return errno == EPERM ? 0 : -1;
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-	    mount("test", dir, "tmpfs", 0, "size=1m") < 0)
-		return -1;
-	may_mount = true;
 	snprintf(source, sizeof(source), "%s/source", dir);
 	snprintf(target, sizeof(target), "%s/target", dir);
 	snprintf(file, sizeof(file), "%s/source/file", dir);
@@ -63,9 +52,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	if (may_mount && umount2(dir, MNT_DETACH) < 0)
-		return -1;
-	return rmdir(dir);
+	return own_tmpfs_remove(dir);
 }
 
 /* Every test begins and ends with nothing mounted below dir. */
@@ -81,10 +68,9 @@ static int count_below(void)
 	return count - 1;
 }
 
-#define NEEDS_MOUNT()                                                                              \
+#define NEEDS_NO_MOUNT()                                                                           \
 	do {                                                                                       \
-		if (!may_mount)                                                                    \
-			skip();                                                                    \
+		NEEDS_MOUNT();                                                                     \
 		assert_int_equal(count_below(), 0);                                                \
 	} while (0)
 
@@ -126,7 +112,7 @@ static void test_bind_rw(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	NEEDS_MOUNT();
+	NEEDS_NO_MOUNT();
 	bind_with(source, target, "");
 	assert_int_equal(create_in_target(), 0);
 	assert_int_equal(mount_table_read(&table, &err), 0);
@@ -141,7 +127,7 @@ static void test_bind_ro_beside_rw(void **state)
 	cleanup_free char *made = xasprintf("%s/late", source);
 
 	(void)state;
-	NEEDS_MOUNT();
+	NEEDS_NO_MOUNT();
 	bind_with(source, target, "ro");
 	assert_int_equal(create_in_target(), EROFS);
 	/* The source stays writable, and what is written there shows. */
@@ -154,7 +140,7 @@ static void test_bind_ro_beside_rw(void **state)
 static void test_bind_file_ro(void **state)
 {
 	(void)state;
-	NEEDS_MOUNT();
+	NEEDS_NO_MOUNT();
 	bind_with(file, file_target, "ro");
 	assert_int_equal(open(file_target, O_WRONLY | O_CLOEXEC), -1);
 	assert_int_equal(errno, EROFS);
@@ -166,7 +152,7 @@ static void test_bind_attributes(void **state)
 	struct statvfs st;
 
 	(void)state;
-	NEEDS_MOUNT();
+	NEEDS_NO_MOUNT();
 	bind_with(source, target, "nosuid,nodev,noexec,noatime,discard");
 	assert_int_equal(statvfs(target, &st), 0);
 	assert_int_equal(st.f_flag & (ST_NOSUID | ST_NODEV | ST_NOEXEC | ST_NOATIME | ST_RDONLY),
@@ -182,7 +168,7 @@ static void test_bind_never_escalates(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	NEEDS_MOUNT();
+	NEEDS_NO_MOUNT();
 	assert_int_equal(mkdir(middle, 0755), 0);
 	bind_with(source, middle, "ro,nosuid");
 	assert_int_equal(mount_bind(middle, target, &rw, &err), -1);
@@ -202,7 +188,7 @@ static void test_bind_refuses_stacking(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	NEEDS_MOUNT();
+	NEEDS_NO_MOUNT();
 	bind_with(source, target, "");
 	assert_int_equal(mount_bind(source, target, &ro, &err), -1);
 	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
@@ -220,7 +206,7 @@ static void test_bind_errors_name_paths(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	NEEDS_MOUNT();
+	NEEDS_NO_MOUNT();
 	assert_int_equal(mount_bind(absent, target, &rw, &err), -1);
 	assert_int_equal(err.sys, ENOENT);
 	assert_non_null(strstr(err.msg, absent));
@@ -238,7 +224,7 @@ static void test_bind_follows_no_link(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	NEEDS_MOUNT();
+	NEEDS_NO_MOUNT();
 	assert_int_equal(symlink("target", link), 0);
 	assert_int_equal(mount_bind(source, link, &rw, &err), -1);
 	assert_int_equal(mount_bind(link, target, &rw, &err), -1);
@@ -256,7 +242,7 @@ static void test_bind_propagation_is_the_parents(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	NEEDS_MOUNT();
+	NEEDS_NO_MOUNT();
 	assert_int_equal(mkdir(shared, 0755) | mkdir(mirror, 0755), 0);
 	assert_int_equal(mkdir(inner, 0755), 0);
 	assert_int_equal(mount(shared, shared, NULL, MS_BIND, NULL), 0);
@@ -304,7 +290,7 @@ static void test_bind_ro_never_seen_rw(void **state)
 	pthread_t thread;
 
 	(void)state;
-	NEEDS_MOUNT();
+	NEEDS_NO_MOUNT();
 	assert_int_equal(pthread_create(&thread, NULL, watch_target, &watch), 0);
 	for (int i = 0; i < RACE_ROUNDS; i++) {
 		struct err err = ERR_INIT;
@@ -327,7 +313,7 @@ static void test_unmount_nothing(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	NEEDS_MOUNT();
+	NEEDS_NO_MOUNT();
 	assert_int_equal(mount_unmount(target, &err), 0);
 	assert_int_equal(mount_unmount(absent, &err), 0);
 	assert_int_equal(mount_unmount_all(target, &err), 0);
@@ -339,7 +325,7 @@ static void test_unmount_stack(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	NEEDS_MOUNT();
+	NEEDS_NO_MOUNT();
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(mount(source, target, NULL, MS_BIND, NULL), 0);
 	assert_int_equal(mount_unmount(target, &err), 0);
@@ -354,7 +340,7 @@ static void test_unmount_busy(void **state)
 	int fd;
 
 	(void)state;
-	NEEDS_MOUNT();
+	NEEDS_NO_MOUNT();
 	bind_with(source, target, "");
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	assert_true(fd >= 0);
@@ -374,7 +360,7 @@ static void test_unmount_hidden(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	NEEDS_MOUNT();
+	NEEDS_NO_MOUNT();
 	assert_int_equal(mkdir(inner, 0755), 0);
 	assert_int_equal(mount("inner", inner, "tmpfs", 0, NULL), 0);
 	assert_int_equal(mount("cover", source, "tmpfs", 0, NULL), 0);
@@ -391,7 +377,7 @@ static void test_device_refuses_files(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	NEEDS_MOUNT();
+	NEEDS_NO_MOUNT();
 	assert_int_equal(mount_device(file, target, "ext4", &rw, &err), -1);
 	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
 	assert_non_null(strstr(err.msg, "not a block device"));

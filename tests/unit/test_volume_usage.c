@@ -6,41 +6,25 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
-#include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <unistd.h>
 
 #include "csi/volume/usage.h"
 #include "nvme/base/cleanup.h"
+#include "tests/unit/own_mounts.h"
 
 static char dir[] = "/tmp/test_volume_usage.XXXXXX";
-static bool may_mount;
 
 static int setup(void **state)
 {
 	(void)state;
-	if (!mkdtemp(dir))
-		return -1;
-	if (unshare(CLONE_NEWNS) < 0)
-		return errno == EPERM ? 0 : -1;
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-	    mount("test", dir, "tmpfs", 0, "size=1m,nr_inodes=10") < 0)
-		return -1;
-	may_mount = true;
-	return 0;
+	return own_tmpfs(dir, "size=1m,nr_inodes=10");
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	if (may_mount && umount2(dir, MNT_DETACH) < 0)
-		return -1;
-	return rmdir(dir);
+	return own_tmpfs_remove(dir);
 }
 
 static void test_filled(void **state)
@@ -51,8 +35,7 @@ static void test_filled(void **state)
 	struct usage usage;
 
 	(void)state;
-	if (!may_mount)
-		skip();
+	NEEDS_MOUNT();
 	assert_int_equal(usage_read(dir, &usage, &err), 0);
 	assert_int_equal(usage.total_bytes, 1 << 20);
 	assert_int_equal(usage.used_bytes, 0);
