@@ -1,39 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A target in a temporary directory: two pools, and a plain directory as nvmet's tree, in which no
- * port can be made, so that an export fails after its record is written unless the test puts up a
- * subsystem. Steps are made to fail by put_obstacle and by fault.
+ * A target on the directories of target_dirs.h: an export fails after its record is written unless
+ * the test puts up a subsystem. The writing of a record is made to fail by put_obstacle.
  */
 #ifndef TESTS_UNIT_TARGET_FIXTURE_H
 #define TESTS_UNIT_TARGET_FIXTURE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "nvme/base/file.h"
-#include "nvme/base/proc.h"
-#include "nvme/target/target.h"
 #include "nvme/target/target_table.h"
+#include "tests/unit/target_dirs.h"
 
 #define HOST_A "nqn.2014-08.org.nvmexpress:uuid:aaaaaaaa-0000-4000-8000-000000000001"
 #define HOST_B "nqn.2014-08.org.nvmexpress:uuid:bbbbbbbb-0000-4000-8000-000000000002"
-#define UUID "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11"
 #define OTHER "6e6f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a12"
-#define SUBSYSTEM "nvmet/subsystems/" VOLUME_NQN_PREFIX UUID
-
-static char dir[64];
-static struct root root = { .fd = -1 }; /* of dir */
-static struct target *target;
 
 static inline int no_attach(struct pool *pool, const struct volume *volume, bool readonly,
 			    struct err *err)
@@ -87,75 +65,35 @@ static inline int open_target(struct err *err)
 	return 0;
 }
 
+static inline void close_target(void)
+{
+	if (target)
+		target_free(target);
+	target = NULL;
+}
+
 static inline void restart(void)
 {
 	struct err err = ERR_INIT;
 
-	target_free(target);
-	target = NULL;
+	close_target();
 	if (open_target(&err) < 0 || target_restore(target, &err) < 0)
 		fail_msg("%s", err.msg);
 }
 
 static inline int setup(void **state)
 {
-	static const char *const parts[] = { "fast", "slow", "nvmet/subsystems", "nvmet/hosts",
-					     "nvmet/ports" };
 	struct err err;
 
-	(void)state;
-	strcpy(dir, "/tmp/test_target.XXXXXX");
-	if (!mkdtemp(dir))
-		return -1;
-	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-		cleanup_free char *path = xasprintf("%s/%s", dir, parts[i]);
-
-		if (file_mkdirs(path, &err) < 0)
-			return -1;
-	}
-	if (root_open(&root, dir, &err) < 0 || open_target(&err) < 0)
+	if (target_dirs_setup(state) < 0 || open_target(&err) < 0)
 		return -1;
 	return target_restore(target, &err);
 }
 
 static inline int teardown(void **state)
 {
-	const char *argv[] = { "rm", "-rf", dir, NULL };
-	static struct proc_result result;
-	struct err err;
-
-	(void)state;
-	target_free(target);
-	target = NULL;
-	root_close(&root);
-	return proc_run(argv, deadline_after_ms(10000), &result, &err) < 0 || result.exit_code;
-}
-
-static inline bool there(const char *path)
-{
-	return root_exists(&root, "%s", path);
-}
-
-/* Writes text to a file below dir, whose directories it makes. */
-static inline void put(const char *path, const char *text)
-{
-	cleanup_free char *full = xasprintf("%s/%s", dir, path);
-	cleanup_free char *parent = xstrdup(full);
-	cleanup_close int fd = -1;
-	struct err err;
-
-	*strrchr(parent, '/') = '\0';
-	assert_int_equal(file_mkdirs(parent, &err), 0);
-	fd = open(full, O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0600);
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-}
-
-static inline void take_away(const char *path)
-{
-	struct err err;
-
-	if (root_rmdir(&root, &err, "%s", path) < 0 && root_unlink(&root, &err, "%s", path) < 0)
-		fail_msg("%s", err.msg);
+	close_target();
+	return target_dirs_teardown(state);
 }
 
 /* In the way of the next writing of UUID's record, in the pool fast. */
@@ -166,14 +104,6 @@ static inline void put_obstacle(void)
 	struct err err;
 
 	assert_int_equal(root_mkdir(&root, &err, OBSTACLE), 0);
-}
-
-static inline off_t size_of(const char *path)
-{
-	struct stat st = { .st_size = -1 };
-
-	fstatat(root.fd, path, &st, 0);
-	return st.st_size;
 }
 
 static inline uint64_t provisioned(const char *pool)

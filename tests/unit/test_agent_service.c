@@ -3,33 +3,15 @@
  * The agent's side of the protocol: for whom a request is, and what may be called absent. nvmet's
  * tree is a plain directory; the handlers are called as the server calls them.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "csi/agent/client.h"
 #include "csi/agent/service.h"
 #include "csi/rpc/server.h"
-#include "nvme/base/file.h"
-#include "nvme/base/proc.h"
 #include "target.pb-c.h"
+#include "tests/unit/target_dirs.h"
 
 #define HOST "nqn.2014-08.org.nvmexpress:uuid:aaaaaaaa-0000-4000-8000-000000000001"
-#define UUID "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11"
-#define NQN VOLUME_NQN_PREFIX UUID
-#define SUBSYSTEM "nvmet/subsystems/" NQN
 #define LINK "nvmet/ports/1/subsystems/" NQN
 
-static char dir[64];
-static struct root root; /* of dir */
-static struct target *target;
 static struct rpc_service service;
 static bool gone;	     /* the caller, before the handler runs */
 static struct rpc_call call; /* the last one; its answer lives in it */
@@ -62,22 +44,10 @@ static int open_target(struct err *err)
 
 static int setup(void **state)
 {
-	static const char *const parts[] = { "fast", "slow", "nvmet/subsystems", "nvmet/hosts",
-					     "nvmet/ports/1/subsystems" };
 	struct err err;
 
-	(void)state;
 	gone = false;
-	strcpy(dir, "/tmp/test_service.XXXXXX");
-	if (!mkdtemp(dir))
-		return -1;
-	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-		cleanup_free char *path = xasprintf("%s/%s", dir, parts[i]);
-
-		if (file_mkdirs(path, &err) < 0)
-			return -1;
-	}
-	if (root_open(&root, dir, &err) < 0 || open_target(&err) < 0 ||
+	if (target_dirs_setup(state) < 0 || target_dirs_add_port() < 0 || open_target(&err) < 0 ||
 	    target_restore(target, &err) < 0)
 		return -1;
 	service = agent_service(target);
@@ -87,20 +57,9 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	const char *argv[] = { "rm", "-rf", dir, NULL };
-	static struct proc_result result;
-	struct err err;
-
-	(void)state;
 	rpc_call_fini(&call);
 	target_free(target);
-	root_close(&root);
-	return proc_run(argv, deadline_after_ms(10000), &result, &err) < 0 || result.exit_code;
-}
-
-static bool there(const char *path)
-{
-	return root_exists(&root, "%s", path);
+	return target_dirs_teardown(state);
 }
 
 static const struct rpc_method *method(const char *name)

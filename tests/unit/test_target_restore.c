@@ -3,117 +3,13 @@
  * Start-up: what was begun is finished, what is bad is set aside and stops nobody, what is not ours
  * is left alone. nvmet's tree is a plain directory here.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "nvme/base/file.h"
 #include "nvme/base/log.h"
-#include "nvme/base/proc.h"
 #include "nvme/target/record.h"
-#include "nvme/target/target.h"
+#include "tests/unit/target_fixture.h"
 
-#define HOST "nqn.2014-08.org.nvmexpress:uuid:aaaaaaaa-0000-4000-8000-000000000001"
-#define UUID "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11"
-#define OTHER "6e6f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a12"
-#define NQN VOLUME_NQN_PREFIX UUID
-
-static char dir[64];
-static struct root root; /* of dir */
-static struct target *target;
-
-static void start(void)
+static int setup_dirs(void **state)
 {
-	cleanup_free char *fast = xasprintf("fast=dir:%s/fast", dir);
-	cleanup_free char *slow = xasprintf("slow=dir:%s/slow", dir);
-	cleanup_free char *nvmet = xasprintf("%s/nvmet", dir);
-	const char *pools[] = { fast, slow };
-	struct portal portals[2];
-	struct target_config config = { .id = "box-1",
-					.pools = pools,
-					.pool_count = ARRAY_SIZE(pools),
-					.portals = portals,
-					.portal_count = ARRAY_SIZE(portals),
-					.nvmet_path = nvmet };
-	struct err err = ERR_INIT;
-
-	assert_int_equal(portal_parse("tcp://127.0.0.1:4420", &portals[0], &err), 0);
-	assert_int_equal(portal_parse("tcp://127.0.0.2:4420", &portals[1], &err), 0);
-	assert_int_equal(target_new(&config, &target, &err), 0);
-	assert_int_equal(target_restore(target, &err), 0);
-}
-
-static void stop(void)
-{
-	target_free(target);
-	target = NULL;
-}
-
-static int setup(void **state)
-{
-	static const char *const parts[] = { "fast", "slow", "nvmet/subsystems", "nvmet/hosts",
-					     "nvmet/ports/1/subsystems" };
-	struct err err;
-
-	(void)state;
-	strcpy(dir, "/tmp/test_restore.XXXXXX");
-	if (!mkdtemp(dir))
-		return -1;
-	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-		cleanup_free char *path = xasprintf("%s/%s", dir, parts[i]);
-
-		if (file_mkdirs(path, &err) < 0)
-			return -1;
-	}
-	return root_open(&root, dir, &err);
-}
-
-static int teardown(void **state)
-{
-	const char *argv[] = { "rm", "-rf", dir, NULL };
-	static struct proc_result result;
-	struct err err;
-
-	(void)state;
-	if (target)
-		stop();
-	root_close(&root);
-	return proc_run(argv, deadline_after_ms(10000), &result, &err) < 0 || result.exit_code;
-}
-
-/* Writes text to a file below dir, whose directories it makes. */
-static void put(const char *path, const char *text)
-{
-	cleanup_free char *full = xasprintf("%s/%s", dir, path);
-	cleanup_free char *parent = xstrdup(full);
-	cleanup_close int fd = -1;
-	struct err err;
-
-	*strrchr(parent, '/') = '\0';
-	assert_int_equal(file_mkdirs(parent, &err), 0);
-	fd = open(full, O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0600);
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-}
-
-static bool there(const char *path)
-{
-	return root_exists(&root, "%s", path);
-}
-
-static void take_away(const char *path)
-{
-	struct err err;
-
-	assert_int_equal(root_unlink(&root, &err, "%s", path), 0);
+	return target_dirs_setup(state) < 0 ? -1 : target_dirs_add_port();
 }
 
 /* A record as this program writes it. */
@@ -147,7 +43,7 @@ static void put_image(const char *pool, const char *uuid, off_t size_bytes, cons
 	assert_int_equal(truncate(full, size_bytes), 0);
 }
 
-static enum err_code get(const char *uuid)
+static enum err_code found(const char *uuid)
 {
 	cleanup_volume struct volume volume = { 0 };
 	struct err err = ERR_INIT;
@@ -156,7 +52,7 @@ static enum err_code get(const char *uuid)
 	return err.code;
 }
 
-static enum err_code create(const char *uuid, uint64_t size_bytes)
+static enum err_code create_sized(const char *uuid, uint64_t size_bytes)
 {
 	cleanup_volume struct volume want = { .size_bytes = size_bytes, .volatile_cache = true };
 	cleanup_volume struct volume made = { 0 };
@@ -172,13 +68,12 @@ static enum err_code create(const char *uuid, uint64_t size_bytes)
 static void test_ready_volume_comes_back(void **state)
 {
 	(void)state;
-	start();
-	assert_int_equal(create(UUID, 8192), ERR_NONE);
-	stop();
-	start();
-	assert_int_equal(get(UUID), ERR_NONE);
-	assert_int_equal(create(UUID, 8192), ERR_NONE);
-	assert_int_equal(create(UUID, 4096), ERR_ALREADY_EXISTS);
+	restart();
+	assert_int_equal(create_sized(UUID, 8192), ERR_NONE);
+	restart();
+	assert_int_equal(found(UUID), ERR_NONE);
+	assert_int_equal(create_sized(UUID, 8192), ERR_NONE);
+	assert_int_equal(create_sized(UUID, 4096), ERR_ALREADY_EXISTS);
 }
 
 static void test_creating_is_rolled_forward(void **state)
@@ -187,13 +82,12 @@ static void test_creating_is_rolled_forward(void **state)
 	put_record("fast", UUID, VOLUME_CREATING, 8192, NULL);
 	put_record("fast", OTHER, VOLUME_CREATING, 8192, NULL);
 	put_image("fast", OTHER, 0, "");
-	start();
-	assert_int_equal(get(UUID), ERR_NONE);
-	assert_int_equal(get(OTHER), ERR_NONE);
+	restart();
+	assert_int_equal(found(UUID), ERR_NONE);
+	assert_int_equal(found(OTHER), ERR_NONE);
 	assert_true(there("fast/" UUID ".json") && !there("fast/" UUID ".new.json"));
-	stop();
-	start();
-	assert_int_equal(get(UUID), ERR_NONE);
+	restart();
+	assert_int_equal(found(UUID), ERR_NONE);
 }
 
 /* As records were written once: its text says it, under the final name. */
@@ -217,13 +111,12 @@ static void test_creating_by_its_text(void **state)
 
 	(void)state;
 	put_creating_by_its_text();
-	start();
-	assert_int_equal(get(UUID), ERR_NONE);
+	restart();
+	assert_int_equal(found(UUID), ERR_NONE);
 	/* A volume that has data by the next start is none that is being created. */
 	put_image("fast", UUID, 8192, "data");
-	stop();
-	start();
-	assert_int_equal(get(UUID), ERR_NONE);
+	restart();
+	assert_int_equal(found(UUID), ERR_NONE);
 	assert_int_equal(target_delete(target, UUID, "", &err), 0);
 	assert_false(there("fast/" UUID ".json") || there("fast/" UUID ".img"));
 }
@@ -233,8 +126,8 @@ static void test_creating_that_cannot_be_is_taken_back(void **state)
 	(void)state;
 	put_record("fast", UUID, VOLUME_CREATING, 1ULL << 60, NULL);
 	put_image("fast", UUID, 0, "");
-	start();
-	assert_int_equal(get(UUID), ERR_NOT_FOUND);
+	restart();
+	assert_int_equal(found(UUID), ERR_NOT_FOUND);
 	assert_false(there("fast/" UUID ".json") || there("fast/" UUID ".new.json"));
 	assert_false(there("fast/" UUID ".img"));
 }
@@ -244,10 +137,10 @@ static void test_creating_never_removes_data(void **state)
 	(void)state;
 	put_record("fast", UUID, VOLUME_CREATING, 8192, NULL);
 	put_image("fast", UUID, 8192, "precious");
-	start();
-	assert_int_equal(get(UUID), ERR_NOT_FOUND);
+	restart();
+	assert_int_equal(found(UUID), ERR_NOT_FOUND);
 	assert_true(there("fast/" UUID ".img"));
-	assert_int_equal(create(UUID, 8192), ERR_FAILED_PRECONDITION);
+	assert_int_equal(create_sized(UUID, 8192), ERR_FAILED_PRECONDITION);
 	assert_true(there("fast/" UUID ".img"));
 }
 
@@ -259,13 +152,12 @@ static void test_creation_that_never_began_is_dropped(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(torn); i++) {
 		put("fast/" UUID ".new.json", torn[i]);
-		start();
-		assert_int_equal(get(UUID), ERR_NOT_FOUND);
+		restart();
+		assert_int_equal(found(UUID), ERR_NOT_FOUND);
 		assert_false(there("fast/" UUID ".new.json") ||
 			     there("fast/" UUID ".new.json.bad"));
-		assert_int_equal(create(UUID, 8192), ERR_NONE);
-		assert_int_equal(get(UUID), ERR_NONE);
-		stop();
+		assert_int_equal(create_sized(UUID, 8192), ERR_NONE);
+		assert_int_equal(found(UUID), ERR_NONE);
 		take_away("fast/" UUID ".json");
 		take_away("fast/" UUID ".img");
 	}
@@ -276,8 +168,8 @@ static void test_creation_by_another_version_is_left_alone(void **state)
 {
 	(void)state;
 	put("fast/" UUID ".new.json", "{\"version\":2}");
-	start();
-	assert_int_equal(create(UUID, 8192), ERR_FAILED_PRECONDITION);
+	restart();
+	assert_int_equal(create_sized(UUID, 8192), ERR_FAILED_PRECONDITION);
 	assert_true(there("fast/" UUID ".new.json"));
 }
 
@@ -289,9 +181,9 @@ static void test_deleting_is_finished(void **state)
 	put_record("fast", OTHER, VOLUME_DELETING, 8192, NULL);
 	/* Of a volume whose creation never came to its end. */
 	put_record("fast", OTHER, VOLUME_CREATING, 8192, NULL);
-	start();
-	assert_int_equal(get(UUID), ERR_NOT_FOUND);
-	assert_int_equal(get(OTHER), ERR_NOT_FOUND);
+	restart();
+	assert_int_equal(found(UUID), ERR_NOT_FOUND);
+	assert_int_equal(found(OTHER), ERR_NOT_FOUND);
 	assert_false(there("fast/" OTHER ".new.json") || there("fast/" OTHER ".img"));
 	assert_false(there("fast/" UUID ".img") || there("fast/" UUID ".json"));
 	assert_false(there("fast/" OTHER ".json"));
@@ -300,7 +192,7 @@ static void test_deleting_is_finished(void **state)
 /* Set aside, its data kept; neither created anew nor called absent; the others come up. */
 static void test_bad_record_is_quarantined(void **state)
 {
-	struct volume_export e = { .host_nqn = HOST, .access = VOLUME_SINGLE_NODE };
+	struct volume_export e = { .host_nqn = HOST_A, .access = VOLUME_SINGLE_NODE };
 	struct volume none = { 0 };
 	struct err err = ERR_INIT;
 
@@ -311,26 +203,25 @@ static void test_bad_record_is_quarantined(void **state)
 	put_record("slow", OTHER, VOLUME_READY, 8192, NULL);
 	put_image("slow", OTHER, 8192, "");
 	for (int run = 0; run < 2; run++) {
-		start();
-		assert_int_equal(get(OTHER), ERR_NONE);
+		restart();
+		assert_int_equal(found(OTHER), ERR_NONE);
 		assert_false(there("fast/" UUID ".json"));
 		assert_true(there("fast/" UUID ".json.bad"));
 		assert_true(there("fast/notes.json.bad"));
-		assert_int_equal(get(UUID), ERR_FAILED_PRECONDITION);
-		assert_int_equal(create(UUID, 8192), ERR_FAILED_PRECONDITION);
+		assert_int_equal(found(UUID), ERR_FAILED_PRECONDITION);
+		assert_int_equal(create_sized(UUID, 8192), ERR_FAILED_PRECONDITION);
 		assert_int_equal(target_delete(target, UUID, "", &err), -1);
 		assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
 		assert_non_null(strstr(err.msg, "fast/" UUID ".json.bad"));
-		assert_int_equal(target_unexport(target, UUID, HOST, &err), -1);
+		assert_int_equal(target_unexport(target, UUID, HOST_A, &err), -1);
 		assert_int_equal(target_export(target, UUID, &e, &none, &err), -1);
 		assert_true(there("fast/" UUID ".img"));
-		stop();
 	}
 
 	/* Repaired beside the one set aside. */
 	put_record("fast", UUID, VOLUME_READY, 8192, NULL);
-	start();
-	assert_int_equal(get(UUID), ERR_NONE);
+	restart();
+	assert_int_equal(found(UUID), ERR_NONE);
 }
 
 /* It was being deleted while its creation had not come to its end: nothing makes it usable. */
@@ -343,20 +234,19 @@ static void test_bad_record_of_a_creation_that_was_deleted(void **state)
 	for (int run = 0; run < 3; run++) {
 		cleanup_target_info struct target_info info = { 0 };
 
-		start();
+		restart();
 		assert_true(there("fast/" UUID ".json.bad") && there("fast/" UUID ".new.json"));
 		assert_false(there("fast/" UUID ".json"));
-		assert_int_equal(get(UUID), ERR_FAILED_PRECONDITION);
-		assert_int_equal(create(UUID, 8192), ERR_FAILED_PRECONDITION);
+		assert_int_equal(found(UUID), ERR_FAILED_PRECONDITION);
+		assert_int_equal(create_sized(UUID, 8192), ERR_FAILED_PRECONDITION);
 		target_info(target, &info);
 		assert_int_equal(info.pools[0].provisioned_bytes, 8192);
-		stop();
 	}
 	/* Repaired. */
 	take_away("fast/" UUID ".json.bad");
 	put_record("fast", UUID, VOLUME_DELETING, 8192, NULL);
-	start();
-	assert_int_equal(get(UUID), ERR_NOT_FOUND);
+	restart();
+	assert_int_equal(found(UUID), ERR_NOT_FOUND);
 	assert_false(there("fast/" UUID ".new.json") || there("fast/" UUID ".img"));
 }
 
@@ -368,11 +258,11 @@ static void test_unreadable_record_stays(void **state)
 	(void)state;
 	put("fast/" UUID ".json", "{\"version\":2,\"uuid\":\"" UUID "\"}");
 	put("fast/" OTHER ".json/is-a-directory", "");
-	start();
+	restart();
 	assert_true(there("fast/" UUID ".json") && there("fast/" OTHER ".json"));
 	assert_false(there("fast/" UUID ".json.bad") || there("fast/" OTHER ".json.bad"));
-	assert_int_equal(get(OTHER), ERR_FAILED_PRECONDITION);
-	assert_int_equal(create(UUID, 8192), ERR_FAILED_PRECONDITION);
+	assert_int_equal(found(OTHER), ERR_FAILED_PRECONDITION);
+	assert_int_equal(create_sized(UUID, 8192), ERR_FAILED_PRECONDITION);
 	assert_int_equal(target_delete(target, UUID, "fast", &err), -1);
 	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
 	assert_non_null(strstr(err.msg, "fast/" UUID ".json could not be read"));
@@ -386,9 +276,9 @@ static void test_record_of_another_volume_is_quarantined(void **state)
 	(void)state;
 	put_record("fast", OTHER, VOLUME_READY, 8192, NULL);
 	assert_int_equal(rename(from, to), 0);
-	start();
-	assert_int_equal(get(UUID), ERR_FAILED_PRECONDITION);
-	assert_int_equal(get(OTHER), ERR_NOT_FOUND);
+	restart();
+	assert_int_equal(found(UUID), ERR_FAILED_PRECONDITION);
+	assert_int_equal(found(OTHER), ERR_NOT_FOUND);
 }
 
 static void test_volume_in_two_pools(void **state)
@@ -406,7 +296,7 @@ static void test_volume_in_two_pools(void **state)
 	put_record("fast", OTHER, VOLUME_READY, 16384, NULL);
 	put("slow/" OTHER ".json", "{");
 	put_image("slow", OTHER, 32768, "data");
-	start();
+	restart();
 	assert_int_equal(target_list(target, "", 10, &list, &more, &err), 0);
 	assert_int_equal(list.count, 2);
 	assert_string_equal(list.volumes[0].pool, "fast");
@@ -438,7 +328,7 @@ static void test_unknown_export_elsewhere_is_left(void **state)
 {
 	(void)state;
 	put_export("/srv/other/" UUID ".img");
-	start();
+	restart();
 	assert_true(is_linked());
 }
 
@@ -448,7 +338,7 @@ static void test_unknown_export_of_a_missing_backing_is_left(void **state)
 
 	(void)state;
 	put_export(path);
-	start();
+	restart();
 	assert_true(is_linked());
 }
 
@@ -459,7 +349,7 @@ static void test_unknown_export_of_our_backing_is_cut(void **state)
 	(void)state;
 	put_image("fast", UUID, 8192, "data");
 	put_export(path);
-	start();
+	restart();
 	assert_false(is_linked());
 	assert_true(there("fast/" UUID ".img"));
 }
@@ -472,7 +362,7 @@ static void test_export_of_a_quarantined_volume_is_left(void **state)
 	put_image("fast", UUID, 8192, "data");
 	put("fast/" UUID ".json", "");
 	put_export(path);
-	start();
+	restart();
 	assert_true(is_linked());
 }
 
@@ -484,7 +374,7 @@ static void test_export_that_the_record_ended_is_cut(void **state)
 	put_record("fast", UUID, VOLUME_READY, 8192, NULL);
 	put_image("fast", UUID, 8192, "data");
 	put_export(path);
-	start();
+	restart();
 	assert_false(is_linked());
 }
 
@@ -494,11 +384,11 @@ static void test_failed_export_stops_nobody(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	put_record("fast", UUID, VOLUME_READY, 8192, HOST);
+	put_record("fast", UUID, VOLUME_READY, 8192, HOST_A);
 	put_record("fast", OTHER, VOLUME_READY, 8192, NULL);
 	put_image("fast", OTHER, 8192, "");
-	start();
-	assert_int_equal(get(OTHER), ERR_NONE);
+	restart();
+	assert_int_equal(found(OTHER), ERR_NONE);
 	assert_int_equal(target_delete(target, UUID, "", &err), -1);
 	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
 }
@@ -516,7 +406,7 @@ static void put_exported_volume(void)
 					     "namespaces/1/enable",
 					     "allowed_hosts/.keep" };
 
-	put_record("fast", UUID, VOLUME_READY, 8192, HOST);
+	put_record("fast", UUID, VOLUME_READY, 8192, HOST_A);
 	put_image("fast", UUID, 8192, "data");
 	for (size_t i = 0; i < ARRAY_SIZE(attrs); i++) {
 		cleanup_free char *path = xasprintf("nvmet/subsystems/" NQN "/%s", attrs[i]);
@@ -531,25 +421,25 @@ static void test_no_portal_works(void **state)
 {
 	(void)state;
 	put_exported_volume();
-	start();
-	assert_true(there("nvmet/subsystems/" NQN "/allowed_hosts/" HOST));
-	assert_int_equal(get(UUID), ERR_NONE);
+	restart();
+	assert_true(there("nvmet/subsystems/" NQN "/allowed_hosts/" HOST_A));
+	assert_int_equal(found(UUID), ERR_NONE);
 	assert_false(is_linked());
 }
 
 /* Only the second one has a port. */
 static void test_one_portal_works(void **state)
 {
-	struct volume_export e = { .host_nqn = HOST, .access = VOLUME_SINGLE_NODE };
+	struct volume_export e = { .host_nqn = HOST_A, .access = VOLUME_SINGLE_NODE };
 	cleanup_volume struct volume volume = { 0 };
 	struct err err = ERR_INIT;
 
 	(void)state;
 	put_exported_volume();
 	put("nvmet/ports/1/addr_trtype", "tcp\n");
-	put("nvmet/ports/1/addr_traddr", "127.0.0.2\n");
+	put("nvmet/ports/1/addr_traddr", "::1\n");
 	put("nvmet/ports/1/addr_trsvcid", "4420\n");
-	start();
+	restart();
 	assert_true(is_linked());
 	if (target_export(target, UUID, &e, &volume, &err) < 0)
 		fail_msg("%s", err.msg);
@@ -565,37 +455,37 @@ static void test_unreadable_export_stops_nobody(void **state)
 	put_record("fast", UUID, VOLUME_READY, 8192, NULL);
 	put_image("fast", UUID, 8192, "data");
 	put_export(path);
-	start();
+	restart();
 	assert_false(is_linked());
 }
 
-#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define BEGUN(f) cmocka_unit_test_setup_teardown(f, setup_dirs, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_ready_volume_comes_back),
-		CASE(test_creating_is_rolled_forward),
-		CASE(test_creating_by_its_text),
-		CASE(test_creating_that_cannot_be_is_taken_back),
-		CASE(test_creating_never_removes_data),
-		CASE(test_creation_that_never_began_is_dropped),
-		CASE(test_creation_by_another_version_is_left_alone),
-		CASE(test_deleting_is_finished),
-		CASE(test_bad_record_is_quarantined),
-		CASE(test_bad_record_of_a_creation_that_was_deleted),
-		CASE(test_unreadable_record_stays),
-		CASE(test_record_of_another_volume_is_quarantined),
-		CASE(test_volume_in_two_pools),
-		CASE(test_unknown_export_elsewhere_is_left),
-		CASE(test_unknown_export_of_a_missing_backing_is_left),
-		CASE(test_unknown_export_of_our_backing_is_cut),
-		CASE(test_export_of_a_quarantined_volume_is_left),
-		CASE(test_export_that_the_record_ended_is_cut),
-		CASE(test_failed_export_stops_nobody),
-		CASE(test_no_portal_works),
-		CASE(test_one_portal_works),
-		CASE(test_unreadable_export_stops_nobody),
+		BEGUN(test_ready_volume_comes_back),
+		BEGUN(test_creating_is_rolled_forward),
+		BEGUN(test_creating_by_its_text),
+		BEGUN(test_creating_that_cannot_be_is_taken_back),
+		BEGUN(test_creating_never_removes_data),
+		BEGUN(test_creation_that_never_began_is_dropped),
+		BEGUN(test_creation_by_another_version_is_left_alone),
+		BEGUN(test_deleting_is_finished),
+		BEGUN(test_bad_record_is_quarantined),
+		BEGUN(test_bad_record_of_a_creation_that_was_deleted),
+		BEGUN(test_unreadable_record_stays),
+		BEGUN(test_record_of_another_volume_is_quarantined),
+		BEGUN(test_volume_in_two_pools),
+		BEGUN(test_unknown_export_elsewhere_is_left),
+		BEGUN(test_unknown_export_of_a_missing_backing_is_left),
+		BEGUN(test_unknown_export_of_our_backing_is_cut),
+		BEGUN(test_export_of_a_quarantined_volume_is_left),
+		BEGUN(test_export_that_the_record_ended_is_cut),
+		BEGUN(test_failed_export_stops_nobody),
+		BEGUN(test_no_portal_works),
+		BEGUN(test_one_portal_works),
+		BEGUN(test_unreadable_export_stops_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
