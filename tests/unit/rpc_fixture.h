@@ -55,6 +55,9 @@ struct fixture {
 	bool saw_cancel;
 	int log_fd;
 	int saved_stderr;
+	struct rpc_service services[2]; /* constant */
+	struct rpc_server *server;
+	struct rpc_client *client;
 };
 
 static inline void fixture_wake(void *context)
@@ -148,6 +151,12 @@ static const struct rpc_method fixture_identity[] = {
 	},
 };
 
+static inline void fixture_services(struct fixture *f, struct rpc_service services[2])
+{
+	services[0] = (struct rpc_service) { "csi.v1.Node", fixture_node, 1, f };
+	services[1] = (struct rpc_service) { "csi.v1.Identity", fixture_identity, 1, f };
+}
+
 static inline void fixture_init(struct fixture *f)
 {
 	*f = (struct fixture) { .dir = "/tmp/rpcXXXXXX", .log_fd = -1 };
@@ -155,6 +164,7 @@ static inline void fixture_init(struct fixture *f)
 	snprintf(f->endpoint, sizeof(f->endpoint), "unix://%s/s.sock", f->dir);
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_cond_init(&f->changed, NULL);
+	fixture_services(f, f->services);
 }
 
 /* Fails when a test or the server left anything in the directory. */
@@ -165,22 +175,14 @@ static inline void fixture_fini(struct fixture *f)
 	pthread_mutex_destroy(&f->lock);
 }
 
-static inline void fixture_services(struct fixture *f, struct rpc_service services[2])
-{
-	services[0] = (struct rpc_service) { "csi.v1.Node", fixture_node, 1, f };
-	services[1] = (struct rpc_service) { "csi.v1.Identity", fixture_identity, 1, f };
-}
-
-/* Starts a server; services must outlive it. Only the config's own members are the caller's. */
-static inline struct rpc_server *fixture_serve(struct fixture *f, struct rpc_service services[2],
-					       struct rpc_server_config config)
+/* Starts a server, which is the caller's, of the fixture's services; at its endpoint by default. */
+static inline struct rpc_server *fixture_serve(struct fixture *f, struct rpc_server_config config)
 {
 	struct rpc_server *server = NULL;
 	struct err err = ERR_INIT;
 
-	fixture_services(f, services);
-	config.services = services;
-	config.service_count = 2;
+	config.services = f->services;
+	config.service_count = ARRAY_SIZE(f->services);
 	if (!config.endpoint)
 		config.endpoint = f->endpoint;
 	if (rpc_server_new(&config, &server, &err) < 0 || rpc_server_start(server, &err) < 0)
@@ -196,6 +198,26 @@ static inline struct rpc_client *fixture_client(const char *address, const char 
 	if (rpc_client_new(address, tls_dir, &client, &err) < 0)
 		fail_msg("%s", err.msg);
 	return client;
+}
+
+/* With a server and a client of it. */
+static inline void fixture_begin_as(struct fixture *f, struct rpc_server_config config)
+{
+	fixture_init(f);
+	f->server = fixture_serve(f, config);
+	f->client = fixture_client(f->endpoint, NULL);
+}
+
+static inline void fixture_begin(struct fixture *f)
+{
+	fixture_begin_as(f, (struct rpc_server_config) { 0 });
+}
+
+static inline void fixture_end(struct fixture *f)
+{
+	rpc_client_free(f->client);
+	rpc_server_free(f->server);
+	fixture_fini(f);
 }
 
 static inline int fixture_call_stage(struct rpc_client *client, const char *volume_id,

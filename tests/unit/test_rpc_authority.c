@@ -131,14 +131,13 @@ static void test_any_authority_is_served(void **state)
 		"a b\"<>[:::\x7f\xc3\xa9",
 		":",
 	};
-	struct rpc_service services[2];
 	struct rpc_server *server;
 	struct bytes reply;
 	struct fixture f;
 
 	(void)state;
 	fixture_init(&f);
-	server = fixture_serve(&f, services, (struct rpc_server_config) { 0 });
+	server = fixture_serve(&f, (struct rpc_server_config) { 0 });
 	for (size_t i = 0; i < ARRAY_SIZE(authorities); i++) {
 		exchange(&f, authorities[i], NULL, &reply);
 		/* The packed answer of Probe: ready { value: true }. */
@@ -153,14 +152,13 @@ static void test_any_authority_is_served(void **state)
 /* gRPC takes host in its place, and without both it answers for itself. */
 static void test_absent_authority(void **state)
 {
-	struct rpc_service services[2];
 	struct rpc_server *server;
 	struct bytes reply;
 	struct fixture f;
 
 	(void)state;
 	fixture_init(&f);
-	server = fixture_serve(&f, services, (struct rpc_server_config) { 0 });
+	server = fixture_serve(&f, (struct rpc_server_config) { 0 });
 	exchange(&f, NULL, "localhost", &reply);
 	assert_non_null(memmem(reply.data, reply.len, "\0\0\0\0\4\x0a\2\x08\1", 9));
 	exchange(&f, NULL, NULL, &reply);

@@ -7,40 +7,19 @@
 
 #define NOISE_BYTES (10U << 20)
 
-struct live {
-	struct fixture f;
-	struct rpc_service services[2];
-	struct rpc_server *server;
-	struct rpc_client *client;
-};
-
-static void live_start(struct live *live, struct rpc_server_config config)
-{
-	fixture_init(&live->f);
-	live->server = fixture_serve(&live->f, live->services, config);
-	live->client = fixture_client(live->f.endpoint, NULL);
-}
-
-static void live_stop(struct live *live)
-{
-	rpc_client_free(live->client);
-	rpc_server_free(live->server);
-	fixture_fini(&live->f);
-}
-
 static void test_ok_and_handler_error(void **state)
 {
 	struct err err = ERR_INIT;
-	struct live live;
+	struct fixture f;
 
 	(void)state;
-	live_start(&live, (struct rpc_server_config) { 0 });
-	assert_int_equal(fixture_call_probe(live.client, &err), 0);
-	assert_int_equal(fixture_call_stage(live.client, "v", deadline_none(), &err), 0);
-	assert_int_equal(fixture_call_stage(live.client, "missing", deadline_none(), &err), -1);
+	fixture_begin(&f);
+	assert_int_equal(fixture_call_probe(f.client, &err), 0);
+	assert_int_equal(fixture_call_stage(f.client, "v", deadline_none(), &err), 0);
+	assert_int_equal(fixture_call_stage(f.client, "missing", deadline_none(), &err), -1);
 	assert_int_equal(err.code, ERR_NOT_FOUND);
 	assert_string_equal(err.msg, "volume missing: 100% gone\n\"r\303\251ally\"");
-	live_stop(&live);
+	fixture_end(&f);
 }
 
 static void test_unknown_method(void **state)
@@ -49,21 +28,21 @@ static void test_unknown_method(void **state)
 					     "/csi.v1.Node", "/" };
 	Csi__V1__ProbeRequest request = CSI__V1__PROBE_REQUEST__INIT;
 	ProtobufCMessage *response;
-	struct live live;
+	struct fixture f;
 
 	(void)state;
-	live_start(&live, (struct rpc_server_config) { 0 });
+	fixture_begin(&f);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		struct err err = ERR_INIT;
 
-		assert_int_equal(rpc_client_call(live.client, names[i], &request.base,
+		assert_int_equal(rpc_client_call(f.client, names[i], &request.base,
 						 &csi__v1__probe_response__descriptor,
 						 deadline_none(), &response, &err),
 				 -1);
 		assert_int_equal(err.code, ERR_UNIMPLEMENTED);
 		assert_non_null(strstr(err.msg, names[i]));
 	}
-	live_stop(&live);
+	fixture_end(&f);
 }
 
 /* The bytes of name are no stage request: field 1 is a number there. */
@@ -72,36 +51,36 @@ static void test_wrong_message(void **state)
 	Google__Protobuf__Int64Value request = GOOGLE__PROTOBUF__INT64_VALUE__INIT;
 	ProtobufCMessage *response;
 	struct err err = ERR_INIT;
-	struct live live;
+	struct fixture f;
 
 	(void)state;
-	live_start(&live, (struct rpc_server_config) { 0 });
+	fixture_begin(&f);
 	request.value = 77;
-	assert_int_equal(rpc_client_call(live.client, STAGE, &request.base,
+	assert_int_equal(rpc_client_call(f.client, STAGE, &request.base,
 					 &csi__v1__node_stage_volume_response__descriptor,
 					 deadline_none(), &response, &err),
 			 -1);
 	assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
 	assert_string_equal(err.msg,
 			    "request of " STAGE " is not a valid csi.v1.NodeStageVolumeRequest");
-	live_stop(&live);
+	fixture_end(&f);
 }
 
 static void test_oversize(void **state)
 {
 	struct err err = ERR_INIT;
-	struct live live;
+	struct fixture f;
 	char *text = calloc(1, 70001);
 
 	(void)state;
 	memset(text, 'x', 70000);
-	live_start(&live, (struct rpc_server_config) { .max_message_bytes = 65536 });
-	assert_int_equal(fixture_call_stage(live.client, text, deadline_none(), &err), -1);
+	fixture_begin_as(&f, (struct rpc_server_config) { .max_message_bytes = 65536 });
+	assert_int_equal(fixture_call_stage(f.client, text, deadline_none(), &err), -1);
 	assert_int_equal(err.code, ERR_RESOURCE_EXHAUSTED);
 	assert_non_null(strstr(err.msg, "65536"));
 	text[60000] = '\0';
-	assert_int_equal(fixture_call_stage(live.client, text, deadline_none(), &err), 0);
-	live_stop(&live);
+	assert_int_equal(fixture_call_stage(f.client, text, deadline_none(), &err), 0);
+	fixture_end(&f);
 	free(text);
 }
 
@@ -109,45 +88,44 @@ static void test_busy_key(void **state)
 {
 	struct fixture_call first;
 	struct err err = ERR_INIT;
-	struct live live;
+	struct fixture f;
 
 	(void)state;
-	live_start(&live, (struct rpc_server_config) { 0 });
-	fixture_call_begin(&first, live.client, "hold-1");
-	fixture_await_held(&live.f, 1);
-	assert_int_equal(fixture_call_stage(live.client, "hold-1", deadline_none(), &err), -1);
+	fixture_begin(&f);
+	fixture_call_begin(&first, f.client, "hold-1");
+	fixture_await_held(&f, 1);
+	assert_int_equal(fixture_call_stage(f.client, "hold-1", deadline_none(), &err), -1);
 	assert_int_equal(err.code, ERR_ABORTED);
 	assert_string_equal(err.msg, "an operation on hold-1 is already running");
-	assert_int_equal(fixture_call_stage(live.client, "other", deadline_none(), &err), 0);
-	fixture_let_go(&live.f);
+	assert_int_equal(fixture_call_stage(f.client, "other", deadline_none(), &err), 0);
+	fixture_let_go(&f);
 	fixture_call_end(&first);
 	assert_int_equal(first.rc, 0);
-	assert_int_equal(fixture_call_stage(live.client, "hold-1", deadline_none(), &err), 0);
-	live_stop(&live);
+	assert_int_equal(fixture_call_stage(f.client, "hold-1", deadline_none(), &err), 0);
+	fixture_end(&f);
 }
 
 /* The client is told at its deadline; the handler runs on, holds its key, and ends in peace. */
 static void test_deadline(void **state)
 {
 	struct err err = ERR_INIT;
-	struct live live;
+	struct fixture f;
 
 	(void)state;
-	live_start(&live, (struct rpc_server_config) { 0 });
-	assert_int_equal(fixture_call_probe(live.client, &err), 0);
-	assert_int_equal(fixture_call_stage(live.client, "hold-1", deadline_after_ms(500), &err),
-			 -1);
+	fixture_begin(&f);
+	assert_int_equal(fixture_call_probe(f.client, &err), 0);
+	assert_int_equal(fixture_call_stage(f.client, "hold-1", deadline_after_ms(500), &err), -1);
 	assert_int_equal(err.code, ERR_DEADLINE_EXCEEDED);
-	assert_non_null(strstr(err.msg, live.f.endpoint));
-	fixture_await_held(&live.f, 1);
-	assert_int_equal(fixture_call_stage(live.client, "hold-1", deadline_none(), &err), -1);
+	assert_non_null(strstr(err.msg, f.endpoint));
+	fixture_await_held(&f, 1);
+	assert_int_equal(fixture_call_stage(f.client, "hold-1", deadline_none(), &err), -1);
 	assert_int_equal(err.code, ERR_ABORTED);
-	assert_int_equal(fixture_finished(&live.f), 0);
-	fixture_let_go(&live.f);
-	fixture_await_finished(&live.f, 1);
-	assert_true(live.f.saw_cancel);
+	assert_int_equal(fixture_finished(&f), 0);
+	fixture_let_go(&f);
+	fixture_await_finished(&f, 1);
+	assert_true(f.saw_cancel);
 	/* What drains waits for the handler's end, so the key is free after it. */
-	live_stop(&live);
+	fixture_end(&f);
 }
 
 /* A handler that waits is woken when its client leaves, long before any deadline. */
@@ -156,47 +134,47 @@ static void test_leaving_client(void **state)
 	Csi__V1__NodeStageVolumeRequest request = CSI__V1__NODE_STAGE_VOLUME_REQUEST__INIT;
 	struct rpc_pending *pending = NULL;
 	struct err err = ERR_INIT;
-	struct live live;
+	struct fixture f;
 
 	(void)state;
 	request.volume_id = (char *)"leave-1";
-	live_start(&live, (struct rpc_server_config) { 0 });
-	assert_int_equal(rpc_client_begin(live.client, STAGE, &request.base, deadline_none(),
-					  &pending, &err),
+	fixture_begin(&f);
+	assert_int_equal(rpc_client_begin(f.client, STAGE, &request.base, deadline_none(), &pending,
+					  &err),
 			 0);
-	fixture_await_held(&live.f, 1);
+	fixture_await_held(&f, 1);
 	rpc_pending_cancel(pending);
-	fixture_await_finished(&live.f, 1);
-	live_stop(&live);
+	fixture_await_finished(&f, 1);
+	fixture_end(&f);
 }
 
 static void test_queue_full(void **state)
 {
 	struct fixture_call calls[3];
 	struct err err = ERR_INIT;
-	struct live live;
+	struct fixture f;
 	char id[16];
 
 	(void)state;
-	live_start(&live, (struct rpc_server_config) { .max_workers = 2, .max_queued = 1 });
+	fixture_begin_as(&f, (struct rpc_server_config) { .max_workers = 2, .max_queued = 1 });
 	for (size_t i = 0; i < 2; i++) {
 		snprintf(id, sizeof(id), "hold-%zu", i);
-		fixture_call_begin(&calls[i], live.client, id);
+		fixture_call_begin(&calls[i], f.client, id);
 	}
-	fixture_await_held(&live.f, 2);
+	fixture_await_held(&f, 2);
 	/* One of these two waits, the other is refused: whichever came second. */
-	fixture_call_begin(&calls[2], live.client, "hold-2");
-	while (fixture_call_stage(live.client, "free", deadline_after_ms(100), &err) == 0 ||
+	fixture_call_begin(&calls[2], f.client, "hold-2");
+	while (fixture_call_stage(f.client, "free", deadline_after_ms(100), &err) == 0 ||
 	       err.code == ERR_DEADLINE_EXCEEDED)
 		;
 	assert_int_equal(err.code, ERR_UNAVAILABLE);
 	assert_non_null(strstr(err.msg, "too many calls"));
-	fixture_let_go(&live.f);
+	fixture_let_go(&f);
 	for (size_t i = 0; i < 3; i++)
 		fixture_call_end(&calls[i]);
 	assert_int_equal(calls[0].rc, 0);
 	assert_int_equal(calls[1].rc, 0);
-	live_stop(&live);
+	fixture_end(&f);
 }
 
 static int connect_unix(const struct fixture *f)
@@ -213,14 +191,14 @@ static void test_noise(void **state)
 {
 	static unsigned char noise[65536];
 	struct err err = ERR_INIT;
-	struct live live;
+	struct fixture f;
 	uint32_t x = 1;
 	ssize_t sent;
 
 	(void)state;
-	live_start(&live, (struct rpc_server_config) { 0 });
+	fixture_begin(&f);
 	for (int round = 0; round < 2; round++) {
-		int fd = connect_unix(&live.f);
+		int fd = connect_unix(&f);
 
 		/* The second time the noise begins like a good client. */
 		if (round == 1)
@@ -236,30 +214,30 @@ static void test_noise(void **state)
 		}
 		close(fd);
 	}
-	assert_int_equal(fixture_call_probe(live.client, &err), 0);
-	live_stop(&live);
+	assert_int_equal(fixture_call_probe(f.client, &err), 0);
+	fixture_end(&f);
 }
 
 /* Clients that go away in the middle of a call leave the server unimpressed. */
 static void test_vanishing_clients(void **state)
 {
 	struct err err = ERR_INIT;
-	struct live live;
+	struct fixture f;
 	char id[16];
 
 	(void)state;
-	live_start(&live, (struct rpc_server_config) { 0 });
+	fixture_begin(&f);
 	for (size_t i = 0; i < 8; i++) {
-		struct rpc_client *client = fixture_client(live.f.endpoint, NULL);
+		struct rpc_client *client = fixture_client(f.endpoint, NULL);
 
 		snprintf(id, sizeof(id), "hold-%zu", i);
 		assert_int_equal(fixture_call_stage(client, id, deadline_after_ms(300), &err), -1);
 		assert_int_equal(err.code, ERR_DEADLINE_EXCEEDED);
 		rpc_client_free(client);
 	}
-	assert_int_equal(fixture_call_probe(live.client, &err), 0);
-	fixture_let_go(&live.f);
-	live_stop(&live);
+	assert_int_equal(fixture_call_probe(f.client, &err), 0);
+	fixture_let_go(&f);
+	fixture_end(&f);
 }
 
 #define CLIENTS 64
@@ -267,8 +245,8 @@ static void test_vanishing_clients(void **state)
 
 static void *many_calls(void *data)
 {
-	struct live *live = data;
-	struct rpc_client *client = fixture_client(live->f.endpoint, NULL);
+	struct fixture *f = data;
+	struct rpc_client *client = fixture_client(f->endpoint, NULL);
 	size_t good = 0;
 
 	for (size_t i = 0; i < CALLS_EACH; i++) {
@@ -285,18 +263,18 @@ static void *many_calls(void *data)
 static void test_parallel_clients(void **state)
 {
 	pthread_t threads[CLIENTS];
-	struct live live;
+	struct fixture f;
 	void *good;
 
 	(void)state;
-	live_start(&live, (struct rpc_server_config) { .max_workers = 8, .max_queued = 128 });
+	fixture_begin_as(&f, (struct rpc_server_config) { .max_workers = 8, .max_queued = 128 });
 	for (size_t i = 0; i < CLIENTS; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, many_calls, &live), 0);
+		assert_int_equal(pthread_create(&threads[i], NULL, many_calls, &f), 0);
 	for (size_t i = 0; i < CLIENTS; i++) {
 		pthread_join(threads[i], &good);
 		assert_int_equal((size_t)good, CALLS_EACH);
 	}
-	live_stop(&live);
+	fixture_end(&f);
 }
 
 #define IN_FLIGHT 1000
@@ -304,23 +282,23 @@ static void test_parallel_clients(void **state)
 static void test_thousand_in_flight(void **state)
 {
 	static struct fixture_call calls[IN_FLIGHT];
-	struct live live;
+	struct fixture f;
 	char id[16];
 
 	(void)state;
-	live_start(&live, (struct rpc_server_config) { .max_workers = 16, .max_queued = 2000 });
+	fixture_begin_as(&f, (struct rpc_server_config) { .max_workers = 16, .max_queued = 2000 });
 	for (size_t i = 0; i < IN_FLIGHT; i++) {
 		snprintf(id, sizeof(id), "hold-%zu", i);
-		fixture_call_begin(&calls[i], live.client, id);
+		fixture_call_begin(&calls[i], f.client, id);
 	}
-	fixture_await_held(&live.f, 16);
-	fixture_let_go(&live.f);
+	fixture_await_held(&f, 16);
+	fixture_let_go(&f);
 	for (size_t i = 0; i < IN_FLIGHT; i++) {
 		fixture_call_end(&calls[i]);
 		assert_int_equal(calls[i].rc, 0);
 	}
-	assert_int_equal(fixture_finished(&live.f), IN_FLIGHT);
-	live_stop(&live);
+	assert_int_equal(fixture_finished(&f), IN_FLIGHT);
+	fixture_end(&f);
 }
 
 int main(void)

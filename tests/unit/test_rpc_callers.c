@@ -14,7 +14,6 @@ static struct lines lines;
 
 struct trial {
 	struct fixture f;
-	struct rpc_service services[2];
 	struct rpc_server *server;
 	char server_dir[80];
 	char client_dir[80];
@@ -29,11 +28,11 @@ static void trial_init(struct trial *t)
 	certs_authority(t->f.dir, "good");
 	certs_agent(t->f.dir, "good", "server", "127.0.0.1");
 	certs_client(t->f.dir, "good", "client");
-	t->server = fixture_serve(&t->f, t->services,
-				  (struct rpc_server_config) { .endpoint = "tcp://127.0.0.1:0",
-							       .tls_dir = t->server_dir,
-							       .client_names = names,
-							       .client_name_count = 2 });
+	t->server =
+		fixture_serve(&t->f, (struct rpc_server_config) { .endpoint = "tcp://127.0.0.1:0",
+								  .tls_dir = t->server_dir,
+								  .client_names = names,
+								  .client_name_count = 2 });
 	snprintf(t->address, sizeof(t->address), "127.0.0.1:%u", rpc_server_port(t->server));
 	rpc_refusal_forget();
 	lines_begin(&lines);
@@ -148,7 +147,6 @@ static void test_agents(void **state)
 /* Names are for certificates: without TLS, which is for loopback only, nobody shows one. */
 static void test_names_without_tls(void **state)
 {
-	struct rpc_service services[2];
 	struct rpc_server_config config = { .endpoint = "tcp://127.0.0.1:0",
 					    .client_names = names,
 					    .client_name_count = 2 };
@@ -160,7 +158,7 @@ static void test_names_without_tls(void **state)
 
 	(void)state;
 	fixture_init(&f);
-	server = fixture_serve(&f, services, config);
+	server = fixture_serve(&f, config);
 	snprintf(address, sizeof(address), "127.0.0.1:%u", rpc_server_port(server));
 	client = fixture_client(address, NULL);
 	assert_int_equal(fixture_call_stage(client, "v", deadline_after_ms(CALL_MS), &err), 0);

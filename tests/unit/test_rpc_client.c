@@ -60,51 +60,37 @@ static void test_unreachable(void **state)
 
 static void test_deadline_already_passed(void **state)
 {
-	struct rpc_service services[2];
-	struct rpc_server *server;
-	struct rpc_client *client;
 	struct err err = ERR_INIT;
 	struct fixture f;
 
 	(void)state;
-	fixture_init(&f);
-	server = fixture_serve(&f, services, (struct rpc_server_config) { 0 });
-	client = fixture_client(f.endpoint, NULL);
-	assert_int_equal(fixture_call_stage(client, "v", deadline_after_ms(0), &err), -1);
+	fixture_begin(&f);
+	assert_int_equal(fixture_call_stage(f.client, "v", deadline_after_ms(0), &err), -1);
 	assert_int_equal(err.code, ERR_DEADLINE_EXCEEDED);
 	assert_non_null(strstr(err.msg, STAGE));
 	err_wrap(&err, "target %s", "t1");
 	assert_true(rpc_unanswered(&err));
-	rpc_client_free(client);
-	rpc_server_free(server);
-	fixture_fini(&f);
+	fixture_end(&f);
 }
 
 static void test_answer_of_another_type(void **state)
 {
 	Csi__V1__ProbeRequest request = CSI__V1__PROBE_REQUEST__INIT;
 	ProtobufCMessage *response = NULL;
-	struct rpc_service services[2];
-	struct rpc_server *server;
-	struct rpc_client *client;
 	struct err err = ERR_INIT;
 	struct fixture f;
 
 	(void)state;
-	fixture_init(&f);
-	server = fixture_serve(&f, services, (struct rpc_server_config) { 0 });
-	client = fixture_client(f.endpoint, NULL);
+	fixture_begin(&f);
 	/* Field 1 of the answer is a message, of an Int64Value a number. */
-	assert_int_equal(rpc_client_call(client, PROBE, &request.base,
+	assert_int_equal(rpc_client_call(f.client, PROBE, &request.base,
 					 &google__protobuf__int64_value__descriptor,
 					 deadline_none(), &response, &err),
 			 -1);
 	assert_int_equal(err.code, ERR_INTERNAL);
 	assert_non_null(strstr(err.msg, "google.protobuf.Int64Value"));
 	assert_null(response);
-	rpc_client_free(client);
-	rpc_server_free(server);
-	fixture_fini(&f);
+	fixture_end(&f);
 }
 
 /* Half a million entries of two bytes each, all the same one. */
@@ -163,29 +149,22 @@ static void test_bomb(void **state)
 static void test_reconnect(void **state)
 {
 	struct deadline limit = deadline_after_ms(20000);
-	struct rpc_service services[2];
-	struct rpc_server *server;
-	struct rpc_client *client;
 	struct err err = ERR_INIT;
 	struct fixture f;
 
 	(void)state;
-	fixture_init(&f);
-	server = fixture_serve(&f, services, (struct rpc_server_config) { 0 });
-	client = fixture_client(f.endpoint, NULL);
-	assert_int_equal(fixture_call_probe(client, &err), 0);
-	rpc_server_free(server);
-	assert_int_equal(fixture_call_probe(client, &err), -1);
+	fixture_begin(&f);
+	assert_int_equal(fixture_call_probe(f.client, &err), 0);
+	rpc_server_free(f.server);
+	assert_int_equal(fixture_call_probe(f.client, &err), -1);
 	assert_int_equal(err.code, ERR_UNAVAILABLE);
 	assert_true(rpc_unanswered(&err));
-	server = fixture_serve(&f, services, (struct rpc_server_config) { 0 });
-	while (fixture_call_probe(client, &err) < 0) {
+	f.server = fixture_serve(&f, (struct rpc_server_config) { 0 });
+	while (fixture_call_probe(f.client, &err) < 0) {
 		assert_int_equal(err.code, ERR_UNAVAILABLE);
 		assert_false(deadline_passed(limit));
 	}
-	rpc_client_free(client);
-	rpc_server_free(server);
-	fixture_fini(&f);
+	fixture_end(&f);
 }
 
 #define THREADS 16
@@ -193,19 +172,14 @@ static void test_reconnect(void **state)
 static void test_shared_by_threads(void **state)
 {
 	struct fixture_call calls[THREADS];
-	struct rpc_service services[2];
-	struct rpc_server *server;
-	struct rpc_client *client;
 	struct fixture f;
 	char id[16];
 
 	(void)state;
-	fixture_init(&f);
-	server = fixture_serve(&f, services, (struct rpc_server_config) { 0 });
-	client = fixture_client(f.endpoint, NULL);
+	fixture_begin(&f);
 	for (size_t i = 0; i < THREADS; i++) {
 		snprintf(id, sizeof(id), "hold-%zu", i);
-		fixture_call_begin(&calls[i], client, id);
+		fixture_call_begin(&calls[i], f.client, id);
 	}
 	fixture_await_held(&f, THREADS);
 	fixture_let_go(&f);
@@ -213,9 +187,7 @@ static void test_shared_by_threads(void **state)
 		fixture_call_end(&calls[i]);
 		assert_int_equal(calls[i].rc, 0);
 	}
-	rpc_client_free(client);
-	rpc_server_free(server);
-	fixture_fini(&f);
+	fixture_end(&f);
 }
 
 int main(void)

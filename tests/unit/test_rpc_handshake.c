@@ -18,7 +18,6 @@ static char made[] = "/tmp/rpc-certsXXXXXX";
 
 struct trial {
 	struct fixture f;
-	struct rpc_service services[2];
 	struct rpc_server *server;
 	char server_dir[80];
 	char client_dir[96];
@@ -66,7 +65,7 @@ static void trial_serve(struct trial *t, bool tls)
 	}
 	rpc_refusal_forget();
 	lines_begin(&lines);
-	t->server = fixture_serve(&t->f, t->services, config);
+	t->server = fixture_serve(&t->f, config);
 	snprintf(t->address, sizeof(t->address), "127.0.0.1:%u", rpc_server_port(t->server));
 }
 
@@ -246,7 +245,7 @@ static void test_v6(void **state)
 	rpc_refusal_forget();
 	lines_begin(&lines);
 	config.tls_dir = t.server_dir;
-	t.server = fixture_serve(&t.f, t.services, config);
+	t.server = fixture_serve(&t.f, config);
 	snprintf(t.address, sizeof(t.address), "[::1]:%u", rpc_server_port(t.server));
 	assert_int_equal(probe(t.address, NULL, &err), -1);
 	lines_await(&lines, line, 2);

@@ -142,7 +142,6 @@ static struct rpc_client *client_of(const struct relay *r)
 
 struct trial {
 	struct fixture f;
-	struct rpc_service services[2];
 	struct rpc_server *server;
 };
 
@@ -257,8 +256,8 @@ static void test_pings(void **state)
 
 	(void)state;
 	fixture_init(&t.f);
-	t.server = fixture_serve(&t.f, t.services,
-				 (struct rpc_server_config) { .endpoint = "tcp://127.0.0.1:0" });
+	t.server =
+		fixture_serve(&t.f, (struct rpc_server_config) { .endpoint = "tcp://127.0.0.1:0" });
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
 		assert_int_equal(pthread_create(&thread[i], NULL, parts[i], &t), 0);
 	quick_pings(&t);

@@ -38,7 +38,6 @@ static int finish(struct rpc_pending *pending, struct err *err)
  */
 static void test_many_servers(void **state)
 {
-	struct rpc_service services[SERVERS][2];
 	struct rpc_pending *pending[SERVERS];
 	struct rpc_server *server[SERVERS];
 	struct rpc_client *client[SERVERS];
@@ -50,8 +49,7 @@ static void test_many_servers(void **state)
 	fixture_init(&f);
 	for (size_t i = 0; i < SERVERS; i++) {
 		server[i] = fixture_serve(
-			&f, services[i],
-			(struct rpc_server_config) { .endpoint = "tcp://127.0.0.1:0" });
+			&f, (struct rpc_server_config) { .endpoint = "tcp://127.0.0.1:0" });
 		snprintf(address, sizeof(address), "127.0.0.1:%u", rpc_server_port(server[i]));
 		client[i] = fixture_client(address, NULL);
 	}
@@ -132,32 +130,24 @@ static void test_silent_servers(void **state)
 static void test_order_is_free(void **state)
 {
 	struct rpc_pending *slow, *quick;
-	struct rpc_service services[2];
-	struct rpc_server *server;
-	struct rpc_client *client;
 	struct err err = ERR_INIT;
 	struct fixture f;
 
 	(void)state;
-	fixture_init(&f);
-	server = fixture_serve(&f, services, (struct rpc_server_config) { 0 });
-	client = fixture_client(f.endpoint, NULL);
-	slow = begin(client, "hold", deadline_after_ms(CALL_MS));
-	quick = begin(client, "missing", deadline_after_ms(CALL_MS));
+	fixture_begin(&f);
+	slow = begin(f.client, "hold", deadline_after_ms(CALL_MS));
+	quick = begin(f.client, "missing", deadline_after_ms(CALL_MS));
 	assert_int_equal(finish(quick, &err), -1);
 	assert_int_equal(err.code, ERR_NOT_FOUND);
 	fixture_await_held(&f, 1);
 	fixture_let_go(&f);
 	assert_int_equal(finish(slow, &err), 0);
-	rpc_client_free(client);
-	rpc_server_free(server);
-	fixture_fini(&f);
+	fixture_end(&f);
 }
 
 /* The handler is told; a call that never reached a server can be given up too. */
 static void test_cancel(void **state)
 {
-	struct rpc_service services[2];
 	struct rpc_pending *pending;
 	struct rpc_server *server;
 	struct rpc_client *client;
@@ -167,7 +157,7 @@ static void test_cancel(void **state)
 
 	(void)state;
 	fixture_init(&f);
-	server = fixture_serve(&f, services, (struct rpc_server_config) { 0 });
+	server = fixture_serve(&f, (struct rpc_server_config) { 0 });
 	client = fixture_client(f.endpoint, NULL);
 	pending = begin(client, "hold", deadline_none());
 	fixture_await_held(&f, 1);
@@ -195,31 +185,24 @@ static void *finish_main(void *pending)
 static void test_finished_elsewhere(void **state)
 {
 	struct rpc_pending *pending[8];
-	struct rpc_service services[2];
-	struct rpc_server *server;
-	struct rpc_client *client;
 	pthread_t thread[8];
 	struct fixture f;
 	void *failed;
 
 	(void)state;
-	fixture_init(&f);
-	server = fixture_serve(&f, services, (struct rpc_server_config) { 0 });
-	client = fixture_client(f.endpoint, NULL);
+	fixture_begin(&f);
 	for (size_t i = 0; i < ARRAY_SIZE(pending); i++) {
 		char id[16];
 
 		snprintf(id, sizeof(id), "v-%zu", i);
-		pending[i] = begin(client, id, deadline_after_ms(CALL_MS));
+		pending[i] = begin(f.client, id, deadline_after_ms(CALL_MS));
 		pthread_create(&thread[i], NULL, finish_main, pending[i]);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(pending); i++) {
 		pthread_join(thread[i], &failed);
 		assert_null(failed);
 	}
-	rpc_client_free(client);
-	rpc_server_free(server);
-	fixture_fini(&f);
+	fixture_end(&f);
 }
 
 int main(void)

@@ -51,15 +51,13 @@ static void test_bad_configuration(void **state)
 
 static void test_port_in_use(void **state)
 {
-	struct rpc_service services[2];
 	struct rpc_server *server;
 	struct fixture f;
 	char endpoint[64];
 
 	(void)state;
 	fixture_init(&f);
-	server = fixture_serve(&f, services,
-			       (struct rpc_server_config) { .endpoint = "tcp://127.0.0.1:0" });
+	server = fixture_serve(&f, (struct rpc_server_config) { .endpoint = "tcp://127.0.0.1:0" });
 	assert_int_not_equal(rpc_server_port(server), 0);
 	snprintf(endpoint, sizeof(endpoint), "tcp://127.0.0.1:%u", rpc_server_port(server));
 	expect_start_fails(endpoint, ERR_INTERNAL, "Address already in use");
@@ -80,7 +78,6 @@ static void expect_served(const char *address)
 static void test_tcp(void **state)
 {
 	static const char *const hosts[] = { "127.0.0.1", "[::1]" };
-	struct rpc_service services[2];
 	struct fixture f;
 	char text[64];
 
@@ -90,8 +87,7 @@ static void test_tcp(void **state)
 
 		fixture_init(&f);
 		snprintf(text, sizeof(text), "tcp://%s:0", hosts[i]);
-		server = fixture_serve(&f, services,
-				       (struct rpc_server_config) { .endpoint = text });
+		server = fixture_serve(&f, (struct rpc_server_config) { .endpoint = text });
 		snprintf(text, sizeof(text), "%s:%u", hosts[i], rpc_server_port(server));
 		expect_served(text);
 		rpc_server_free(server);
@@ -101,14 +97,13 @@ static void test_tcp(void **state)
 
 static void test_socket_mode_and_removal(void **state)
 {
-	struct rpc_service services[2];
 	struct rpc_server *server;
 	struct fixture f;
 	struct stat st;
 
 	(void)state;
 	fixture_init(&f);
-	server = fixture_serve(&f, services, (struct rpc_server_config) { 0 });
+	server = fixture_serve(&f, (struct rpc_server_config) { 0 });
 	assert_int_equal(rpc_server_port(server), 0);
 	assert_int_equal(stat(f.endpoint + 7, &st), 0);
 	assert_true(S_ISSOCK(st.st_mode));
@@ -122,7 +117,6 @@ static void test_stale_socket(void **state)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct rpc_service services[2];
 	struct rpc_server *server;
 	struct fixture f;
 
@@ -131,7 +125,7 @@ static void test_stale_socket(void **state)
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s/s.sock", f.dir);
 	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	close(fd);
-	server = fixture_serve(&f, services, (struct rpc_server_config) { 0 });
+	server = fixture_serve(&f, (struct rpc_server_config) { 0 });
 	expect_served(f.endpoint);
 	rpc_server_free(server);
 	fixture_fini(&f);
@@ -158,7 +152,6 @@ static void test_path_is_no_socket(void **state)
 /* A newcomer takes the path over; the old one goes on for its client and removes nothing. */
 static void test_takeover(void **state)
 {
-	struct rpc_service old_services[2], new_services[2];
 	struct rpc_server *old_server, *new_server;
 	struct rpc_client *old_client;
 	struct err err = ERR_INIT;
@@ -167,11 +160,11 @@ static void test_takeover(void **state)
 
 	(void)state;
 	fixture_init(&f);
-	old_server = fixture_serve(&f, old_services, (struct rpc_server_config) { 0 });
+	old_server = fixture_serve(&f, (struct rpc_server_config) { 0 });
 	old_client = fixture_client(f.endpoint, NULL);
 	assert_int_equal(fixture_call_probe(old_client, &err), 0);
 	fixture_log_begin(&f);
-	new_server = fixture_serve(&f, new_services, (struct rpc_server_config) { 0 });
+	new_server = fixture_serve(&f, (struct rpc_server_config) { 0 });
 	text = fixture_log_end(&f);
 	assert_non_null(strstr(text, "taking the socket over"));
 	free(text);
@@ -190,7 +183,6 @@ static void test_secrets_stay_out_of_the_log(void **state)
 		CSI__V1__NODE_STAGE_VOLUME_REQUEST__SECRETS_ENTRY__INIT;
 	Csi__V1__NodeStageVolumeRequest__SecretsEntry *entries[] = { &entry };
 	ProtobufCMessage *response = NULL;
-	struct rpc_service services[2];
 	struct rpc_server *server;
 	struct rpc_client *client;
 	struct err err = ERR_INIT;
@@ -201,7 +193,7 @@ static void test_secrets_stay_out_of_the_log(void **state)
 	fixture_init(&f);
 	fixture_log_begin(&f);
 	log_init("text", "debug", &err);
-	server = fixture_serve(&f, services, (struct rpc_server_config) { 0 });
+	server = fixture_serve(&f, (struct rpc_server_config) { 0 });
 	client = fixture_client(f.endpoint, NULL);
 	request.volume_id = "missing";
 	entry.key = "dhchap";
@@ -229,34 +221,27 @@ static void test_secrets_stay_out_of_the_log(void **state)
 
 static void test_drain_waits_and_reports(void **state)
 {
-	struct rpc_service services[2];
-	struct rpc_server *server;
-	struct rpc_client *client;
 	struct fixture_call call;
 	struct err err = ERR_INIT;
 	struct fixture f;
 
 	(void)state;
-	fixture_init(&f);
-	server = fixture_serve(&f, services, (struct rpc_server_config) { 0 });
-	client = fixture_client(f.endpoint, NULL);
-	fixture_call_begin(&call, client, "hold-1");
+	fixture_begin(&f);
+	fixture_call_begin(&call, f.client, "hold-1");
 	fixture_await_held(&f, 1);
-	assert_int_equal(rpc_server_drain(server, deadline_after_ms(1), &err), -1);
+	assert_int_equal(rpc_server_drain(f.server, deadline_after_ms(1), &err), -1);
 	assert_int_equal(err.code, ERR_DEADLINE_EXCEEDED);
 	assert_string_equal(err.msg, "1 calls still run");
 	/* From now on new calls are refused, and the running one is not disturbed. */
-	assert_int_equal(fixture_call_stage(client, "late", deadline_none(), &err), -1);
+	assert_int_equal(fixture_call_stage(f.client, "late", deadline_none(), &err), -1);
 	assert_int_equal(err.code, ERR_UNAVAILABLE);
 	assert_non_null(strstr(err.msg, "shutting down"));
 	fixture_let_go(&f);
-	assert_int_equal(rpc_server_drain(server, deadline_none(), &err), 0);
+	assert_int_equal(rpc_server_drain(f.server, deadline_none(), &err), 0);
 	fixture_call_end(&call);
 	assert_int_equal(call.rc, 0);
-	assert_int_equal(rpc_server_drain(server, deadline_none(), &err), 0);
-	rpc_client_free(client);
-	rpc_server_free(server);
-	fixture_fini(&f);
+	assert_int_equal(rpc_server_drain(f.server, deadline_none(), &err), 0);
+	fixture_end(&f);
 }
 
 #define LOAD_THREADS 16
@@ -289,7 +274,6 @@ static void test_drain_under_load(void **state)
 {
 	pthread_t threads[LOAD_THREADS];
 	struct load loads[LOAD_THREADS];
-	struct rpc_service services[2];
 	struct rpc_server *server;
 	struct err err = ERR_INIT;
 	pthread_barrier_t started;
@@ -299,7 +283,7 @@ static void test_drain_under_load(void **state)
 	(void)state;
 	fixture_init(&f);
 	pthread_barrier_init(&started, NULL, LOAD_THREADS + 1);
-	server = fixture_serve(&f, services, (struct rpc_server_config) { 0 });
+	server = fixture_serve(&f, (struct rpc_server_config) { 0 });
 	for (size_t i = 0; i < LOAD_THREADS; i++) {
 		loads[i] = (struct load) { .f = &f, .started = &started };
 		assert_int_equal(pthread_create(&threads[i], NULL, load_main, &loads[i]), 0);

@@ -11,7 +11,6 @@ static const char *const names[] = { CLIENT };
 
 struct tls_trial {
 	struct fixture f;
-	struct rpc_service services[2];
 	struct rpc_server *server;
 	char server_dir[80];
 	char client_dir[96];
@@ -21,13 +20,12 @@ struct tls_trial {
 
 static void trial_serve(struct tls_trial *t, int connection_age_ms)
 {
-	t->server = fixture_serve(&t->f, t->services,
-				  (struct rpc_server_config) { .endpoint = "tcp://127.0.0.1:0",
-							       .tls_dir = t->server_dir,
-							       .client_names = names,
-							       .client_name_count = 1,
-							       .connection_age_ms =
-								       connection_age_ms });
+	t->server = fixture_serve(
+		&t->f, (struct rpc_server_config) { .endpoint = "tcp://127.0.0.1:0",
+						    .tls_dir = t->server_dir,
+						    .client_names = names,
+						    .client_name_count = 1,
+						    .connection_age_ms = connection_age_ms });
 	snprintf(t->address, sizeof(t->address), "127.0.0.1:%u", rpc_server_port(t->server));
 }
 
