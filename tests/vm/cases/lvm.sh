@@ -44,6 +44,11 @@ ops() {
 	return 2
 }
 
+offer() {
+	export_at "$1"
+	connect
+}
+
 let_go() {
 	disconnect
 	unexport
@@ -224,7 +229,7 @@ one_life() {
 	ops attach-rw "$uuid" "$bytes" $cache
 	path=$(ops path-rw "$uuid" "$bytes" $cache)
 	check "hosts get exactly its size" [ "$(blockdev --getsize64 "$path")" = "$bytes" ]
-	connect "$path"
+	offer "$path"
 	note "blocks of $(blockdev --getss "$device") bytes," \
 		"$(cat "/sys/block/${device#/dev/}/queue/write_cache")"
 	took=$(writes_flush 64 0)
@@ -256,7 +261,7 @@ one_life() {
 	check "and leaves nothing" nothing_attached
 
 	ops attach-ro "$uuid" "$grown" $cache
-	connect "$(ops path-ro "$uuid" "$grown" $cache)"
+	offer "$(ops path-ro "$uuid" "$grown" $cache)"
 	check "read-only, hosts read what was written" \
 		[ "$(dd if="$device" bs=1M iflag=direct status=none | md5sum)" = "$sum" ]
 	check "and cannot write" not dd if=/dev/zero of="$device" bs=64k count=1 oflag=direct
@@ -267,7 +272,7 @@ one_life() {
 	ops detach "$uuid"
 
 	ops attach-rw "$uuid" "$grown" $cache
-	connect "$(ops path-rw "$uuid" "$grown" $cache)"
+	offer "$(ops path-rw "$uuid" "$grown" $cache)"
 	check "it is unharmed" [ "$(dd if="$device" bs=1M iflag=direct status=none | md5sum)" = "$sum" ]
 	blkdiscard "$device"
 	check "a discard reaches the thin pool" [ "$(mapped)" = 0 ]
@@ -332,7 +337,7 @@ ops create "$uuid" "$((1 << 30))" volatile
 check "more was made than there is room for, and that is said" eval \
 	"ops usage | grep 'warning volumes may still write 1073741824 bytes'"
 ops attach-rw "$uuid" "$((1 << 30))" volatile
-connect "$(ops path-rw "$uuid" "$((1 << 30))" volatile)"
+offer "$(ops path-rw "$uuid" "$((1 << 30))" volatile)"
 check "a write to a full thin pool fails" eval \
 	"! dd if=/dev/zero of=$device bs=1M count=600 oflag=direct 2>/run/refusal &&
 	grep 'error writing' /run/refusal"
