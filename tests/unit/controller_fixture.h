@@ -6,12 +6,10 @@
 #ifndef TESTS_UNIT_CONTROLLER_FIXTURE_H
 #define TESTS_UNIT_CONTROLLER_FIXTURE_H
 
-#include <sys/socket.h>
-#include <sys/un.h>
-
 #include "csi.pb-c.h"
 #include "csi/controller/controller.h"
 #include "tests/unit/agent_fixture.h"
+#include "tests/unit/listener.h"
 
 #define ID_A "a/fast/" FAKE_UUID
 #define ARENA_BYTES (4U << 20)
@@ -70,30 +68,20 @@ static inline struct deadline soon(void)
 
 struct silent {
 	int fd;
-	struct sockaddr_un socket;
-	char *address;
+	char address[32];
 };
 
 static inline void silent_start(struct silent *silent)
 {
-	static int number;
+	struct portal portal;
 
-	*silent = (struct silent) { .fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0),
-				    .socket.sun_family = AF_UNIX };
-	snprintf(silent->socket.sun_path, sizeof(silent->socket.sun_path),
-		 "/tmp/nvmeot-silent-%d-%d", getpid(), number++);
-	silent->address = xasprintf("unix://%s", silent->socket.sun_path);
-	unlink(silent->socket.sun_path);
-	assert_int_equal(
-		bind(silent->fd, (struct sockaddr *)&silent->socket, sizeof(silent->socket)), 0);
-	assert_int_equal(listen(silent->fd, 8), 0);
+	silent->fd = listener_open(&portal);
+	snprintf(silent->address, sizeof(silent->address), "127.0.0.1:%u", portal.port);
 }
 
 static inline void silent_stop(struct silent *silent)
 {
 	close(silent->fd);
-	unlink(silent->socket.sun_path);
-	free(silent->address);
 }
 
 #endif

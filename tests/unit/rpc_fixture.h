@@ -24,6 +24,7 @@
 #include "csi/rpc/client.h"
 #include "csi/rpc/server.h"
 #include "nvme/base/log.h"
+#include "tests/unit/listener.h"
 
 /*
  * libgrpc is not instrumented: its own hand-overs are invisible to TSan and would all be reported.
@@ -198,6 +199,16 @@ static inline struct rpc_client *fixture_client(const char *address, const char 
 	if (rpc_client_new(address, tls_dir, &client, &err) < 0)
 		fail_msg("%s", err.msg);
 	return client;
+}
+
+/* A server that takes connections and never says a word: the socket is the caller's. */
+static inline int fixture_silence(char address[32])
+{
+	struct portal portal;
+	int fd = listener_open(&portal);
+
+	snprintf(address, 32, "127.0.0.1:%u", portal.port);
+	return fd;
 }
 
 /* With a server and a client of it. */

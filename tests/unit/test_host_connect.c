@@ -9,11 +9,12 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <sys/socket.h>
+#include <poll.h>
 
 #include "nvme/host/connect.h"
 #include "tests/unit/dhchap_keys.h"
 #include "tests/unit/host_tree.h"
+#include "tests/unit/listener.h"
 
 static struct host host = HOST_INIT;
 static struct host_connect_outcome outcome;
@@ -115,23 +116,19 @@ static void test_conflict_anywhere_stops_the_connect(void **state)
 /* A listener that must not be touched, because without multipath one connection is enough. */
 static void test_without_multipath_no_second_portal_is_tried(void **state)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET,
-				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	cleanup_close int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct portal portal;
+	cleanup_close int fd = listener_open(&portal);
+	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
 	cleanup_free char *list = NULL;
-	socklen_t size = sizeof(address);
 	struct err err = ERR_INIT;
 
 	(void)state;
-	assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
-	assert_int_equal(listen(fd, 1), 0);
-	list = xasprintf("tcp://127.0.0.1:%u,tcp://127.0.0.1:1", ntohs(address.sin_port));
+	list = xasprintf("tcp://127.0.0.1:%u,tcp://127.0.0.1:1", portal.port);
 	make_subsystem("live");
 	tree_put("module/nvme_core/parameters", "multipath", "N");
 	assert_int_equal(connect_to(list, &err), 0);
 	assert_int_equal(outcome.missing, 0);
-	assert_int_equal(accept(fd, NULL, NULL), -1);
+	assert_int_equal(poll(&pollfd, 1, 0), 0);
 }
 
 static int connect_with_key(struct err *err)

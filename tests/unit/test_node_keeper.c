@@ -11,60 +11,31 @@
 #include <cmocka.h>
 
 #include <poll.h>
-#include <sys/socket.h>
 
 #include "csi/node/keeper.h"
-#include "csi/node/record.h"
-#include "tests/unit/host_tree.h"
+#include "tests/unit/listener.h"
+#include "tests/unit/node_world.h"
 
 #define LONG_MS 20000
 #define SHORT_MS 500	 /* the first look is at once */
 #define INTERVAL_MS 3000 /* longer than the first two */
 
-static struct host host = HOST_INIT;
-static struct node node = { .state = ROOT_INIT };
 static struct portal portal; /* the listener's */
 static int listener = -1;
 
-static void listen_somewhere(void)
-{
-	struct sockaddr_in address = { .sin_family = AF_INET,
-				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t size = sizeof(address);
-
-	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
-	assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
-	assert_int_equal(listen(listener, 8), 0);
-	portal = (struct portal) { .family = AF_INET, .port = ntohs(address.sin_port) };
-	strcpy(portal.addr, "127.0.0.1");
-}
-
 static int setup(void **state)
 {
-	cleanup_free char *state_dir = NULL, *nqn_file = NULL;
-	struct host_paths paths;
-	struct err err;
-
-	if (tree_setup(state) < 0)
+	if (world_setup(state) < 0)
 		return -1;
-	listen_somewhere();
-	tree_put(".", "nqn_file", HOST_NQN);
 	tree_put("module/nvme_core/parameters", "multipath", "Y");
-	state_dir = xasprintf("%s/state", tree.path);
-	nqn_file = xasprintf("%s/nqn_file", tree.path);
-	paths = (struct host_paths) {
-		.sysfs = tree.path, .dev = tree.path, .nqn_file = nqn_file, .state_dir = state_dir
-	};
-	return host_open(&host, &paths, &err) < 0 || node_open(&node, &host, state_dir, &err) < 0;
+	listener = listener_open(&portal);
+	return 0;
 }
 
 static int teardown(void **state)
 {
-	node_close(&node);
-	host_close(&host);
 	close(listener);
-	return tree_teardown(state);
+	return world_teardown(state);
 }
 
 /* A volume with two portals, the listener and one that is connected. */
@@ -75,8 +46,7 @@ static void put_record_at(const char *staging_path)
 				.uuid = { UUID },
 				.portals = { { AF_INET, "192.0.2.1", 4420 }, portal },
 				.portal_count = 2 };
-	struct node_record record =
-		node_record_make("t1/p1/" UUID, &a, &(struct access) { 0 }, staging_path);
+	struct node_record record = node_record_make(ID, &a, &(struct access) { 0 }, staging_path);
 	struct host_connect_options options = host_connect_options_default();
 	struct err err;
 
@@ -99,7 +69,7 @@ static void put_controller(const char *path)
 static void put_namespace(void)
 {
 	tree_subsystem(SUBSYS0, NQN);
-	tree_controller(SUBSYS0 "/nvme0", HOST_NQN, HOST_ID, "live", ADDRESS);
+	tree_controller(CONTROLLER, HOST_NQN, HOST_ID, "live", ADDRESS);
 	tree_namespace(SUBSYS0 "/nvme0n1", UUID, "1", "259:1");
 }
 

@@ -94,19 +94,14 @@ static void *relay_main(void *data)
 
 static void relay_begin(struct relay *r, uint16_t to_port)
 {
-	struct sockaddr_in in = { .sin_family = AF_INET,
-				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(in);
+	struct portal portal;
 
 	*r = (struct relay) { .client = -1, .server = -1, .to_port = to_port };
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->changed, NULL);
 	r->wake = eventfd(0, EFD_CLOEXEC);
-	r->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(r->listener, (struct sockaddr *)&in, len), 0);
-	assert_int_equal(listen(r->listener, 8), 0);
-	assert_int_equal(getsockname(r->listener, (struct sockaddr *)&in, &len), 0);
-	r->from_port = ntohs(in.sin_port);
+	r->listener = listener_open(&portal);
+	r->from_port = portal.port;
 	assert_int_equal(pthread_create(&r->thread, NULL, relay_main, r), 0);
 }
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Calls begun by one thread: they run at the same time, cost no thread each, and can be given up. */
-#include <arpa/inet.h>
 #include <dirent.h>
 
 #include "rpc_fixture.h"
@@ -78,21 +77,6 @@ static size_t thread_count(void)
 	return count - 2;
 }
 
-/* Listens and never answers. */
-static int silent_server(char address[32])
-{
-	struct sockaddr_in in = { .sin_family = AF_INET,
-				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	socklen_t len = sizeof(in);
-
-	assert_int_equal(bind(fd, (struct sockaddr *)&in, len), 0);
-	assert_int_equal(listen(fd, 8), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&in, &len), 0);
-	snprintf(address, 32, "127.0.0.1:%u", ntohs(in.sin_port));
-	return fd;
-}
-
 /* Nobody answers: all deadlines pass at once, and no call has a thread of its own. */
 static void test_silent_servers(void **state)
 {
@@ -106,7 +90,7 @@ static void test_silent_servers(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < SERVERS; i++) {
-		listener[i] = silent_server(address);
+		listener[i] = fixture_silence(address);
 		client[i] = fixture_client(address, NULL);
 	}
 	threads = thread_count();
@@ -165,7 +149,7 @@ static void test_cancel(void **state)
 	rpc_client_free(client);
 	fixture_let_go(&f);
 	fixture_await_finished(&f, 1);
-	listener = silent_server(address);
+	listener = fixture_silence(address);
 	client = fixture_client(address, NULL);
 	rpc_pending_cancel(begin(client, "v", deadline_none()));
 	rpc_client_free(client);

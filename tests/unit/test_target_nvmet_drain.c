@@ -20,6 +20,7 @@
 
 #include "nvme/base/clock.h"
 #include "nvme/target/nvmet_drain.h"
+#include "tests/unit/listener.h"
 
 #define HELLO 128
 #define CONNECT 1096
@@ -37,17 +38,8 @@ struct session {
 
 static int setup(void **state)
 {
-	struct sockaddr_in addr = { .sin_family = AF_INET,
-				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(addr);
-
 	(void)state;
-	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (bind(listener, (struct sockaddr *)&addr, len) < 0 || listen(listener, 16) < 0 ||
-	    getsockname(listener, (struct sockaddr *)&addr, &len) < 0)
-		return -1;
-	portal = (struct portal) { .family = AF_INET, .port = ntohs(addr.sin_port) };
-	strcpy(portal.addr, "127.0.0.1");
+	listener = listener_open(&portal);
 	drain = NVMET_DRAIN_INIT;
 	return 0;
 }

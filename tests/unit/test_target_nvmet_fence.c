@@ -17,6 +17,7 @@
 
 #include "nvme/base/clock.h"
 #include "nvme/target/nvmet_diag.h"
+#include "tests/unit/listener.h"
 
 #define UUID "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11"
 #define NQN VOLUME_NQN_PREFIX UUID
@@ -237,17 +238,12 @@ static void session_connect(int *host, int *target)
 /* A port of this machine's, and a session there. */
 static void begin_session(void)
 {
-	struct sockaddr_in addr = { .sin_family = AF_INET,
-				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(addr);
+	struct portal portal;
 	char port[8];
 
-	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(listener, (struct sockaddr *)&addr, len), 0);
-	assert_int_equal(listen(listener, 2), 0);
-	assert_int_equal(getsockname(listener, (struct sockaddr *)&addr, &len), 0);
+	listener = listener_open(&portal);
 	session_connect(&session_host, &session_target);
-	snprintf(port, sizeof(port), "%u", ntohs(addr.sin_port));
+	snprintf(port, sizeof(port), "%u", portal.port);
 	tree_port("0", "127.0.0.1", port);
 	tree_link("subsystems/" NQN, "ports/0/subsystems/" NQN);
 	nvmet.live = true;
