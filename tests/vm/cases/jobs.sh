@@ -7,12 +7,6 @@
 
 # The target has a second portal, which can be cut off.
 far=127.0.0.2
-start_agent() {
-	mkdir -p "$pool_dir"
-	start agent nvmeot-target --name=t1 --listen="$agent_address" --insecure \
-		--portal="$portal" --portal="tcp://$far:4420" --pool="$pool"
-	wait_for 60 answers "$agent_address" nvmeot.target.v1.Target GetInfo || no_start agent
-}
 
 # While the gate is there, the node's mkfs.ext4 waits at it.
 gate=/run/gate
@@ -31,18 +25,6 @@ open_client "$node_socket" 2s
 open_client "$node_socket" 6s
 open_client "$node_socket" 5s
 
-hurried() { # TIMEOUT COMMAND...: its calls of the node have this deadline
-	local node_socket="$node_socket $1"
-	"${@:2}"
-}
-within() { # MS COMMAND...
-	local begun_ms took_ms status=0
-	begun_ms=$(now_ms)
-	"${@:2}" || status=$?
-	took_ms=$(($(now_ms) - begun_ms))
-	echo "took $took_ms ms" | tee /run/took
-	((took_ms <= $1)) && return $status
-}
 formatted() { # TIMES: so often since it was asked last
 	local times
 	times=$(wc -l </run/formatted)
@@ -115,23 +97,6 @@ check "nothing is left" [ "$(controllers)" = 0 ]
 
 # --- a device that hangs ----------------------------------------------------------------------
 
-via() { # VOLUME ADDRESS: the node is given this portal only
-	publish_contexts[$1]=$(jq -c ".portals = \"tcp://$2:4420\"" <<<"${publish_contexts[$1]}")
-}
-cut_far() {
-	nft -f - <<-END
-	table inet cut {
-		chain in {
-			type filter hook input priority 0
-			ip daddr $far tcp dport 4420 drop
-			ip saddr $far tcp sport 4420 drop
-		}
-	}
-	END
-}
-rejoin_far() {
-	nft delete table inet cut
-}
 # best_times VOLUME: what its stage, publish, unpublish and unstage take at best, in ms
 took() { # COMMAND...: prints ms
 	local begun_ms

@@ -9,6 +9,8 @@
 
 # shellcheck source=tests/vm/guest/lib.sh
 . "$NVMEOT_SRC/tests/vm/guest/lib.sh"
+# shellcheck source=tests/vm/guest/writer.sh
+. "$NVMEOT_SRC/tests/vm/guest/writer.sh"
 
 volumes=200
 
@@ -23,37 +25,8 @@ step() {
 	sed -E '/^(TAP version|1\.\.|ok |# )/d; s/^/#   /' /run/step
 }
 
-# Numbered lines, each on the device before the next is begun.
-writer() {
-	local n=0
-	while [ ! -e /run/stop-writer ]; do
-		n=$((n + 1))
-		echo $n >>/mnt/vol/log
-		sync -d /mnt/vol/log
-		echo $n >/run/written
-	done
-}
-
-written() {
-	cat /run/written
-}
-
-writer_goes_on() {
-	local before
-	before=$(written)
-	wait_for 30 more_written "$before"
-}
-
-more_written() {
-	[ "$(written)" -gt "$1" ]
-}
-
 all_live() {
 	[ "$(sed -n 's/^\([0-9]* of [0-9]*\)$/\1/p' /run/step)" = "$volumes of $volumes" ]
-}
-
-log_is_whole() {
-	diff <(seq "$(written)") <(head -n "$(written)" /mnt/vol/log)
 }
 
 # lose_and_restore STEP: the machine starts again
@@ -78,26 +51,21 @@ device=$("$NVMEOT_BUILD/tests/target_many" /mnt/pool "$volumes" device 2>/dev/nu
 mkfs.ext4 -q "$device"
 mkdir -p /mnt/vol
 mount "$device" /mnt/vol
-: >/run/written
-echo 0 >/run/written
-writer &
-writer_pid=$!
+start_writer /mnt/vol/log
 "$NVMEOT_BUILD/tests/target_many" /mnt/pool "$volumes" hold >/run/hold 2>&1 &
 hold_pid=$!
 wait_for 60 grep -q ^held /run/hold
-check "the writer writes" writer_goes_on
+check "the writer writes" goes_on
 
 lose_and_restore restore
 check "all controllers are live again" all_live
-check "the writer goes on" writer_goes_on
+check "the writer goes on" goes_on
 
 lose_and_restore interrupted
 check "all controllers are live after a stop in the middle of linking" all_live
-check "the writer goes on" writer_goes_on
+check "the writer goes on" goes_on
 
-touch /run/stop-writer
-wait "$writer_pid"
-check "nothing of what was written is missing" log_is_whole
+check_writer
 umount /mnt/vol
 check "the file system is clean" e2fsck -fn "$device"
 kill "$hold_pid"

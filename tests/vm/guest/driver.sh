@@ -47,11 +47,12 @@ start() {
 	pids[$name]=$!
 }
 
-# start_agent [FLAG...]
+# start_agent [FLAG...]; with a second portal if the case has set far to its address.
 start_agent() {
 	mkdir -p "$pool_dir"
 	start agent nvmeot-target --name=t1 --listen="$agent_address" --insecure \
-		--portal="$portal" --pool="$pool" --log-level="${log_level:-info}" "$@"
+		--portal="$portal" ${far:+--portal="tcp://$far:4420"} --pool="$pool" \
+		--log-level="${log_level:-info}" "$@"
 	wait_for 60 answers "$agent_address" nvmeot.target.v1.Target GetInfo || no_start agent
 }
 
@@ -180,6 +181,22 @@ rpc() {
 	fi
 }
 
+# hurried TIMEOUT COMMAND...: its calls of the node have this deadline, by the client opened for it.
+hurried() {
+	local node_socket="$node_socket $1"
+	"${@:2}"
+}
+
+# within MS COMMAND...: it succeeds, and takes no longer
+within() {
+	local begun_ms took_ms status=0
+	begun_ms=$(now_ms)
+	"${@:2}" || status=$?
+	took_ms=$(($(now_ms) - begun_ms))
+	echo "took $took_ms ms" | tee /run/took
+	((took_ms <= $1)) && return $status
+}
+
 controller() {
 	rpc "$controller_socket" csi.v1.Controller "$@"
 }
@@ -254,6 +271,11 @@ unpublish() { # VOLUME POD
 	node NodeUnpublishVolume "{\"volume_id\":\"$1\",\"target_path\":\"$(pod "$2")\"}"
 }
 
+# via VOLUME ADDRESS: the node is given this portal only
+via() {
+	publish_contexts[$1]=$(jq -c ".portals = \"tcp://$2:4420\"" <<<"${publish_contexts[$1]}")
+}
+
 # provision NAME [BYTES]: created, attached and staged; sets $volume
 provision() {
 	create "$@" >/dev/null
@@ -266,6 +288,24 @@ retire() {
 	unstage "$1" >/dev/null
 	detach "$1" >/dev/null
 	delete "$1" >/dev/null
+}
+
+# --- the second portal ------------------------------------------------------------------------
+
+cut_far() {
+	nft -f - <<-END
+	table inet cut {
+		chain in {
+			type filter hook input priority 0
+			ip daddr $far tcp dport 4420 drop
+			ip saddr $far tcp sport 4420 drop
+		}
+	}
+	END
+}
+
+rejoin_far() {
+	nft delete table inet cut
 }
 
 # --- looking at the kernel --------------------------------------------------------------------

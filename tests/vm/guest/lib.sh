@@ -77,8 +77,8 @@ refuses() {
 	[[ $status != 0 ]] && [[ $out == "$code: "* ]] && [[ $out =~ $regex ]]
 }
 
-# check_program PROGRAM ARGS...: its own report, line by line, and its verdict as the check. In a guest
-# there is all that it could need: a test that it skips proves nothing.
+# check_program PROGRAM ARGS...: its own report, line by line, and its verdict as the check. In a
+# guest there is all that it could need: a test that it skips proves nothing.
 check_program() {
 	local status
 
