@@ -12,47 +12,41 @@
 #include "csi/node/publish.h"
 #include "tests/unit/node_fixture.h"
 
-/* A request in which everything is right: do not move it. */
-struct good {
-	struct node_fixture in;
-	Csi__V1__NodePublishVolumeRequest request;
-};
+/* A request in which everything is right, and what is made of it. */
+static struct node_fixture in;
+static Csi__V1__NodePublishVolumeRequest request;
+static struct publish_spec spec;
+static struct err err;
 
-static void make(struct good *g)
+static int make(void **state)
 {
-	node_fixture_init(&g->in, "");
-	csi__v1__node_publish_volume_request__init(&g->request);
-	g->request.volume_id = (char *)ID;
-	g->request.staging_target_path = (char *)"/tmp/no-such-staging";
-	g->request.target_path = (char *)"/tmp//no-such-target/";
-	g->request.volume_capability = &g->in.capability.capability;
+	(void)state;
+	node_fixture_init(&in, "");
+	csi__v1__node_publish_volume_request__init(&request);
+	request.volume_id = (char *)ID;
+	request.staging_target_path = (char *)"/tmp/no-such-staging";
+	request.target_path = (char *)"/tmp//no-such-target/";
+	request.volume_capability = &in.capability.capability;
+	return 0;
 }
 
-static int parse(struct good *g, struct publish_spec *spec, struct err *err)
+static int parse(void)
 {
-	NODE_FIXTURE_INTO(&g->request, &g->in);
-	*err = ERR_INIT;
-	return publish_spec_parse(&g->request, spec, err);
+	NODE_FIXTURE_INTO(&request, &in);
+	err = ERR_INIT;
+	return publish_spec_parse(&request, &spec, &err);
 }
 
-static void refused(struct good *g, const char *says)
+static void refused(const char *says)
 {
-	static struct publish_spec spec;
-	struct err err;
-
-	node_fixture_refused(parse(g, &spec, &err), &err, ERR_INVALID_ARGUMENT, says);
-	make(g);
+	node_fixture_refused(parse(), &err, ERR_INVALID_ARGUMENT, says);
+	make(NULL);
 }
 
 static void test_good(void **state)
 {
-	static struct publish_spec spec;
-	struct good g;
-	struct err err;
-
 	(void)state;
-	make(&g);
-	assert_int_equal(parse(&g, &spec, &err), 0);
+	assert_int_equal(parse(), 0);
 	assert_string_equal(spec.volume_id, ID);
 	assert_string_equal(spec.staging_path, "/tmp/no-such-staging");
 	assert_string_equal(spec.target_path, "/tmp/no-such-target");
@@ -62,116 +56,101 @@ static void test_good(void **state)
 
 static void test_required_fields(void **state)
 {
-	struct good g;
-
 	(void)state;
-	make(&g);
-	g.request.volume_id = (char *)"";
-	refused(&g, "volume_id is required");
-	g.request.target_path = (char *)"";
-	refused(&g, "target_path is required");
-	g.request.target_path = (char *)"pods/x";
-	refused(&g, "target_path \"pods/x\"");
-	g.request.target_path = (char *)"/tmp/../etc/x";
-	refused(&g, "target_path \"/tmp/../etc/x\"");
-	g.request.target_path = (char *)"/nonexistent/dir/x";
-	refused(&g, "target_path \"/nonexistent/dir/x\"");
-	g.request.staging_target_path = (char *)"";
-	refused(&g, "staging_target_path is required");
-	g.request.staging_target_path = (char *)"//";
-	refused(&g, "staging_target_path \"//\"");
-	g.request.staging_target_path = (char *)"/nonexistent/dir/x";
-	refused(&g, "staging_target_path \"/nonexistent/dir/x\"");
-	g.request.volume_capability = NULL;
-	refused(&g, "volume_capability is required");
-	g.in.capability.mode.mode = (Csi__V1__VolumeCapability__AccessMode__Mode)99;
-	refused(&g, "access_mode 99");
-	fixture_map_set(&g.in.publish, "nqn", NULL);
-	refused(&g, "publish_context needs nqn");
-	fixture_map_set(&g.in.publish, "portals", "x");
-	refused(&g, "portal \"x\"");
+	request.volume_id = (char *)"";
+	refused("volume_id is required");
+	request.target_path = (char *)"";
+	refused("target_path is required");
+	request.target_path = (char *)"pods/x";
+	refused("target_path \"pods/x\"");
+	request.target_path = (char *)"/tmp/../etc/x";
+	refused("target_path \"/tmp/../etc/x\"");
+	request.target_path = (char *)"/nonexistent/dir/x";
+	refused("target_path \"/nonexistent/dir/x\"");
+	request.staging_target_path = (char *)"";
+	refused("staging_target_path is required");
+	request.staging_target_path = (char *)"//";
+	refused("staging_target_path \"//\"");
+	request.staging_target_path = (char *)"/nonexistent/dir/x";
+	refused("staging_target_path \"/nonexistent/dir/x\"");
+	request.volume_capability = NULL;
+	refused("volume_capability is required");
+	in.capability.mode.mode = (Csi__V1__VolumeCapability__AccessMode__Mode)99;
+	refused("access_mode 99");
+	fixture_map_set(&in.publish, "nqn", NULL);
+	refused("publish_context needs nqn");
+	fixture_map_set(&in.publish, "portals", "x");
+	refused("portal \"x\"");
 }
 
 static void test_oversize_contexts(void **state)
 {
 	char value[4097];
-	struct good g;
 
 	(void)state;
 	memset(value, 'v', 4096);
 	value[4096] = '\0';
-	make(&g);
-	fixture_map_set(&g.in.publish, "x", value);
-	refused(&g, "publish_context takes");
-	fixture_map_set(&g.in.volume, "x", value);
-	refused(&g, "volume_context takes");
+	make(NULL);
+	fixture_map_set(&in.publish, "x", value);
+	refused("publish_context takes");
+	fixture_map_set(&in.volume, "x", value);
+	refused("volume_context takes");
 }
 
 /* Any one of the flag, the mode and the mount flag is enough. */
 static void test_readonly(void **state)
 {
-	static struct publish_spec spec;
 	char *ro[] = { (char *)"ro" };
-	struct good g;
-	struct err err;
 
 	(void)state;
-	make(&g);
-	g.request.readonly = true;
-	assert_int_equal(parse(&g, &spec, &err), 0);
+	request.readonly = true;
+	assert_int_equal(parse(), 0);
 	assert_true(spec.readonly);
-	make(&g);
-	fixture_mount(&g.in.capability, MODE(SINGLE_NODE_WRITER), "", ro, 1);
-	assert_int_equal(parse(&g, &spec, &err), 0);
+	make(NULL);
+	fixture_mount(&in.capability, MODE(SINGLE_NODE_WRITER), "", ro, 1);
+	assert_int_equal(parse(), 0);
 	assert_true(spec.readonly);
-	make(&g);
-	fixture_mount(&g.in.capability, MODE(SINGLE_NODE_READER_ONLY), "", NULL, 0);
-	assert_int_equal(parse(&g, &spec, &err), 0);
+	make(NULL);
+	fixture_mount(&in.capability, MODE(SINGLE_NODE_READER_ONLY), "", NULL, 0);
+	assert_int_equal(parse(), 0);
 	assert_true(spec.readonly);
-	make(&g);
-	fixture_block(&g.in.capability, MODE(MULTI_NODE_READER_ONLY));
-	assert_int_equal(parse(&g, &spec, &err), 0);
+	make(NULL);
+	fixture_block(&in.capability, MODE(MULTI_NODE_READER_ONLY));
+	assert_int_equal(parse(), 0);
 	assert_true(spec.readonly);
-	make(&g);
-	fixture_block(&g.in.capability, MODE(MULTI_NODE_MULTI_WRITER));
-	assert_int_equal(parse(&g, &spec, &err), 0);
+	make(NULL);
+	fixture_block(&in.capability, MODE(MULTI_NODE_MULTI_WRITER));
+	assert_int_equal(parse(), 0);
 	assert_false(spec.readonly);
 }
 
 /* The target refuses writes: a pod that wants to write is told so, not given a mount that fails. */
 static void test_attached_readonly(void **state)
 {
-	static struct publish_spec spec;
-	struct good g;
-	struct err err;
-
 	(void)state;
-	make(&g);
-	fixture_map_set(&g.in.publish, "readonly", "true");
-	node_fixture_refused(parse(&g, &spec, &err), &err, ERR_FAILED_PRECONDITION,
+	fixture_map_set(&in.publish, "readonly", "true");
+	node_fixture_refused(parse(), &err, ERR_FAILED_PRECONDITION,
 			     "attached to this node read-only");
 	assert_non_null(strstr(err.msg, ID));
-	fixture_block(&g.in.capability, MODE(SINGLE_NODE_WRITER));
-	node_fixture_refused(parse(&g, &spec, &err), &err, ERR_FAILED_PRECONDITION, "csi.readOnly");
-	g.request.readonly = true;
-	assert_int_equal(parse(&g, &spec, &err), 0);
+	fixture_block(&in.capability, MODE(SINGLE_NODE_WRITER));
+	node_fixture_refused(parse(), &err, ERR_FAILED_PRECONDITION, "csi.readOnly");
+	request.readonly = true;
+	assert_int_equal(parse(), 0);
 	assert_true(spec.readonly);
-	g.request.readonly = false;
-	fixture_mount(&g.in.capability, MODE(SINGLE_NODE_READER_ONLY), "", NULL, 0);
-	assert_int_equal(parse(&g, &spec, &err), 0);
+	request.readonly = false;
+	fixture_mount(&in.capability, MODE(SINGLE_NODE_READER_ONLY), "", NULL, 0);
+	assert_int_equal(parse(), 0);
 	assert_true(spec.readonly);
-	fixture_map_set(&g.in.publish, "readonly", "perhaps");
-	refused(&g, "readonly \"perhaps\"");
+	fixture_map_set(&in.publish, "readonly", "perhaps");
+	refused("readonly \"perhaps\"");
 }
 
 int main(void)
 {
+#define TEST(name) cmocka_unit_test_setup(name, make)
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),
-		cmocka_unit_test(test_required_fields),
-		cmocka_unit_test(test_oversize_contexts),
-		cmocka_unit_test(test_readonly),
-		cmocka_unit_test(test_attached_readonly),
+		TEST(test_good),     TEST(test_required_fields),   TEST(test_oversize_contexts),
+		TEST(test_readonly), TEST(test_attached_readonly),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
