@@ -285,8 +285,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_writer),
 		TEST(test_secrets),
-		TEST(test_readers),
-		TEST(test_writer),
 		TEST(test_connect_parameters),
 		TEST(test_readers),
 		TEST(test_refusals),

@@ -77,14 +77,18 @@ spares() {
 	find "$1" -name 'nvmeot-spare-*' | wc -l
 }
 
+volumes_of() { # POOL
+	rpc "$agent_address" $target ListVolumes | jq "[.volumes[]? | select(.pool == \"$1\")] | length"
+}
+
 all_go() { # POOL
+	check "$1: two volumes are there" eval "[[ \$(volumes_of $1) == 2 ]]"
 	check "$1: the exported one is unexported" call Unexport "$1" 1 "\"host_nqn\":\"$host\""
 	check "$1: and no host is left" eval "[[ \$(call GetVolume $1 1 | jq '.volume.exports') \
 		=~ ^(null|\[\])\$ ]]"
 	check "$1: it is deleted" call DeleteVolume "$1" 1
 	check "$1: so is another one" call DeleteVolume "$1" 2
-	check "$1: nothing is there" eval \
-		"[[ \$(rpc $agent_address $target ListVolumes | grep -c '\"pool\":\"$1\"') == 0 ]]"
+	check "$1: nothing is there" eval "[[ \$(volumes_of $1) == 0 ]]"
 }
 
 make_pools

@@ -23,8 +23,6 @@
 #define SLOW_MS 400
 #define BLOCKS 24
 #define CONNECT_MS 8000
-#define FOREIGN                                                                                    \
-	"table inet theirs { chain input { type filter hook input priority 0; accept; }; }\n"
 
 static const char *backing, *slow_backing;
 
