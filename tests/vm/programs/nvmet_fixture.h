@@ -69,17 +69,26 @@ static inline void names_init(struct names *names, unsigned volume, unsigned hos
 	memcpy(names->names.host_id, &host, sizeof(host));
 }
 
-/* Exports volume n, whose backing is at path, to the hosts from first to last. */
-static inline void prepare(unsigned n, const char *path, unsigned first, unsigned last)
+/* Volume n, exported to the hosts from first to last, which lie in hosts. */
+static inline struct volume volume_of(unsigned n, unsigned first, unsigned last,
+				      struct volume_export hosts[HOSTS_MAX])
 {
-	struct volume_export hosts[HOSTS_MAX] = { 0 };
 	struct volume volume = { .uuid = volume_uuid(n), .exports = hosts };
-	struct err err = ERR_INIT;
 
 	for (unsigned host = first; host <= last; host++) {
 		hosts[volume.export_count].host_made = true;
 		host_nqn(host, hosts[volume.export_count++].host_nqn);
 	}
+	return volume;
+}
+
+/* Its backing is at path. */
+static inline void prepare(unsigned n, const char *path, unsigned first, unsigned last)
+{
+	struct volume_export hosts[HOSTS_MAX] = { 0 };
+	struct volume volume = volume_of(n, first, last, hosts);
+	struct err err = ERR_INIT;
+
 	must(nvmet_prepare(&nvmet, &volume, path, NULL, &err), &err);
 }
 
@@ -96,13 +105,9 @@ static inline void link_volumes(unsigned first, unsigned last)
 static inline void remove_volume(unsigned n, unsigned first, unsigned last)
 {
 	struct volume_export hosts[HOSTS_MAX] = { 0 };
-	struct volume volume = { .uuid = volume_uuid(n), .exports = hosts };
+	struct volume volume = volume_of(n, first, last, hosts);
 	struct err err = ERR_INIT;
 
-	for (unsigned host = first; host <= last; host++) {
-		hosts[volume.export_count].host_made = true;
-		host_nqn(host, hosts[volume.export_count++].host_nqn);
-	}
 	must(nvmet_remove(&nvmet, &volume, &err), &err);
 }
 

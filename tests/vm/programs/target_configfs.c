@@ -25,7 +25,7 @@
 /* --- the host's side -------------------------------------------------------------------------- */
 
 /* The instance N of the new controller nvmeN, or -1 with errno. */
-static int connect_host(const char *host_nqn, const char *host_id, int reconnect_delay)
+static int try_connect(const char *host_nqn, const char *host_id, int reconnect_delay)
 {
 	cleanup_free char *options =
 		xasprintf("nqn=" NQN ",transport=tcp,traddr=127.0.0.1,trsvcid=4420,hostnqn=%s,"
@@ -41,6 +41,23 @@ static int connect_host(const char *host_nqn, const char *host_id, int reconnect
 	assert_true(read(fd, answer, sizeof(answer) - 1) > 0);
 	assert_int_equal(sscanf(answer, "instance=%d", &instance), 1);
 	return instance;
+}
+
+static int connect_host(const char *host_nqn, const char *host_id, int reconnect_delay)
+{
+	int instance = try_connect(host_nqn, host_id, reconnect_delay);
+
+	assert_true(instance >= 0);
+	return instance;
+}
+
+/* The volume's only host. */
+static int connect_a(int reconnect_delay)
+{
+	struct err err = ERR_INIT;
+
+	must(do_export(HOST_A, VOLUME_SINGLE_NODE, &err), &err);
+	return connect_host(HOST_A, HOSTID_A, reconnect_delay);
 }
 
 /* An attribute of a controller; empty when the controller is gone. */
@@ -183,9 +200,8 @@ static void test_identity_and_io(void **state)
 	must(do_export(HOST_A, VOLUME_SINGLE_NODE, &err), &err);
 	assert_true(complete());
 	assert_int_equal(links(), 1);
-	assert_int_equal(connect_host(HOST_B, HOSTID_B, 1), -1);
+	assert_int_equal(try_connect(HOST_B, HOSTID_B, 1), -1);
 	instance = connect_host(HOST_A, HOSTID_A, 1);
-	assert_true(instance >= 0);
 	assert_string_equal(controller(instance, "serial"), "5d5f4a536f0c4f0e9f0a");
 	assert_string_equal(controller(instance, "model"), "nvmeot");
 	fd = open_device();
@@ -206,9 +222,7 @@ static void test_restart_does_not_touch_sessions(void **state)
 	int instance, fd;
 
 	(void)state;
-	must(do_export(HOST_A, VOLUME_SINGLE_NODE, &err), &err);
-	instance = connect_host(HOST_A, HOSTID_A, 30);
-	assert_true(instance >= 0);
+	instance = connect_a(30);
 	fd = open_device();
 	write_block(fd, 'a', 0);
 	stop();
@@ -229,9 +243,7 @@ static void test_unexport_of_the_last_host_fences(void **state)
 	int instance;
 
 	(void)state;
-	must(do_export(HOST_A, VOLUME_SINGLE_NODE, &err), &err);
-	instance = connect_host(HOST_A, HOSTID_A, 1);
-	assert_true(instance >= 0);
+	instance = connect_a(1);
 	assert_int_equal(do_export(HOST_B, VOLUME_SINGLE_NODE, &err), -1);
 	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
 	must(target_unexport(target, UUID, HOST_A, &err), &err);
@@ -253,7 +265,6 @@ static void test_unexport_of_one_of_two_hosts(void **state)
 	must(do_export(HOST_B, VOLUME_MULTI_WRITER, &err), &err);
 	a = connect_host(HOST_A, HOSTID_A, 1);
 	b = connect_host(HOST_B, HOSTID_B, 1);
-	assert_true(a >= 0 && b >= 0);
 	must(target_unexport(target, UUID, HOST_A, &err), &err);
 	assert_true(allowed(HOST_B) && !allowed(HOST_A));
 	assert_false(root_exists(&tree, "hosts/" HOST_A));
@@ -273,9 +284,7 @@ static void test_rebuild(void **state)
 	int instance, fd;
 
 	(void)state;
-	must(do_export(HOST_A, VOLUME_SINGLE_NODE, &err), &err);
-	instance = connect_host(HOST_A, HOSTID_A, 2);
-	assert_true(instance >= 0);
+	instance = connect_a(2);
 	fd = open_device();
 	write_block(fd, 'a', 0);
 	stop();
@@ -415,9 +424,7 @@ static void test_kernel_decides(void **state)
 	int instance;
 
 	(void)state;
-	must(do_export(HOST_A, VOLUME_SINGLE_NODE, &err), &err);
-	instance = connect_host(HOST_A, HOSTID_A, 1);
-	assert_true(instance >= 0);
+	instance = connect_a(1);
 	stop();
 	assert_int_equal(mkdir(empty, 0755), 0);
 	pool_path = empty;
@@ -535,9 +542,7 @@ static void test_expand_is_seen_by_the_host(void **state)
 	int instance, fd;
 
 	(void)state;
-	must(do_export(HOST_A, VOLUME_SINGLE_NODE, &err), &err);
-	instance = connect_host(HOST_A, HOSTID_A, 1);
-	assert_true(instance >= 0);
+	instance = connect_a(1);
 	fd = open_device();
 	write_block(fd, 'a', 0);
 	do_expand(2 * SIZE_BYTES);
@@ -555,9 +560,7 @@ static void test_expand_is_seen_by_the_host(void **state)
 	/* Without a host. */
 	must(target_unexport(target, UUID, "", &err), &err);
 	do_expand(3 * SIZE_BYTES);
-	must(do_export(HOST_A, VOLUME_SINGLE_NODE, &err), &err);
-	instance = connect_host(HOST_A, HOSTID_A, 1);
-	assert_true(instance >= 0);
+	instance = connect_a(1);
 	fd = open_device();
 	assert_true(device_becomes(fd, 3 * SIZE_BYTES, 10000));
 	close(fd);
@@ -582,9 +585,7 @@ static void test_readers(void **state)
 	int a, b, fd;
 
 	(void)state;
-	must(do_export(HOST_A, VOLUME_SINGLE_NODE, &err), &err);
-	a = connect_host(HOST_A, HOSTID_A, 1);
-	assert_true(a >= 0);
+	a = connect_a(1);
 	fd = open_device();
 	write_block(fd, 'w', 0);
 	close(fd);
@@ -599,7 +600,6 @@ static void test_readers(void **state)
 	assert_true(complete());
 	a = connect_host(HOST_A, HOSTID_A, 1);
 	b = connect_host(HOST_B, HOSTID_B, 1);
-	assert_true(a >= 0 && b >= 0);
 	fd = open_device();
 	assert_false(can_write(fd, 'r', 0));
 	assert_int_equal(backing_byte(0), 'w');
@@ -618,7 +618,6 @@ static void test_readers(void **state)
 	must(target_unexport(target, UUID, HOST_A, &err), &err);
 	must(do_export(HOST_B, VOLUME_SINGLE_NODE, &err), &err);
 	b = connect_host(HOST_B, HOSTID_B, 1);
-	assert_true(b >= 0);
 	fd = open_device();
 	write_block(fd, 'n', 0);
 	assert_int_equal(backing_byte(0), 'n');
