@@ -19,11 +19,11 @@
 
 #include "csi/volume/check.h"
 #include "nvme/base/cleanup.h"
-#include "nvme/base/proc.h"
 #include "nvme/base/strb.h"
+#include "tests/unit/disk_file.h"
 
 static char dir[] = "/tmp/test_volume_check.XXXXXX";
-static char disk[64], program[64], runs[64];
+static char program[64], runs[64];
 static const char *real_path;
 
 static int setup_group(void **state)
@@ -31,7 +31,6 @@ static int setup_group(void **state)
 	(void)state;
 	if (!mkdtemp(dir))
 		return -1;
-	snprintf(disk, sizeof(disk), "%s/disk", dir);
 	snprintf(runs, sizeof(runs), "%s/runs", dir);
 	real_path = getenv("PATH");
 	return 0;
@@ -45,35 +44,17 @@ static int teardown_group(void **state)
 
 static int setup(void **state)
 {
-	int fd = open(disk, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-
-	(void)state;
-	return fd < 0 || ftruncate(fd, 64 << 20) < 0 ? -1 : close(fd);
+	return disk_setup(state) < 0 ? -1 : ftruncate(disk_fd, 64 << 20);
 }
 
 static int teardown(void **state)
 {
-	(void)state;
 	if (program[0])
 		unlink(program);
 	program[0] = '\0';
 	unlink(runs);
-	return setenv("PATH", real_path, 1) < 0 || unlink(disk) < 0 ? -1 : 0;
+	return setenv("PATH", real_path, 1) < 0 ? -1 : disk_teardown(state);
 }
-
-/* Runs a program that must end with that status. */
-static void run(const char *const argv[], int status)
-{
-	cleanup_free struct proc_result *result = xcalloc(1, sizeof(*result));
-	struct err err = ERR_INIT;
-
-	if (proc_run(argv, deadline_after_ms(60000), result, &err) < 0)
-		fail_msg("%s", err.msg);
-	if (result->exit_code != status)
-		fail_msg("%s: %d: %s", argv[0], result->exit_code, result->err);
-}
-
-#define RUN(...) run((const char *const[]) { __VA_ARGS__, NULL }, 0)
 
 static void make_ext4(void)
 {
@@ -299,14 +280,14 @@ static void test_real_damage(void **state)
 	debugfs("set_super_value state 2");
 	debugfs("set_super_value free_blocks_count 7");
 	must_check("ext4", false);
-	run((const char *const[]) { "e2fsck", "-fn", disk, NULL }, 0);
+	RUN("e2fsck", "-fn", disk);
 	debugfs("clri <2>");
 	debugfs("set_super_value state 2");
 	assert_int_equal(check("ext4", false, &err), -1);
 	print_message("# %s\n", err.msg);
 	expect_error(&err, ERR_FAILED_PRECONDITION, "fsRepair");
 	must_check("ext4", true);
-	run((const char *const[]) { "e2fsck", "-fn", disk, NULL }, 0);
+	RUN("e2fsck", "-fn", disk);
 }
 
 /* As mount_device raises it. */
@@ -408,7 +389,7 @@ static void test_repair_killed(void **state)
 	assert_int_equal(check("ext4", false, &err), -1);
 	expect_error(&err, ERR_FAILED_PRECONDITION, "fsRepair");
 	must_check("ext4", true);
-	run((const char *const[]) { "e2fsck", "-fn", disk, NULL }, 0);
+	RUN("e2fsck", "-fn", disk);
 }
 
 /* Nothing is repaired that cannot be marked, but for a superblock that nobody can read. */
@@ -425,10 +406,10 @@ static void test_repair_of_what_cannot_be_marked(void **state)
 	fake("tune2fs", "kill -9 $$");
 	assert_int_equal(after("ext4", EBADMSG, true, &err), -1);
 	expect_error(&err, ERR_INTERNAL, "signal 9");
-	run((const char *const[]) { "e2fsck", "-fn", disk, NULL }, 4);
+	RUN_FOR(4, "e2fsck", "-fn", disk);
 	fake("tune2fs", "exit 1");
 	assert_int_equal(after("ext4", EBADMSG, true, &err), 0);
-	run((const char *const[]) { "e2fsck", "-fn", disk, NULL }, 0);
+	RUN("e2fsck", "-fn", disk);
 }
 
 /* A repair is not begun without time left, and not ended by the time. */

@@ -17,44 +17,13 @@
 #include "csi/volume/fs.h"
 #include "csi/volume/probe.h"
 #include "nvme/base/cleanup.h"
-#include "nvme/base/proc.h"
-
-static char dir[] = "/tmp/test_volume_fs.XXXXXX";
-static char path[sizeof(dir) + 8];
-
-static int setup_group(void **state)
-{
-	(void)state;
-	return mkdtemp(dir) ? 0 : -1;
-}
-
-static int teardown_group(void **state)
-{
-	(void)state;
-	return rmdir(dir);
-}
-
-static int setup(void **state)
-{
-	int fd;
-
-	(void)state;
-	snprintf(path, sizeof(path), "%s/disk", dir);
-	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	return fd < 0 ? -1 : close(fd);
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	return unlink(path);
-}
+#include "tests/unit/disk_file.h"
 
 static int make(const char *name, uint64_t size, const char *options, bool overwrite,
 		struct err *err)
 {
-	assert_int_equal(truncate(path, (off_t)size), 0);
-	return fs_make(fs_find(name), path, options, overwrite, deadline_after_ms(60000), err);
+	assert_int_equal(truncate(disk, (off_t)size), 0);
+	return fs_make(fs_find(name), disk, options, overwrite, deadline_after_ms(60000), err);
 }
 
 static void must_make(const char *name, uint64_t size, const char *options)
@@ -67,28 +36,17 @@ static void must_make(const char *name, uint64_t size, const char *options)
 
 static void expect_probed(const char *type)
 {
-	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	cleanup_close int fd = open(disk, O_RDONLY | O_CLOEXEC);
 	struct probe_result result;
 	struct err err = ERR_INIT;
 
-	assert_int_equal(probe_device(fd, path, 0, &result, &err), 0);
+	assert_int_equal(probe_device(fd, disk, 0, &result, &err), 0);
 	assert_string_equal(result.fs_type, type);
-}
-
-/* What a program prints; owned. */
-static struct proc_result *output_of(const char *const argv[])
-{
-	struct proc_result *result = xcalloc(1, sizeof(*result));
-	struct err err = ERR_INIT;
-
-	if (proc_run(argv, deadline_after_ms(60000), result, &err) < 0)
-		fail_msg("%s", err.msg);
-	return result;
 }
 
 static void expect_in_output(const char *const argv[], const char *const words[], bool present)
 {
-	cleanup_free struct proc_result *result = output_of(argv);
+	cleanup_free struct proc_result *result = run_for(0, argv);
 
 	for (size_t i = 0; words[i]; i++)
 		if (!strstr(result->out, words[i]) == present)
@@ -116,7 +74,7 @@ static void test_table(void **state)
 
 static void test_ext4(void **state)
 {
-	const char *const dump[] = { "dumpe2fs", "-h", path, NULL };
+	const char *const dump[] = { "dumpe2fs", "-h", disk, NULL };
 
 	(void)state;
 	must_make("ext4", fs_min_bytes(fs_find("ext4")), NULL);
@@ -133,16 +91,16 @@ static void test_ext4_options_follow_ours(void **state)
 {
 	(void)state;
 	must_make("ext4", 64 << 20, "-b1024  -m 5\t-O ^has_journal,quota -E root_owner=7:7");
-	expect_in_output((const char *const[]) { "dumpe2fs", "-h", path, NULL },
+	expect_in_output((const char *const[]) { "dumpe2fs", "-h", disk, NULL },
 			 WORDS("Block size:               1024", "quota", "metadata_csum"), true);
-	expect_in_output((const char *const[]) { "dumpe2fs", "-h", path, NULL },
+	expect_in_output((const char *const[]) { "dumpe2fs", "-h", disk, NULL },
 			 WORDS("has_journal", "Reserved block count:     0"), false);
 }
 
 /* What was allocated stays so, also when mkfsOptions have an option of their own beside ours. */
 static void test_ext4_never_discards(void **state)
 {
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int fd = open(disk, O_WRONLY | O_CLOEXEC);
 	struct stat before, after;
 
 	(void)state;
@@ -152,7 +110,7 @@ static void test_ext4_never_discards(void **state)
 	assert_int_equal(fstat(fd, &after), 0);
 	close(fd);
 	assert_true(after.st_blocks >= before.st_blocks);
-	expect_in_output((const char *const[]) { "dumpe2fs", "-h", path, NULL },
+	expect_in_output((const char *const[]) { "dumpe2fs", "-h", disk, NULL },
 			 WORDS("RAID stride:              16", "RAID stripe width:        64"),
 			 true);
 }
@@ -162,9 +120,9 @@ static void test_xfs(void **state)
 	(void)state;
 	must_make("xfs", fs_min_bytes(fs_find("xfs")), "");
 	expect_probed("xfs");
-	expect_in_output((const char *const[]) { "xfs_db", "-r", "-c", "version", path, NULL },
+	expect_in_output((const char *const[]) { "xfs_db", "-r", "-c", "version", disk, NULL },
 			 WORDS("V5", "BIGTIME", "INOBTCNT", "REFLINK"), true);
-	expect_in_output((const char *const[]) { "xfs_db", "-r", "-c", "version", path, NULL },
+	expect_in_output((const char *const[]) { "xfs_db", "-r", "-c", "version", disk, NULL },
 			 WORDS("NREXT64", "RMAPBT"), false);
 }
 
@@ -173,16 +131,16 @@ static void test_xfs_options_replace_ours(void **state)
 {
 	(void)state;
 	must_make("xfs", 512 << 20, "-m reflink=0 -i size=1024,nrext64=1");
-	expect_in_output((const char *const[]) { "xfs_db", "-r", "-c", "version", path, NULL },
+	expect_in_output((const char *const[]) { "xfs_db", "-r", "-c", "version", disk, NULL },
 			 WORDS("BIGTIME", "NREXT64"), true);
-	expect_in_output((const char *const[]) { "xfs_db", "-r", "-c", "version", path, NULL },
+	expect_in_output((const char *const[]) { "xfs_db", "-r", "-c", "version", disk, NULL },
 			 WORDS("REFLINK"), false);
 }
 
 /* A number of the superblock. */
 static uint64_t btrfs_super(unsigned offset)
 {
-	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	cleanup_close int fd = open(disk, O_RDONLY | O_CLOEXEC);
 	uint64_t value;
 
 	assert_int_equal(pread(fd, &value, sizeof(value), 65536 + offset), sizeof(value));
@@ -258,7 +216,7 @@ static void test_failure_has_the_reason(void **state)
 	assert_int_equal(make("xfs", 32 << 20, NULL, false, &err), -1);
 	assert_int_equal(err.code, ERR_INTERNAL);
 	assert_non_null(strstr(err.msg, "mkfs.xfs"));
-	assert_non_null(strstr(err.msg, path));
+	assert_non_null(strstr(err.msg, disk));
 	assert_non_null(strstr(err.msg, "exit status 1"));
 	assert_int_equal(make("ext4", 32 << 20, "-O no_such_feature", false, &err), -1);
 	assert_non_null(strstr(err.msg, "no_such_feature"));
@@ -269,8 +227,8 @@ static void test_deadline(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	assert_int_equal(truncate(path, 1 << 30), 0);
-	assert_int_equal(fs_make(fs_find("ext4"), path, NULL, false, deadline_after_ms(0), &err),
+	assert_int_equal(truncate(disk, 1 << 30), 0);
+	assert_int_equal(fs_make(fs_find("ext4"), disk, NULL, false, deadline_after_ms(0), &err),
 			 -1);
 	assert_int_equal(err.code, ERR_DEADLINE_EXCEEDED);
 }
@@ -376,29 +334,27 @@ static void test_mount_options(void **state)
 	assert_true(out.overflow);
 }
 
-#define DISK_TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_table),
-		DISK_TEST(test_ext4),
-		DISK_TEST(test_ext4_options_follow_ours),
-		DISK_TEST(test_ext4_never_discards),
-		DISK_TEST(test_xfs),
-		DISK_TEST(test_xfs_options_replace_ours),
-		DISK_TEST(test_xfs_overwrites_only_when_told),
-		DISK_TEST(test_btrfs),
-		DISK_TEST(test_btrfs_options_follow_ours),
-		DISK_TEST(test_btrfs_overwrites_only_when_told),
-		DISK_TEST(test_ext4_over_remains),
-		DISK_TEST(test_failure_has_the_reason),
-		DISK_TEST(test_deadline),
+		ON_DISK(test_ext4),
+		ON_DISK(test_ext4_options_follow_ours),
+		ON_DISK(test_ext4_never_discards),
+		ON_DISK(test_xfs),
+		ON_DISK(test_xfs_options_replace_ours),
+		ON_DISK(test_xfs_overwrites_only_when_told),
+		ON_DISK(test_btrfs),
+		ON_DISK(test_btrfs_options_follow_ours),
+		ON_DISK(test_btrfs_overwrites_only_when_told),
+		ON_DISK(test_ext4_over_remains),
+		ON_DISK(test_failure_has_the_reason),
+		ON_DISK(test_deadline),
 		cmocka_unit_test(test_device_is_no_option),
 		cmocka_unit_test(test_mkfs_options_accepted),
 		cmocka_unit_test(test_mkfs_options_refused),
 		cmocka_unit_test(test_mount_options),
 	};
 
-	return cmocka_run_group_tests(tests, setup_group, teardown_group);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@
 
 #include "csi/volume/journal.h"
 #include "nvme/base/cleanup.h"
-#include "nvme/base/proc.h"
+#include "tests/unit/disk_file.h"
 
 #define MIB (UINT64_C(1) << 20)
 #define BLOCK 512
@@ -24,54 +24,21 @@
 #define UNMOUNT 0x20
 #define COMMIT 0x02
 
-static char path[] = "/tmp/test_volume_journal.XXXXXX";
-static int fd;
-
-static int setup(void **state)
-{
-	(void)state;
-	strcpy(strrchr(path, '.'), ".XXXXXX");
-	fd = mkstemp(path);
-	return fd < 0 ? -1 : ftruncate(fd, 512 * MIB);
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	return close(fd) || unlink(path) ? -1 : 0;
-}
-
 static void put32(uint64_t offset, uint32_t value)
 {
 	uint32_t be = htobe32(value);
 
-	assert_int_equal(pwrite(fd, &be, sizeof(be), (off_t)offset), sizeof(be));
+	assert_int_equal(pwrite(disk_fd, &be, sizeof(be), (off_t)offset), sizeof(be));
 }
 
 static int pending(const char *fs_type)
 {
 	struct err err = ERR_INIT;
-	int rc = journal_is_pending(fd, "the device", fs_type, &err);
+	int rc = journal_is_pending(disk_fd, "the device", fs_type, &err);
 
 	if (rc < 0)
 		assert_non_null(strstr(err.msg, "the device"));
 	return rc;
-}
-
-/* Makes a file system; skips the test where its program is not installed. */
-static void make(const char *mkfs)
-{
-	cleanup_free struct proc_result *result = xcalloc(1, sizeof(*result));
-	const char *const argv[] = { mkfs, "-q", path, NULL };
-	struct err err = ERR_INIT;
-
-	if (proc_run(argv, deadline_after_ms(60000), result, &err) < 0) {
-		if (err.code == ERR_FAILED_PRECONDITION)
-			skip();
-		fail_msg("%s", err.msg);
-	}
-	if (result->exit_code)
-		fail_msg("%s: %s", mkfs, result->err);
 }
 
 static void test_ext4(void **state)
@@ -80,11 +47,11 @@ static void test_ext4(void **state)
 
 	(void)state;
 	assert_int_equal(pending("ext4"), -1);
-	make("mkfs.ext4");
+	RUN("mkfs.ext4", "-q", disk);
 	assert_int_equal(pending("ext4"), 0);
-	assert_int_equal(pread(fd, &features, 1, 1024 + 0x60), 1);
+	assert_int_equal(pread(disk_fd, &features, 1, 1024 + 0x60), 1);
 	features |= 0x4; /* as the kernel does when it mounts it read-write */
-	assert_int_equal(pwrite(fd, &features, 1, 1024 + 0x60), 1);
+	assert_int_equal(pwrite(disk_fd, &features, 1, 1024 + 0x60), 1);
 	assert_int_equal(pending("ext4"), 1);
 	assert_int_equal(pending("xfs"), -1);
 }
@@ -96,10 +63,10 @@ static void test_xfs(void **state)
 
 	(void)state;
 	assert_int_equal(pending("xfs"), -1);
-	make("mkfs.xfs");
+	RUN("mkfs.xfs", "-q", disk);
 	assert_int_equal(pending("xfs"), 0);
 	/* Its log begins with the only record, which says that it is an unmount's. */
-	assert_int_equal(pread(fd, super, sizeof(super), 0), sizeof(super));
+	assert_int_equal(pread(disk_fd, super, sizeof(super), 0), sizeof(super));
 	log = be32toh(super[13]);
 	log = ((log >> (be32toh(super[31]) >> 24)) * be32toh(super[21]) +
 	       (log & ((1U << (be32toh(super[31]) >> 24)) - 1))) *
@@ -115,10 +82,11 @@ static void test_btrfs(void **state)
 
 	(void)state;
 	assert_int_equal(pending("btrfs"), -1);
-	make("mkfs.btrfs");
+	RUN("mkfs.btrfs", "-q", disk);
 	assert_int_equal(pending("btrfs"), 0);
 	/* As the kernel does at the first fsync after a commit. */
-	assert_int_equal(pwrite(fd, &log_root, sizeof(log_root), 65536 + 0x60), sizeof(log_root));
+	assert_int_equal(pwrite(disk_fd, &log_root, sizeof(log_root), 65536 + 0x60),
+			 sizeof(log_root));
 	assert_int_equal(pending("btrfs"), 1);
 	assert_int_equal(pending("ext4"), -1);
 }
@@ -127,7 +95,7 @@ static void test_short_and_unknown(void **state)
 {
 	(void)state;
 	assert_int_equal(pending("f2fs"), -1);
-	assert_int_equal(ftruncate(fd, 100), 0);
+	assert_int_equal(ftruncate(disk_fd, 100), 0);
 	assert_int_equal(pending("ext4"), -1);
 	assert_int_equal(pending("xfs"), -1);
 	assert_int_equal(pending("btrfs"), -1);
@@ -217,14 +185,13 @@ static void test_xfs_in_doubt(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_ext4),
-		TEST(test_xfs),
-		TEST(test_btrfs),
-		TEST(test_short_and_unknown),
-		TEST(test_xfs_newest_record_anywhere),
-		TEST(test_xfs_in_doubt),
+		ON_DISK(test_ext4),
+		ON_DISK(test_xfs),
+		ON_DISK(test_btrfs),
+		ON_DISK(test_short_and_unknown),
+		ON_DISK(test_xfs_newest_record_anywhere),
+		ON_DISK(test_xfs_in_doubt),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

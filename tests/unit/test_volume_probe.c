@@ -15,82 +15,25 @@
 
 #include "csi/volume/probe.h"
 #include "nvme/base/cleanup.h"
-#include "nvme/base/proc.h"
+#include "tests/unit/disk_file.h"
 
 #define MIB (UINT64_C(1) << 20)
-#define SIZE (512 * MIB)
-
-static char dir[] = "/tmp/test_volume_probe.XXXXXX";
-static char path[sizeof(dir) + 8];
-
-static int setup_group(void **state)
-{
-	(void)state;
-	return mkdtemp(dir) ? 0 : -1;
-}
-
-static int teardown_group(void **state)
-{
-	(void)state;
-	return rmdir(dir);
-}
-
-/* A blank, sparse device. */
-static int setup(void **state)
-{
-	int fd;
-
-	(void)state;
-	snprintf(path, sizeof(path), "%s/disk", dir);
-	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0 || ftruncate(fd, SIZE) < 0)
-		return -1;
-	return close(fd);
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	return unlink(path);
-}
 
 static void put(uint64_t offset, const void *data, size_t len)
 {
-	cleanup_close int fd = open(path, O_WRONLY | O_CLOEXEC);
+	cleanup_close int fd = open(disk, O_WRONLY | O_CLOEXEC);
 
 	assert_int_equal(pwrite(fd, data, len, (off_t)offset), len);
 }
 
-/* Runs a program; false: there is none of that name. */
-static bool run(const char *const argv[])
-{
-	cleanup_free struct proc_result *result = xcalloc(1, sizeof(*result));
-	struct err err = ERR_INIT;
-
-	if (proc_run(argv, deadline_after_ms(60000), result, &err) < 0) {
-		if (err.code == ERR_FAILED_PRECONDITION)
-			return false;
-		fail_msg("%s", err.msg);
-	}
-	if (result->exit_code)
-		fail_msg("%s: %s", argv[0], result->err);
-	return true;
-}
-
-#define RUN(...)                                                                                   \
-	do {                                                                                       \
-		if (!run((const char *const[]) { __VA_ARGS__, NULL }))                             \
-			skip();                                                                    \
-	} while (0)
-
 static struct probe_result probe(void)
 {
-	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	cleanup_close int fd = open(disk, O_RDONLY | O_CLOEXEC);
 	struct probe_result result;
 	struct err err = ERR_INIT;
 
 	memset(&result, 0x55, sizeof(result));
-	if (probe_device(fd, path, 0, &result, &err) < 0)
+	if (probe_device(fd, disk, 0, &result, &err) < 0)
 		fail_msg("%s", err.msg);
 	return result;
 }
@@ -117,14 +60,14 @@ static void test_blank(void **state)
 static void test_ext4(void **state)
 {
 	(void)state;
-	RUN("mkfs.ext4", "-q", path);
+	RUN("mkfs.ext4", "-q", disk);
 	expect("ext4", "ext4");
 }
 
 static void test_xfs(void **state)
 {
 	(void)state;
-	RUN("mkfs.xfs", "-q", path);
+	RUN("mkfs.xfs", "-q", disk);
 	expect("xfs", "xfs");
 }
 
@@ -132,7 +75,7 @@ static void test_xfs(void **state)
 static void test_ext4_bad_checksum(void **state)
 {
 	(void)state;
-	RUN("mkfs.ext4", "-q", "-O", "metadata_csum", path);
+	RUN("mkfs.ext4", "-q", "-O", "metadata_csum", disk);
 	put(1024 + 0x3fc, "\xde\xad\xbe\xef", 4);
 	expect("ext4", "ext4");
 }
@@ -140,10 +83,10 @@ static void test_ext4_bad_checksum(void **state)
 /* Everything before the first backup superblock of an ext4 is lost. */
 static void test_ext4_head_lost(void **state)
 {
-	cleanup_close int fd = open(path, O_WRONLY | O_CLOEXEC);
+	cleanup_close int fd = open(disk, O_WRONLY | O_CLOEXEC);
 
 	(void)state;
-	RUN("mkfs.ext4", "-q", "-b", "4096", path);
+	RUN("mkfs.ext4", "-q", "-b", "4096", disk);
 	assert_int_equal(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 128 * MIB),
 			 0);
 	/* Its first bytes are counters that may be zero. */
@@ -153,7 +96,7 @@ static void test_ext4_head_lost(void **state)
 static void test_gpt(void **state)
 {
 	(void)state;
-	RUN("sh", "-c", "printf 'label: gpt\\n,64M\\n' | sfdisk -q \"$0\"", path);
+	RUN("sh", "-c", "printf 'label: gpt\\n,64M\\n' | sfdisk -q \"$0\"", disk);
 	expect("gpt partition table", "");
 	/* What is left of it when only the head was wiped: the backup, in the last sectors. */
 	put(0, (char[65536]) { 0 }, 65536);
@@ -163,7 +106,7 @@ static void test_gpt(void **state)
 static void test_mbr(void **state)
 {
 	(void)state;
-	RUN("sh", "-c", "printf 'label: dos\\n,64M\\n' | sfdisk -q \"$0\"", path);
+	RUN("sh", "-c", "printf 'label: dos\\n,64M\\n' | sfdisk -q \"$0\"", disk);
 	expect("dos partition table", "");
 }
 
@@ -211,12 +154,12 @@ static void test_lvm(void **state)
 static void test_md(void **state)
 {
 	uint32_t magic = 0xa92b4efc, major = 1;
-	uint64_t sector = (SIZE / 512 - 16) & ~UINT64_C(7);
+	uint64_t sector = (DISK_BYTES / 512 - 16) & ~UINT64_C(7);
 
 	(void)state;
-	put(SIZE - 65536, &magic, sizeof(magic));
+	put(DISK_BYTES - 65536, &magic, sizeof(magic));
 	assert_false(probe().empty);
-	put(SIZE - 65536, "\0\0\0\0", 4);
+	put(DISK_BYTES - 65536, "\0\0\0\0", 4);
 	assert_true(probe().empty);
 	put(sector * 512, &magic, sizeof(magic));
 	put(sector * 512 + 4, &major, sizeof(major));
@@ -227,14 +170,14 @@ static void test_md(void **state)
 static void test_swap(void **state)
 {
 	(void)state;
-	RUN("mkswap", "-q", path);
+	RUN("mkswap", "-q", disk);
 	expect("swap", "");
 }
 
 static void test_two_signatures(void **state)
 {
 	(void)state;
-	RUN("mkfs.xfs", "-q", path);
+	RUN("mkfs.xfs", "-q", disk);
 	put(65536 + 64, "_BHRfS_M", 8); /* the magic of btrfs */
 	expect("ambivalent signatures", "");
 }
@@ -243,7 +186,7 @@ static void test_two_signatures(void **state)
 static void test_file_system_and_partitions(void **state)
 {
 	(void)state;
-	RUN("mkfs.ext4", "-q", path);
+	RUN("mkfs.ext4", "-q", disk);
 	put(446, "\0\0\2\0\x83\0\0\0\0\10\0\0\0\0\2\0", 16);
 	put(510, "\x55\xaa", 2);
 	expect("ext4 and dos partition table", "");
@@ -263,8 +206,20 @@ static void expect_nonzero_at(uint64_t offset)
 static void test_stray_bytes(void **state)
 {
 	static const uint64_t offsets[] = {
-		0,	    1,		511,	  4095,	      65535,	65536,	   MIB - 1,
-		SIZE - MIB, SIZE - 512, SIZE - 1, 8193 << 10, 32 * MIB, 128 * MIB, 384 * MIB + 4095,
+		0,
+		1,
+		511,
+		4095,
+		65535,
+		65536,
+		MIB - 1,
+		DISK_BYTES - MIB,
+		DISK_BYTES - 512,
+		DISK_BYTES - 1,
+		8193 << 10,
+		32 * MIB,
+		128 * MIB,
+		384 * MIB + 4095,
 		64 * MIB,
 	};
 
@@ -279,7 +234,7 @@ static void test_small_sizes(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
-		assert_int_equal(truncate(path, (off_t)sizes[i]), 0);
+		assert_int_equal(truncate(disk, (off_t)sizes[i]), 0);
 		assert_true(probe().empty);
 		expect_nonzero_at(sizes[i] - 1);
 	}
@@ -287,31 +242,31 @@ static void test_small_sizes(void **state)
 
 static void test_size_is_checked(void **state)
 {
-	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	cleanup_close int fd = open(disk, O_RDONLY | O_CLOEXEC);
 	struct probe_result result = { .type = "untouched" };
 	struct err err = ERR_INIT;
 
 	(void)state;
-	assert_int_equal(probe_device(fd, path, SIZE, &result, &err), 0);
+	assert_int_equal(probe_device(fd, disk, DISK_BYTES, &result, &err), 0);
 	assert_true(result.empty);
-	assert_int_equal(truncate(path, SIZE - 4096), 0);
-	assert_int_equal(probe_device(fd, path, SIZE, &result, &err), -1);
+	assert_int_equal(truncate(disk, DISK_BYTES - 4096), 0);
+	assert_int_equal(probe_device(fd, disk, DISK_BYTES, &result, &err), -1);
 	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
 	assert_non_null(strstr(err.msg, "536866816"));
-	assert_int_equal(truncate(path, 0), 0);
-	assert_int_equal(probe_device(fd, path, 0, &result, &err), -1);
+	assert_int_equal(truncate(disk, 0), 0);
+	assert_int_equal(probe_device(fd, disk, 0, &result, &err), -1);
 	assert_int_equal(err.code, ERR_INTERNAL);
 }
 
 static void test_read_errors(void **state)
 {
-	cleanup_close int write_only = open(path, O_WRONLY | O_CLOEXEC);
+	cleanup_close int write_only = open(disk, O_WRONLY | O_CLOEXEC);
 	cleanup_close int not_a_disk = open("/dev/zero", O_RDONLY | O_CLOEXEC);
 	struct probe_result result = { .type = "untouched" };
 	struct err err = ERR_INIT;
 
 	(void)state;
-	assert_int_equal(probe_device(write_only, path, SIZE, &result, &err), -1);
+	assert_int_equal(probe_device(write_only, disk, DISK_BYTES, &result, &err), -1);
 	assert_int_equal(err.code, ERR_INTERNAL);
 	assert_int_equal(probe_device(not_a_disk, "/dev/zero", 0, &result, &err), -1);
 	assert_int_equal(probe_device(-1, "closed", 0, &result, &err), -1);
@@ -319,30 +274,28 @@ static void test_read_errors(void **state)
 	assert_false(result.empty);
 }
 
-#define DISK_TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		DISK_TEST(test_blank),
-		DISK_TEST(test_ext4),
-		DISK_TEST(test_xfs),
-		DISK_TEST(test_ext4_bad_checksum),
-		DISK_TEST(test_ext4_head_lost),
-		DISK_TEST(test_gpt),
-		DISK_TEST(test_mbr),
-		DISK_TEST(test_mbr_signature_only),
-		DISK_TEST(test_luks),
-		DISK_TEST(test_lvm),
-		DISK_TEST(test_md),
-		DISK_TEST(test_swap),
-		DISK_TEST(test_two_signatures),
-		DISK_TEST(test_file_system_and_partitions),
-		DISK_TEST(test_stray_bytes),
-		DISK_TEST(test_small_sizes),
-		DISK_TEST(test_size_is_checked),
-		DISK_TEST(test_read_errors),
+		ON_DISK(test_blank),
+		ON_DISK(test_ext4),
+		ON_DISK(test_xfs),
+		ON_DISK(test_ext4_bad_checksum),
+		ON_DISK(test_ext4_head_lost),
+		ON_DISK(test_gpt),
+		ON_DISK(test_mbr),
+		ON_DISK(test_mbr_signature_only),
+		ON_DISK(test_luks),
+		ON_DISK(test_lvm),
+		ON_DISK(test_md),
+		ON_DISK(test_swap),
+		ON_DISK(test_two_signatures),
+		ON_DISK(test_file_system_and_partitions),
+		ON_DISK(test_stray_bytes),
+		ON_DISK(test_small_sizes),
+		ON_DISK(test_size_is_checked),
+		ON_DISK(test_read_errors),
 	};
 
-	return cmocka_run_group_tests(tests, setup_group, teardown_group);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

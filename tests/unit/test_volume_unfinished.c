@@ -19,32 +19,15 @@
 #include "csi/volume/fs.h"
 #include "csi/volume/unfinished.h"
 #include "nvme/base/cleanup.h"
+#include "tests/unit/disk_file.h"
 
 #define STEP 3 /* at every third write: enough to meet each kind of them */
-#define SIZE (UINT64_C(512) << 20)
-
-static char path[] = "/tmp/test_volume_unfinished.XXXXXX";
-static int fd;
-
-static int setup(void **state)
-{
-	(void)state;
-	strcpy(strrchr(path, '.'), ".XXXXXX");
-	fd = mkstemp(path);
-	return fd < 0 ? -1 : ftruncate(fd, (off_t)SIZE);
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	return close(fd) || unlink(path) ? -1 : 0;
-}
 
 static void probe(struct probe_result *ret)
 {
 	struct err err = ERR_INIT;
 
-	if (probe_device(fd, "the device", SIZE, ret, &err) < 0)
+	if (probe_device(disk_fd, "the device", DISK_BYTES, ret, &err) < 0)
 		fail_msg("%s", err.msg);
 }
 
@@ -55,21 +38,21 @@ static int unfinished(const char *fs_type)
 	int rc;
 
 	probe(&found);
-	rc = unfinished_mkfs(fd, "the device", fs_type, &found, &err);
+	rc = unfinished_mkfs(disk_fd, "the device", fs_type, &found, &err);
 	assert_int_not_equal(rc, -1);
 	return rc;
 }
 
 static void put(off_t offset, const char *text)
 {
-	assert_int_equal(pwrite(fd, text, strlen(text), offset), strlen(text));
+	assert_int_equal(pwrite(disk_fd, text, strlen(text), offset), strlen(text));
 }
 
 static void make(const char *fs_type)
 {
 	struct err err = ERR_INIT;
 
-	if (fs_make(fs_find(fs_type), path, NULL, true, deadline_none(), &err) < 0)
+	if (fs_make(fs_find(fs_type), disk, NULL, true, deadline_none(), &err) < 0)
 		fail_msg("%s", err.msg);
 }
 
@@ -82,7 +65,7 @@ static void test_finished(void **state)
 		for (size_t k = 0; k < ARRAY_SIZE(types); k++)
 			assert_int_equal(unfinished(types[k]), 0);
 		make(types[i]);
-		assert_int_equal(ftruncate(fd, (off_t)SIZE), 0);
+		assert_int_equal(ftruncate(disk_fd, (off_t)DISK_BYTES), 0);
 	}
 	for (size_t k = 0; k < ARRAY_SIZE(types); k++)
 		assert_int_equal(unfinished(types[k]), 0);
@@ -131,7 +114,7 @@ static bool make_until(const char *fs_type, int nth)
 	struct err err = ERR_INIT;
 
 	setenv("INJECT", inject, 1);
-	if (fs_make(fs_find(fs_type), path, NULL, true, deadline_none(), &err) == 0)
+	if (fs_make(fs_find(fs_type), disk, NULL, true, deadline_none(), &err) == 0)
 		return false;
 	if (!strstr(err.msg, "signal 9"))
 		fail_msg("%s", err.msg);
@@ -160,8 +143,8 @@ static void cut_everywhere(const char *fs_type)
 			cut++;
 		else if (strcmp(found.fs_type, fs_type) != 0)
 			fail_msg("mkfs.%s cut at write %d leaves %s", fs_type, nth, found.type);
-		assert_int_equal(ftruncate(fd, 0), 0);
-		assert_int_equal(ftruncate(fd, (off_t)SIZE), 0);
+		assert_int_equal(ftruncate(disk_fd, 0), 0);
+		assert_int_equal(ftruncate(disk_fd, (off_t)DISK_BYTES), 0);
 	}
 	print_message("mkfs.%s: cut short %d times, %d of them seen, %d before a byte\n", fs_type,
 		      cut + empty, cut, empty);
@@ -190,10 +173,9 @@ static void test_btrfs(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_finished), TEST(test_other_data), TEST(test_ext4),
-		TEST(test_xfs),	     TEST(test_btrfs),
+		ON_DISK(test_finished), ON_DISK(test_other_data), ON_DISK(test_ext4),
+		ON_DISK(test_xfs),	ON_DISK(test_btrfs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
