@@ -7,6 +7,8 @@
 log_level=debug
 # shellcheck source=tests/vm/guest/driver.sh
 . "$NVMEOT_SRC/tests/vm/guest/driver.sh"
+# shellcheck source=tests/vm/guest/writer.sh
+. "$NVMEOT_SRC/tests/vm/guest/writer.sh"
 
 nvmet=/sys/kernel/config/nvmet
 
@@ -168,26 +170,7 @@ check "a second volume with the same" stage "$two"
 
 # --- a changed key under I/O ------------------------------------------------------------------
 
-log=$(pod pod)/log
-writer() {
-	local i=0
-	while [ ! -e /run/stop-writing ]; do
-		i=$((i + 1))
-		echo "line $i" | dd of="$log" oflag=append,dsync conv=notrunc status=none || return 1
-		echo $i >/run/acknowledged
-	done
-}
-lines() {
-	cat /run/acknowledged 2>/dev/null || echo 0
-}
-grows_beyond() {
-	[ "$(lines)" -gt "$1" ]
-}
-goes_on() {
-	wait_for 60 grows_beyond $(($(lines) + 5))
-}
-writer &
-writer_pid=$!
+start_writer "$(pod pod)/log"
 check "a pod writes" goes_on
 session=$(cat "$(controller_of "$one")/cntlid")
 secrets "$changed"
@@ -227,12 +210,7 @@ start_agent
 check "the target was empty: the hosts have their key again" target_has "$changed"
 check "and come back" eval 'wait_for 60 is_live "$one" && wait_for 60 is_live "$two"'
 check "the pod writes on" goes_on
-touch /run/stop-writing
-writer_status=0
-wait $writer_pid || writer_status=$?
-check "the writer met no error" [ $writer_status = 0 ]
-check "no line is lost, none is doubled" \
-	eval '[ "$(cat "$log")" = "$(seq -f "line %.0f" "$(lines)")" ]'
+check_writer
 unpublish "$one" pod >/dev/null
 forget "$two" "$three"
 check "the key stays with the last volume" target_has "$changed"

@@ -10,13 +10,6 @@
 # The target has a second portal, which fares badly.
 near=127.0.0.1 far=127.0.0.2
 nvmet=/sys/kernel/config/nvmet
-start_agent() {
-	mkdir -p "$pool_dir"
-	start agent nvmeot-target --name=t1 --listen="$agent_address" --insecure \
-		--portal="tcp://$near:4420" --portal="tcp://$far:4420" --pool="$pool"
-	wait_for 60 answers "$agent_address" nvmeot.target.v1.Target GetInfo || no_start agent
-}
-
 far_is() { # refusing|dropping|silent|well
 	nft delete table inet far 2>/dev/null || true
 	case $1 in
@@ -35,20 +28,9 @@ far_is() { # refusing|dropping|silent|well
 	}
 	END
 }
-via() { # VOLUME ADDRESS: the node is given this portal only
-	publish_contexts[$1]=$(jq -c ".portals = \"tcp://$2:4420\"" <<<"${publish_contexts[$1]}")
-}
 beside() { # COMMAND...: calls of the node on a connection of their own
 	local node_socket="$node_socket 30s"
 	"$@"
-}
-within() { # MS COMMAND...
-	local begun_ms took_ms status=0
-	begun_ms=$(now_ms)
-	"${@:2}" || status=$?
-	took_ms=$(($(now_ms) - begun_ms))
-	echo "took $took_ms ms" | tee /run/took
-	((took_ms <= $1)) && return $status
 }
 
 # paths VOLUME: the directories of its controllers

@@ -9,39 +9,11 @@ mib=1048576
 
 # The target has a second portal, which can be cut off.
 far=127.0.0.2
-start_agent() {
-	mkdir -p "$pool_dir"
-	start agent nvmeot-target --name=t1 --listen="$agent_address" --insecure \
-		--portal="$portal" --portal="tcp://$far:4420" --pool="$pool"
-	wait_for 60 answers "$agent_address" nvmeot.target.v1.Target GetInfo || no_start agent
-}
 start_driver
 modprobe nf_tables
 
-via() { # VOLUME ADDRESS: the node is given this portal only
-	publish_contexts[$1]=$(jq -c ".portals = \"tcp://$2:4420\"" <<<"${publish_contexts[$1]}")
-}
-cut_far() {
-	nft -f - <<-END
-	table inet cut {
-		chain in {
-			type filter hook input priority 0
-			ip daddr $far tcp dport 4420 drop
-			ip saddr $far tcp sport 4420 drop
-		}
-	}
-	END
-}
 live() { # TIMES: so many controllers are
 	[ "$(grep -lx live /sys/class/nvme/*/state | wc -l)" = "$1" ]
-}
-within() { # MS COMMAND...
-	local begun_ms took_ms result=0
-	begun_ms=$(now_ms)
-	"${@:2}" || result=$?
-	took_ms=$(($(now_ms) - begun_ms))
-	echo "took $took_ms ms"
-	((took_ms <= $1)) && return $result
 }
 
 stats() { # VOLUME PATH
