@@ -10,6 +10,7 @@
 # The target has a second portal, which fares badly.
 near=127.0.0.1 far=127.0.0.2
 nvmet=/sys/kernel/config/nvmet
+
 far_is() { # refusing|dropping|silent|well
 	nft delete table inet far 2>/dev/null || true
 	case $1 in
