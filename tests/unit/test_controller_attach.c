@@ -283,15 +283,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_writer),
-		TEST(test_secrets),
-		TEST(test_connect_parameters),
-		TEST(test_readers),
-		TEST(test_refusals),
-		TEST(test_reader_beside_writer),
-		TEST(test_unpublish),
-		TEST(test_static),
-		TEST(test_static_that_looks_like_ours),
+		TEST(test_writer),    TEST(test_secrets),  TEST(test_connect_parameters),
+		TEST(test_readers),   TEST(test_refusals), TEST(test_reader_beside_writer),
+		TEST(test_unpublish), TEST(test_static),   TEST(test_static_that_looks_like_ours),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

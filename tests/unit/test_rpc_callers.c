@@ -2,7 +2,7 @@
 /* Who may call: names in certificates of the right authority. */
 #include "rpc_certs.h"
 #include "rpc_fixture.h"
-#include "rpc_lines.h"
+#include "log_lines.h"
 
 #include "csi/rpc/refusal.h"
 

@@ -5,7 +5,7 @@
  */
 #include "rpc_certs.h"
 #include "rpc_fixture.h"
-#include "rpc_lines.h"
+#include "log_lines.h"
 
 #include "csi/rpc/refusal.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The log as a test reads it: line by line, waiting for the ones that it expects. */
-#ifndef TESTS_UNIT_RPC_LINES_H
-#define TESTS_UNIT_RPC_LINES_H
+#ifndef TESTS_UNIT_LOG_LINES_H
+#define TESTS_UNIT_LOG_LINES_H
 
 #include <fcntl.h>
 #include <poll.h>
