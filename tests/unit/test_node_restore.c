@@ -121,10 +121,13 @@ static void test_missing_with_keys(void **state)
 /* Without a record, or without any of its mounts, nobody says that it was staged. */
 static void test_not_staged(void **state)
 {
+	struct node_record others[5];
 	struct err err;
 
 	(void)state;
 	make_staged();
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		others[i] = record;
 	assert_int_equal(umount(spec.staging_path), 0);
 	assert_int_equal(node_record_remove(&node.state, ID, &err), 0);
 	refused("is not staged at");
@@ -134,9 +137,15 @@ static void test_not_staged(void **state)
 	refused("is not staged at");
 	/* Nor is it when the record is of another stage. */
 	assert_int_equal(mount("/dev/nvme0n1", private, "tmpfs", 0, NULL), 0);
-	strcpy(record.staging_path, "/elsewhere");
-	assert_int_equal(node_record_save(&node.state, &record, &err), 0);
-	refused("is not staged at");
+	strcpy(others[0].staging_path, "/elsewhere");
+	strcpy(others[1].nqn, OTHER_NQN);
+	strcpy(others[2].uuid.text, OTHER_UUID);
+	others[3].block = !record.block;
+	others[4].readonly = !record.readonly;
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		assert_int_equal(node_record_save(&node.state, &others[i], &err), 0);
+		refused("is not staged at");
+	}
 	assert_int_equal(umount(private), 0);
 }
 
