@@ -240,12 +240,16 @@ static bool tend(struct keeper *keeper, struct wound *wound)
 		wound->due = deadline_after_ms(BUSY_MS);
 		return false;
 	}
-	if (err.code == ERR_PERMISSION_DENIED) {
+	if (err.code == ERR_PERMISSION_DENIED || err.code == ERR_UNAUTHENTICATED) {
 		if (!wound->rejected)
-			log_warning("the target turns this host away: it was fenced, or the volume "
-				    "is gone; its device is left as it is",
-				    KV("volume_id", wound->volume_id), KV("nqn", wound->nqn),
-				    KV_ERR(&err));
+			log_warning(
+				err.code == ERR_PERMISSION_DENIED ?
+					"the target turns this host away: it was fenced, or the "
+					"volume is gone; its device is left as it is" :
+					"the other sessions take keys, which are not on record: "
+					"missing portals are left to the next stage",
+				KV("volume_id", wound->volume_id), KV("nqn", wound->nqn),
+				KV_ERR(&err));
 		wound->rejected = true;
 		wound->due = deadline_after_ms(REJECTED_MS);
 		return false;

@@ -125,7 +125,7 @@ static int node_unstage(struct rpc_call *call, const void *request, void *respon
 
 static int node_publish(struct rpc_call *call, const void *request, void *response, struct err *err)
 {
-	cleanup_free struct publish_spec *spec = xcalloc(1, sizeof(*spec));
+	CLEANUP(publish_spec_freep) struct publish_spec *spec = xcalloc(1, sizeof(*spec));
 	struct node_time time;
 	int rc;
 

@@ -9,6 +9,7 @@
 #include "csi/node/heal.h"
 #include "csi/node/paths.h"
 #include "csi/node/stage.h"
+#include "csi/request/authentication.h"
 #include "nvme/base/log.h"
 
 static int resolve(const char *field, const char *path, char ret[PATH_MAX], struct err *err)
@@ -21,6 +22,24 @@ static int resolve(const char *field, const char *path, char ret[PATH_MAX], stru
 		return err_set(err, ERR_INVALID_ARGUMENT,
 			       "%s \"%.200s\": the directory above it does not exist", field, path);
 	return 0;
+}
+
+void publish_spec_free(struct publish_spec *spec)
+{
+	dhchap_keys_wipe(&spec->parameters.connect.keys);
+	free(spec);
+}
+
+/* None are needed: they are for what may have to be connected again. */
+static int parse_secrets(const Csi__V1__NodePublishVolumeRequest *request,
+			 const struct attachment *attachment, struct host_connect_options *options,
+			 struct err *err)
+{
+	if (request->n_secrets == 0)
+		return 0;
+	options->renew = !attachment_is_static(MAP_OF(request, volume_context));
+	return authentication_parse_stage(MAP_OF(request, secrets), attachment, &options->keys,
+					  err);
 }
 
 int publish_spec_parse(const Csi__V1__NodePublishVolumeRequest *request, struct publish_spec *ret,
@@ -37,6 +56,7 @@ int publish_spec_parse(const Csi__V1__NodePublishVolumeRequest *request, struct 
 	    map_check_size("publish_context", publish_context, err) < 0 ||
 	    attachment_parse(volume_context, publish_context, &ret->attachment, err) < 0 ||
 	    parameters_parse_context(volume_context, publish_context, &ret->parameters, err) < 0 ||
+	    parse_secrets(request, &ret->attachment, &ret->parameters.connect, err) < 0 ||
 	    resolve("staging_target_path", request->staging_target_path, ret->staging_path, err) <
 		    0 ||
 	    resolve("target_path", request->target_path, ret->target_path, err) < 0)
@@ -204,7 +224,7 @@ static void publish_work_free(void *argument)
 {
 	struct publish_work *work = argument;
 
-	free(work->spec);
+	publish_spec_free(work->spec);
 	free(work);
 }
 
@@ -227,7 +247,7 @@ static int find_staged(const struct publish_work *work, struct host_namespace *r
 static int restore(const struct publish_work *work, struct err *err)
 {
 	const struct publish_spec *spec = work->spec;
-	cleanup_free struct stage_spec *stage = xcalloc(1, sizeof(*stage));
+	CLEANUP(stage_spec_freep) struct stage_spec *stage = xcalloc(1, sizeof(*stage));
 	struct err why = *err;
 	int restored;
 
@@ -301,8 +321,9 @@ int publish_volume(struct node *node, struct publish_spec *spec, const struct no
 			  access->mode_name, access->block ? "block" : access->fs_type,
 			  record.staging_path, record.nqn, record.uuid.text, record.nsid);
 	/* Mount flags may be secret. */
-	cleanup_free char *details =
-		xasprintf("device read-only %d, %s", record.readonly, access->options);
+	struct uuid keys = authentication_id(&spec->parameters.connect.keys);
+	cleanup_free char *details = xasprintf("device read-only %d, keys %s, %s", record.readonly,
+					       keys.text, access->options);
 	struct publish_work *work = xcalloc(1, sizeof(*work));
 
 	*work = (struct publish_work) {

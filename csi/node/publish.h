@@ -15,9 +15,14 @@ struct publish_spec {
 	char target_path[PATH_MAX];  /* canonical; its parent exists */
 	struct access access;
 	struct attachment attachment;
-	struct parameters parameters; /* for a stage that has to be put back; no mkfs options */
+	struct parameters parameters; /* for a stage that has to be put back: its keys, if the call
+				       * has secrets; no mkfs options */
 	bool readonly;		      /* whatever asked for it: the flag, the mode, or "ro" */
 };
+
+/* Wipes its keys first. */
+void publish_spec_free(struct publish_spec *spec);
+DEFINE_CLEANUP(struct publish_spec *, publish_spec_free)
 
 int publish_spec_parse(const Csi__V1__NodePublishVolumeRequest *request, struct publish_spec *ret,
 		       struct err *err);
@@ -27,8 +32,7 @@ int publish_spec_parse(const Csi__V1__NodePublishVolumeRequest *request, struct 
  * first (stage_restore): the CO takes the volume for staged and would not call for a stage again.
  * ERR_FAILED_PRECONDITION when it is not staged there, or cannot be put back, or is published
  * elsewhere and its mode allows one path; ERR_ALREADY_EXISTS when the path has the volume in
- * another way. A bind that is there already is verified. A job (node_run). Takes the spec, which is
- * freed with free.
+ * another way. A bind that is there already is verified. A job (node_run). Takes the spec.
  */
 int publish_volume(struct node *node, struct publish_spec *spec, const struct node_time *time,
 		   struct err *err);

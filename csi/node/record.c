@@ -40,7 +40,8 @@ void node_record_set_connection(struct node_record *record, const struct attachm
 	struct node_connection *connection = &record->connection;
 
 	*connection = (struct node_connection) { 0 };
-	if (dhchap_keys_mode(&options->keys) != DHCHAP_NONE)
+	record->takes_keys = dhchap_keys_mode(&options->keys) != DHCHAP_NONE;
+	if (record->takes_keys)
 		return;
 	*connection = (struct node_connection) { .portal_count = attachment->portal_count,
 						 .options = *options };
@@ -204,6 +205,7 @@ static bool decode(json_object *json, struct node_record *ret)
 	    !get_bool(json, "block", false, &record.block) ||
 	    /* Younger than version 1. */
 	    !get_bool(json, "readonly", true, &record.readonly) ||
+	    !get_bool(json, "takesKeys", true, &record.takes_keys) ||
 	    !decode_connection(json, &record.connection))
 		return false;
 	record.has_uuid = uuid != NULL;
@@ -277,6 +279,7 @@ int node_record_save(const struct root *state, const struct node_record *record,
 		json_object_object_add(json, "nsid", json_object_new_int64(record->nsid));
 	json_object_object_add(json, "block", json_object_new_boolean(record->block));
 	json_object_object_add(json, "readonly", json_object_new_boolean(record->readonly));
+	json_object_object_add(json, "takesKeys", json_object_new_boolean(record->takes_keys));
 	json_object_object_add(json, "stagingPath", json_object_new_string(record->staging_path));
 	if (record->connection.portal_count)
 		json_object_object_add(json, "connection", encode_connection(&record->connection));

@@ -17,9 +17,9 @@
 #include "nvme/host/fabrics.h"
 
 /*
- * How the latest stage connected the volume, to connect a portal again that went missing. Keys of
- * an authentication are never written down: a volume that has some goes without, and is connected
- * again by its next stage alone.
+ * How the latest stage connected the volume, to connect a portal again that went missing; one that
+ * failed counts only if it was the first. Keys of an authentication are never written down: a
+ * volume that has some goes without, and its record says only that it takes keys.
  */
 struct node_connection {
 	struct portal portals[PORTAL_MAX];
@@ -36,6 +36,7 @@ struct node_record {
 	bool block;
 	bool readonly; /* nothing on this node may write to the device */
 	char staging_path[PATH_MAX];
+	bool takes_keys; /* its sessions are authenticated: it is connected with its secret only */
 	struct node_connection connection;
 };
 
@@ -46,7 +47,7 @@ struct node_record {
 struct node_record node_record_make(const char *volume_id, const struct attachment *attachment,
 				    const struct access *access, const char *staging_path);
 
-/* Notes how the volume is connected, unless that takes keys. */
+/* Notes how the volume is connected or, if that takes keys, only that it does. */
 void node_record_set_connection(struct node_record *record, const struct attachment *attachment,
 				const struct host_connect_options *options);
 

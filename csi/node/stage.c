@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "csi/node/heal.h"
+#include "csi/node/keeper.h"
 #include "csi/node/paths.h"
 #include "csi/request/authentication.h"
 #include "csi/volume/btrfs.h"
@@ -258,6 +259,15 @@ static void take_back(const struct node *node, const struct node_record *record)
 			    KV_ERR(&err));
 }
 
+/* Of a volume that was staged before: only a stage that succeeds changes how it is connected. */
+static int renew_record(const struct node *node, const struct node_record *record, struct err *err)
+{
+	if (node_record_save(&node->state, record, err) < 0)
+		return -1;
+	keeper_wake(node->keeper);
+	return 0;
+}
+
 static int run_stage(void *argument, struct err *err)
 {
 	const struct stage_work *work = argument;
@@ -268,7 +278,7 @@ static int run_stage(void *argument, struct err *err)
 	struct host_namespace ns;
 	int known = settle_other_stage(node, record, deadline, err);
 
-	if (known < 0 || node_record_save(&node->state, record, err) < 0)
+	if (known < 0 || (!known && node_record_save(&node->state, record, err) < 0))
 		return -1;
 	if (device_end_old_mkfs(node, record, deadline, err) < 0 ||
 	    device_connect(node, record, &spec->attachment, &spec->parameters, deadline, &ns, err) <
@@ -278,7 +288,7 @@ static int run_stage(void *argument, struct err *err)
 			take_back(node, record);
 		return -1;
 	}
-	return 0;
+	return known ? renew_record(node, record, err) : 0;
 }
 
 int stage_volume(struct node *node, struct stage_spec *spec, const struct node_time *time,
@@ -313,15 +323,15 @@ int stage_volume(struct node *node, struct stage_spec *spec, const struct node_t
 			time, err);
 }
 
-/* Whether a mount is there, in whatever state, that only a stage makes. */
-static int was_staged(const struct node *node, const struct node_record *record, struct err *err)
+/* Whether a mount is there, in whatever state, that only a stage makes; ret gets its record. */
+static int was_staged(const struct node *node, const struct node_record *record,
+		      struct node_record *ret, struct err *err)
 {
 	struct mount_table table cleanup_mount_table = { 0 };
-	struct node_record known;
 	char private[PATH_MAX], staged[PATH_MAX];
-	int found = node_record_load(&node->state, record->volume_id, &known, err);
+	int found = node_record_load(&node->state, record->volume_id, ret, err);
 
-	if (found <= 0 || !same_stage(record, &known))
+	if (found <= 0 || !same_stage(record, ret))
 		return found < 0 ? -1 : 0;
 	if (mount_table_read(&table, err) < 0)
 		return -1;
@@ -330,33 +340,38 @@ static int was_staged(const struct node *node, const struct node_record *record,
 	return mount_table_find(&table, private) || mount_table_find(&table, staged);
 }
 
-/* A publish has no keys: what takes some is not connected without. */
-static int connect_again(const struct node *node, const struct node_record *record,
+/* What takes keys is not connected without them, which a publish has only if it brings secrets. */
+static int connect_again(const struct node *node, const struct node_record *known,
 			 const struct stage_spec *spec, struct deadline deadline,
 			 struct host_namespace *ret, struct err *err)
 {
+	bool takes_keys = known->takes_keys || spec->attachment.authentication != DHCHAP_NONE;
 	int found;
 
-	if (spec->attachment.authentication == DHCHAP_NONE)
-		return device_connect(node, record, &spec->attachment, &spec->parameters, deadline,
+	if (!takes_keys || dhchap_keys_mode(&spec->parameters.connect.keys) != DHCHAP_NONE)
+		return device_connect(node, known, &spec->attachment, &spec->parameters, deadline,
 				      ret, err);
-	found = device_find(node, record, ret, err);
+	found = device_find(node, known, ret, err);
 	if (found == 0)
-		return err_set(err, ERR_FAILED_PRECONDITION,
-			       "its connection is gone and takes keys to come back: it has to be "
-			       "staged again");
+		return err_set(err, ERR_UNAUTHENTICATED,
+			       "its connection is gone and takes the volume's secret to come back, "
+			       "which this call has not: it has to be staged again, which is done "
+			       "once its pods on this node are deleted; or name the secret as "
+			       "csi.storage.k8s.io/node-publish-secret-name, too "
+			       "(nodePublishSecretRef of a PersistentVolume)");
 	return found < 0 ? -1 : 0;
 }
 
 int stage_restore(const struct node *node, const struct node_record *record,
 		  const struct stage_spec *spec, struct deadline deadline, struct err *err)
 {
+	struct node_record known;
 	struct host_namespace ns;
-	int staged = was_staged(node, record, err);
+	int staged = was_staged(node, record, &known, err);
 
 	if (staged <= 0)
 		return staged;
-	if (connect_again(node, record, spec, deadline, &ns, err) < 0 ||
+	if (connect_again(node, &known, spec, deadline, &ns, err) < 0 ||
 	    stage_connected(node, spec, record, &ns, err) < 0)
 		return err_wrap(err, "volume \"%s\" was staged at %s and is not usable",
 				record->volume_id, record->staging_path);

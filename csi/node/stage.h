@@ -36,9 +36,9 @@ int stage_volume(struct node *node, struct stage_spec *spec, const struct node_t
 /*
  * Puts back what a staged volume lost behind our back: its connection, its device mount, its bind,
  * each if it is missing or dead. 1: done; 0: it was not staged as the record says: there is no such
- * record, or neither of its mounts is there in any state; -1: it cannot be put back, and why. Never
- * formats, and takes nothing away but dead mounts that nobody uses. Called in a job that has the
- * volume.
+ * record, or neither of its mounts is there in any state; -1: it cannot be put back, and why.
+ * ERR_UNAUTHENTICATED: it has to be connected, which takes keys, and spec has none. Never formats,
+ * and takes nothing away but dead mounts that nobody uses. Called in a job that has the volume.
  */
 int stage_restore(const struct node *node, const struct node_record *record,
 		  const struct stage_spec *spec, struct deadline deadline, struct err *err);

@@ -100,15 +100,30 @@ static int check_identity(const struct host *host, struct err *err)
 	return host_controllers_check_identity(&all, &host->identity, err);
 }
 
+/* A call without keys must not have what keys protect; and what it connected would have none. */
+static int refuse_keyless(const struct host *host, const struct host_controller *c, struct err *err)
+{
+	if (!host_dhchap_is_used(&host->sysfs, c))
+		return 0;
+	return err_set(
+		err, ERR_UNAUTHENTICATED,
+		"controller %s of %s was connected with dhchapSecret, and this call has none: "
+		"all that use this subsystem have to name one secret",
+		c->name, c->nqn);
+}
+
 /* Controllers that are there already: of each that will stay. */
 static int check_keys(const struct host *host, const struct host_controllers *controllers,
 		      const struct host_connect_options *options, struct err *err)
 {
-	for (size_t i = 0; has_keys(options) && i < controllers->count; i++)
-		if (host_controller_is_lasting(&controllers->list[i]) &&
-		    host_dhchap_ensure(&host->sysfs, &controllers->list[i], &options->keys, err) <
-			    0)
+	for (size_t i = 0; i < controllers->count; i++) {
+		const struct host_controller *c = &controllers->list[i];
+
+		if (host_controller_is_lasting(c) &&
+		    (has_keys(options) ? host_dhchap_ensure(&host->sysfs, c, &options->keys, err) :
+					 refuse_keyless(host, c, err)) < 0)
 			return -1;
+	}
 	return 0;
 }
 

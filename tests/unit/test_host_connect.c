@@ -181,6 +181,34 @@ static void test_session_without_its_key_does_not_count(void **state)
 	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
 }
 
+/* Who has no key neither uses a session of one that has, nor adds a path to it. */
+static void test_keyless_call_gets_no_keyed_session(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	make_subsystem("live");
+	tree_put(SUBSYS0 "/nvme0", "dhchap_secret", KEY_32);
+	tree_put(SUBSYS0 "/nvme0", "dhchap_ctrl_secret", "none");
+	assert_int_equal(connect_to("tcp://127.0.0.1:1", &err), -1);
+	assert_int_equal(err.code, ERR_UNAUTHENTICATED);
+	assert_non_null(strstr(err.msg, "nvme0 of " NQN " was connected with dhchapSecret"));
+	assert_null(strstr(err.msg, "DHHC"));
+	assert_int_equal(outcome.rejected, 0);
+	assert_int_equal(connect_to("tcp://127.0.0.1:2", &err), -1);
+	assert_int_equal(err.code, ERR_UNAUTHENTICATED);
+	/* One that goes hinders nobody, nor does one of another subsystem. */
+	tree_put(SUBSYS0 "/nvme0", "state", "deleting");
+	assert_int_equal(connect_to("tcp://127.0.0.1:1", &err), -1);
+	assert_int_equal(err.code, ERR_UNAVAILABLE);
+	tree_controller(SUBSYS0 "/nvme1", HOST_NQN, HOST_ID, "live", "traddr=127.0.0.1,trsvcid=1");
+	tree_put(SUBSYS0 "/nvme1", "dhchap_secret", "none");
+	tree_subsystem(SUBSYS1, OTHER_NQN);
+	tree_controller(SUBSYS1 "/nvme2", HOST_NQN, HOST_ID, "live", ADDRESS);
+	tree_put(SUBSYS1 "/nvme2", "dhchap_secret", KEY_32);
+	assert_int_equal(connect_to("tcp://127.0.0.1:1", &err), 0);
+}
+
 /* A key that nothing has proved is not given to the sessions of other volumes. */
 static void test_changed_key_is_given_to_the_own_session(void **state)
 {
@@ -310,6 +338,7 @@ int main(void)
 		IN_TREE(test_conflict_anywhere_stops_the_connect),
 		IN_TREE(test_without_multipath_no_second_portal_is_tried),
 		IN_TREE(test_session_without_its_key_does_not_count),
+		IN_TREE(test_keyless_call_gets_no_keyed_session),
 		IN_TREE(test_changed_key_is_given_to_the_own_session),
 		IN_TREE(test_missing_portals_are_counted),
 		IN_TREE(test_wait_says_what_is_missing),

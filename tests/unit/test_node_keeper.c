@@ -80,7 +80,10 @@ static void start_keeper(void)
 	assert_int_equal(keeper_start(&node, &err), 0);
 }
 
-static bool is_tried(int ms)
+/* What a target says first. */
+static const uint8_t icresp[128] = { [0] = 1, [2] = 128, [4] = 128 };
+
+static bool is_tried_and_answered(int ms, const void *answer, size_t size)
 {
 	struct pollfd pollfd = { .fd = listener, .events = POLLIN };
 	cleanup_close int fd = -1;
@@ -88,7 +91,12 @@ static bool is_tried(int ms)
 	if (poll(&pollfd, 1, ms) == 0)
 		return false;
 	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	return fd >= 0;
+	return fd >= 0 && send(fd, answer, size, MSG_NOSIGNAL) == (ssize_t)size;
+}
+
+static bool is_tried(int ms)
+{
+	return is_tried_and_answered(ms, NULL, 0);
 }
 
 static void test_missing_portal_is_tried_again(void **state)
@@ -160,6 +168,18 @@ static void test_volume_without_record_is_let_be(void **state)
 	assert_false(is_tried(SHORT_MS));
 }
 
+/* The other session takes keys, of which no record knows: it would have a path without. */
+static void test_keyed_volume_is_let_be(void **state)
+{
+	(void)state;
+	put_record();
+	put_namespace();
+	tree_put(SUBSYS0 "/nvme0", "dhchap_secret", "DHHC-1:00:x:");
+	start_keeper();
+	assert_true(is_tried_and_answered(LONG_MS, icresp, sizeof(icresp)));
+	assert_false(is_tried(INTERVAL_MS));
+}
+
 static void test_nobody_to_wake(void **state)
 {
 	(void)state;
@@ -178,6 +198,7 @@ int main(void)
 		IN_TREE(test_dead_volume_is_let_be),
 		IN_TREE(test_staged_volume_that_died),
 		IN_TREE(test_volume_without_record_is_let_be),
+		IN_TREE(test_keyed_volume_is_let_be),
 		IN_TREE(test_nobody_to_wake),
 	};
 

@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include "csi/node/publish.h"
+#include "csi/request/authentication.h"
+#include "tests/unit/dhchap_keys.h"
 #include "tests/unit/node_fixture.h"
 
 /* A request in which everything is right, and what is made of it. */
@@ -83,6 +85,29 @@ static void test_required_fields(void **state)
 	refused("portal \"x\"");
 }
 
+/* They are for what has to be connected again: none are needed, and wrong ones refused. */
+static void test_secrets(void **state)
+{
+	struct fixture_map secrets = { 0 };
+	struct dhchap_keys keys = { .host = KEY_32 };
+	struct uuid id = authentication_id(&keys);
+
+	(void)state;
+	fixture_map_set(&in.publish, "authentication", "one-way");
+	fixture_map_set(&in.publish, "secretId", id.text);
+	assert_int_equal(parse(), 0);
+	assert_string_equal(spec.parameters.connect.keys.host, "");
+	fixture_map_set(&secrets, "dhchapSecret", KEY_OTHER_32);
+	FIXTURE_MAP_INTO(&request, secrets, &secrets);
+	node_fixture_refused(parse(), &err, ERR_UNAUTHENTICATED,
+			     "not those that the volume was published with");
+	fixture_map_set(&secrets, "dhchapSecret", KEY_32);
+	FIXTURE_MAP_INTO(&request, secrets, &secrets);
+	assert_int_equal(parse(), 0);
+	assert_string_equal(spec.parameters.connect.keys.host, KEY_32);
+	assert_true(spec.parameters.connect.renew);
+}
+
 static void test_oversize_contexts(void **state)
 {
 	char value[4097];
@@ -149,8 +174,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, make)
 	const struct CMUnitTest tests[] = {
-		TEST(test_good),     TEST(test_required_fields),   TEST(test_oversize_contexts),
-		TEST(test_readonly), TEST(test_attached_readonly),
+		TEST(test_good),    TEST(test_required_fields), TEST(test_oversize_contexts),
+		TEST(test_secrets), TEST(test_readonly),	TEST(test_attached_readonly),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

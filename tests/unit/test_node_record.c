@@ -70,6 +70,7 @@ static void assert_same(const struct node_record *a, const struct node_record *b
 	assert_int_equal(a->nsid, b->nsid);
 	assert_int_equal(a->block, b->block);
 	assert_int_equal(a->readonly, b->readonly);
+	assert_int_equal(a->takes_keys, b->takes_keys);
 	assert_string_equal(a->staging_path, b->staging_path);
 	assert_int_equal(a->connection.portal_count, b->connection.portal_count);
 	for (size_t i = 0; i < a->connection.portal_count; i++)
@@ -97,7 +98,7 @@ static void connect_by_all(struct node_record *record)
 	node_record_set_connection(record, &a, &options);
 }
 
-/* A connection that takes keys is the next stage's to make: they are not written down. */
+/* A connection that takes keys is the next stage's to make: that it does is all that is noted. */
 static void test_keys_are_not_noted(void **state)
 {
 	struct host_connect_options options = { .keys.host = KEY_32 };
@@ -106,7 +107,9 @@ static void test_keys_are_not_noted(void **state)
 
 	(void)state;
 	connect_by_all(&record);
+	assert_false(record.takes_keys);
 	node_record_set_connection(&record, &a, &options);
+	assert_true(record.takes_keys);
 	assert_int_equal(record.connection.portal_count, 0);
 	assert_string_equal(record.connection.options.keys.host, "");
 }
@@ -117,6 +120,7 @@ static void test_there_and_back(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
+	records[1].takes_keys = true;
 	connect_by_all(&records[2]);
 	for (size_t i = 0; i < ARRAY_SIZE(records); i++) {
 		const char *id = records[i].volume_id;

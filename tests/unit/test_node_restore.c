@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A publish puts back what a stage made, if there was one, and counts pods, not stages. No kernel
- * with NVMe is needed: a made-up sysfs says that the volume is connected, a tmpfs plays its file
- * system.
+ * A publish puts back what a stage made, if there was one, and counts pods, not stages; a stage of
+ * what is staged changes its record if it succeeds. No kernel with NVMe is needed: a made-up sysfs
+ * says that the volume is connected, a tmpfs plays its file system.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +11,8 @@
 #include <cmocka.h>
 
 #include "csi/node/publish.h"
+#include "csi/node/stage.h"
+#include "tests/unit/dhchap_keys.h"
 #include "tests/unit/node_world.h"
 
 static struct publish_spec spec;
@@ -101,20 +103,108 @@ static void refused(const char *says)
 	assert_false(world_is_mounted(spec.target_path));
 }
 
-/* What takes keys is only connected with them, and a publish has none. */
+static void unmount_binds(void)
+{
+	assert_int_equal(umount(spec.target_path), 0);
+	assert_int_equal(umount(spec.staging_path), 0);
+}
+
+/* What takes keys is only connected with them, and a publish has none, or brings them. */
+static void with_keys(void)
+{
+	static const char controller[] = SUBSYS0 "/nvme0";
+	char held[ROOT_VALUE_SIZE];
+	struct err err;
+
+	tree_put(controller, "dhchap_secret", KEY_OTHER_32);
+	tree_put(controller, "dhchap_ctrl_secret", "none");
+	must_publish();
+	unmount_binds();
+	must_publish();
+	unmount_binds();
+	assert_int_equal(root_read(&tree, held, &err, "%s/dhchap_secret", controller), 1);
+	assert_string_equal(held, KEY_OTHER_32);
+	strcpy(spec.parameters.connect.keys.host, KEY_32);
+	must_publish();
+	assert_int_equal(root_read(&tree, held, &err, "%s/dhchap_secret", controller), 1);
+	assert_string_equal(held, KEY_32);
+	unmount_binds();
+	spec.parameters.connect.keys.host[0] = '\0';
+	tree_put(SUBSYS0, "subsysnqn", "nqn.other");
+	assert_int_equal(publish(&err), -1);
+	assert_int_equal(err.code, ERR_UNAUTHENTICATED);
+	assert_non_null(strstr(err.msg, "takes the volume's secret"));
+	assert_false(world_is_mounted(spec.target_path));
+	assert_int_equal(umount(private), 0);
+}
+
 static void test_missing_with_keys(void **state)
 {
 	(void)state;
 	make_staged();
 	spec.attachment.authentication = DHCHAP_ONE_WAY;
-	must_publish();
-	assert_int_equal(umount(spec.target_path), 0);
+	with_keys();
+}
+
+/* Of a static volume only its record knows. */
+static void test_missing_with_keys_on_record(void **state)
+{
+	struct err err;
+
+	(void)state;
+	make_staged();
+	record.takes_keys = true;
+	assert_int_equal(node_record_save(&node.state, &record, &err), 0);
+	with_keys();
+}
+
+static int stage(const char *key, struct err *err)
+{
+	struct node_time time = { .work = deadline_after_ms(1000),
+				  .wait = { .deadline = deadline_none() } };
+	struct stage_spec *stage = xcalloc(1, sizeof(*stage));
+
+	strcpy(stage->volume_id, ID);
+	strcpy(stage->staging_path, spec.staging_path);
+	stage->access = spec.access;
+	stage->attachment = spec.attachment;
+	stage->parameters.connect = host_connect_options_default();
+	strcpy(stage->parameters.connect.keys.host, key);
+	*err = ERR_INIT;
+	return stage_volume(&node, stage, &time, err);
+}
+
+static void expect_record(size_t portals, bool takes_keys)
+{
+	struct node_record now;
+	struct err err;
+
+	assert_int_equal(node_record_load(&node.state, ID, &now, &err), 1);
+	assert_int_equal(now.connection.portal_count, portals);
+	assert_int_equal(now.takes_keys, takes_keys);
+}
+
+/* The record goes on to say how the volume is connected. */
+static void test_failed_stage_leaves_the_record(void **state)
+{
+	struct err err;
+
+	(void)state;
+	make_staged();
+	tree_put(SUBSYS0 "/nvme0", "dhchap_secret", "none");
+	tree_put(SUBSYS0 "/nvme0", "dhchap_ctrl_secret", "none");
+	assert_int_equal(stage("", &err), 0);
+	expect_record(1, false);
+	assert_int_equal(stage(KEY_32, &err), -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+	expect_record(1, false);
+	tree_put(SUBSYS0 "/nvme0", "dhchap_secret", KEY_32);
+	assert_int_equal(stage(KEY_32, &err), 0);
+	expect_record(0, true);
+	assert_int_equal(stage("", &err), -1);
+	assert_int_equal(err.code, ERR_UNAUTHENTICATED);
+	expect_record(0, true);
 	assert_int_equal(umount(spec.staging_path), 0);
-	must_publish();
-	assert_int_equal(umount(spec.target_path), 0);
-	assert_int_equal(umount(spec.staging_path), 0);
-	tree_put(SUBSYS0, "subsysnqn", "nqn.other");
-	refused("it has to be staged again");
 	assert_int_equal(umount(private), 0);
 }
 
@@ -196,8 +286,13 @@ static void test_one_path(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		IN_WORLD(test_missing), IN_WORLD(test_missing_with_keys), IN_WORLD(test_not_staged),
-		IN_WORLD(test_covered), IN_WORLD(test_one_path),
+		IN_WORLD(test_missing),
+		IN_WORLD(test_missing_with_keys),
+		IN_WORLD(test_missing_with_keys_on_record),
+		IN_WORLD(test_failed_stage_leaves_the_record),
+		IN_WORLD(test_not_staged),
+		IN_WORLD(test_covered),
+		IN_WORLD(test_one_path),
 	};
 
 	if (own_mounts() < 0)

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Nodes and targets prove who they are by DH-HMAC-CHAP: one way and both, wrong and missing keys, a
-# key that is changed under a writing pod, a target that comes back, and no key in any log. On a
-# kernel that cannot do it: refused, at either end.
+# key that is changed under a writing pod, a target that comes back, static volumes, and no key in
+# any log. On a kernel that cannot do it: refused, at either end.
 # timeout: 900
 log_level=debug
 # shellcheck source=tests/vm/guest/driver.sh
@@ -247,6 +247,40 @@ check "and comes back after a reset" wait_for 30 is_live "$one"
 unstage "$one" >/dev/null
 detach "$one" >/dev/null
 
+# --- static volumes, of which only the record knows that they take keys ------------------------
+
+secrets "$key"
+attach "$one"
+for handle in first second; do
+	volume_contexts[$handle]="{\"nqn\":\"nqn.2026-11.io.nvmeot:$(uuid_of "$one")\",
+		\"portals\":\"$portal\",\"nsid\":\"1\"}"
+	publish_contexts[$handle]="{}"
+done
+publish_with_secrets() { # VOLUME POD
+	node NodePublishVolume "{\"volume_id\":\"$1\",\"staging_target_path\":\"$(staging "$1")\",
+		\"target_path\":\"$(pod "$2")\",\"volume_capability\":$cap,
+		\"secrets\":$secret_json,$(contexts "$1")}"
+}
+check "static: the first handle, with the key" stage first
+secrets
+check "static: the second, without, gets no session of it" \
+	refuses UNAUTHENTICATED "was connected with dhchapSecret" stage second
+check "static: and left nothing, nor took anything" eval '[ "$(controllers)" = 1 ] &&
+	[ "$(ls "$state_dir"/volumes | wc -l)" = 1 ] && holds "$one" "$key" && publish first pod'
+unpublish first pod >/dev/null
+echo 1 >"$(controller_of "$one")/delete_controller"
+check "static: a publish does not connect it without its key" \
+	refuses UNAUTHENTICATED "takes the volume's secret to come back" publish first pod
+check "static: and nothing is connected" [ "$(controllers)" = 0 ]
+secrets "$key"
+check "static: a publish that brings the key does" publish_with_secrets first pod
+check "static: the session holds it" holds "$one" "$key"
+unpublish first pod >/dev/null
+echo 1 >"$(controller_of "$one")/delete_controller"
+check "static: so does the next stage" stage first
+unstage first >/dev/null
+detach "$one" >/dev/null
+
 # --- a session without ------------------------------------------------------------------------
 
 secrets
@@ -256,6 +290,8 @@ claim "$one" one-way "$key"
 secrets "$key"
 check "a session from before, without a key, does not count" \
 	refuses FAILED_PRECONDITION "was connected without authentication" stage "$one"
+check "and its record goes on to say how it is connected" \
+	jq -e ".connection.portals == \"$portal\" and (.takesKeys | not)" "$state_dir"/volumes/*.json
 claim "$one" none
 check "a key for a volume that is published without" \
 	refuses FAILED_PRECONDITION "published with authentication none" stage "$one"
