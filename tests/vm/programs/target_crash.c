@@ -218,45 +218,62 @@ static void child_run(const struct operation *operation)
 	_exit(0);
 }
 
-static bool is_changing_entry(pid_t child)
+static bool is_changing_entry(pid_t task)
 {
 	struct __ptrace_syscall_info info;
 
-	return ptrace(PTRACE_GET_SYSCALL_INFO, child, (void *)sizeof(info), &info) > 0 &&
+	return ptrace(PTRACE_GET_SYSCALL_INFO, task, (void *)sizeof(info), &info) > 0 &&
 	       info.op == PTRACE_SYSCALL_INFO_ENTRY &&
 	       changes_something(info.entry.nr, (const uint64_t *)info.entry.args);
 }
 
-/* Runs the operation up to its n-th changing call. False when it has no such call and succeeds. */
+/* What it gets of its own children goes on to it; the rest is the tracer's. */
+static int signal_of(int status)
+{
+	return WSTOPSIG(status) == SIGCHLD ? SIGCHLD : 0;
+}
+
+/* A process with all of its threads, which are traced: nothing else is a child of ours. */
+static void kill_whole(pid_t child)
+{
+	int status;
+
+	assert_int_equal(kill(child, SIGKILL), 0);
+	while (waitpid(-1, &status, __WALL) > 0 || errno == EINTR)
+		;
+}
+
+/*
+ * Runs the operation up to its n-th changing call, of whichever thread. False when it has no such
+ * call and succeeds.
+ */
 static bool run_killed(const struct operation *operation, int n)
 {
-	pid_t child = fork();
-	int status, signal = 0;
+	pid_t child = fork(), task = child;
+	int status;
 
 	assert_true(child >= 0);
 	if (child == 0)
 		child_run(operation);
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_true(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
-	assert_int_equal(ptrace(PTRACE_SETOPTIONS, child, NULL,
-				(void *)(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)),
-			 0);
+	assert_int_equal(
+		ptrace(PTRACE_SETOPTIONS, child, NULL,
+		       (void *)(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACECLONE)),
+		0);
 	for (;;) {
-		assert_int_equal(ptrace(PTRACE_SYSCALL, child, NULL, (void *)(long)signal), 0);
-		assert_int_equal(waitpid(child, &status, 0), child);
-		if (WIFEXITED(status)) {
+		if (WIFSTOPPED(status) && is_changing_entry(task) && n-- == 0)
+			break;
+		if (WIFSTOPPED(status))
+			ptrace(PTRACE_SYSCALL, task, NULL, (void *)(long)signal_of(status));
+		task = waitpid(-1, &status, __WALL);
+		assert_true(task > 0);
+		if (task == child && WIFEXITED(status)) {
 			assert_int_equal(WEXITSTATUS(status), 0);
 			return false;
 		}
-		/* What it gets of its own children goes on to it. */
-		signal = WSTOPSIG(status) & 0x80 ? 0 : WSTOPSIG(status);
-		if (is_changing_entry(child) && n-- == 0)
-			break;
 	}
-	assert_int_equal(kill(child, SIGKILL), 0);
-	do {
-		assert_int_equal(waitpid(child, &status, 0), child);
-	} while (!WIFSIGNALED(status));
+	kill_whole(child);
 	return true;
 }
 
