@@ -260,6 +260,16 @@ static inline int fixture_call_probe(struct rpc_client *client, struct err *err)
 	return 0;
 }
 
+/* By a client of its own. */
+static inline int fixture_probe_at(const char *address, const char *tls_dir, struct err *err)
+{
+	struct rpc_client *client = fixture_client(address, tls_dir);
+	int rc = fixture_call_probe(client, err);
+
+	rpc_client_free(client);
+	return rc;
+}
+
 /* A stage call from a thread of its own. */
 struct fixture_call {
 	pthread_t thread;

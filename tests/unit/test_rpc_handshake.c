@@ -77,15 +77,6 @@ static void trial_fini(struct trial *t)
 	fixture_fini(&t->f);
 }
 
-static int probe(const char *address, const char *tls_dir, struct err *err)
-{
-	struct rpc_client *client = fixture_client(address, tls_dir);
-	int rc = fixture_call_probe(client, err);
-
-	rpc_client_free(client);
-	return rc;
-}
-
 /* The call fails with these words, which the client also logs; the server logs the others. */
 static void expect_refusal(const char *address, const char *tls_dir, const char *error,
 			   const char *line)
@@ -94,7 +85,7 @@ static void expect_refusal(const char *address, const char *tls_dir, const char 
 	const char *theirs[] = { line, "peer=127.0.0.1:" };
 	struct err err = ERR_INIT;
 
-	assert_int_equal(probe(address, tls_dir, &err), -1);
+	assert_int_equal(fixture_probe_at(address, tls_dir, &err), -1);
 	assert_int_equal(err.code, ERR_UNAVAILABLE);
 	if (!strstr(err.msg, error) || strncmp(err.msg, address, strlen(address)) != 0)
 		fail_msg("\"%s\" does not begin with %s and hold \"%s\"", err.msg, address, error);
@@ -116,7 +107,7 @@ static void test_accepted(void **state)
 	trial_init(&t);
 	trial_serve(&t, true);
 	for (int i = 0; i < 3; i++)
-		if (probe(t.address, t.client_dir, &err) < 0)
+		if (fixture_probe_at(t.address, t.client_dir, &err) < 0)
 			fail_msg("%s", err.msg);
 	rpc_server_free(t.server);
 	assert_int_equal(lines_count(&lines, refused, 1), 0);
@@ -247,7 +238,7 @@ static void test_v6(void **state)
 	config.tls_dir = t.server_dir;
 	t.server = fixture_serve(&t.f, config);
 	snprintf(t.address, sizeof(t.address), "[::1]:%u", rpc_server_port(t.server));
-	assert_int_equal(probe(t.address, NULL, &err), -1);
+	assert_int_equal(fixture_probe_at(t.address, NULL, &err), -1);
 	lines_await(&lines, line, 2);
 	trial_fini(&t);
 }
@@ -299,10 +290,10 @@ static void test_no_flood(void **state)
 	certs_period(t.f.dir, "good", CLIENT, -2 * DAY_S, -DAY_S);
 	trial_serve(&t, true);
 	for (int i = 0; i < 20; i++)
-		assert_int_equal(probe(t.address, t.client_dir, &err), -1);
+		assert_int_equal(fixture_probe_at(t.address, t.client_dir, &err), -1);
 	assert_int_equal(lines_count(&lines, refused, 1), 1);
 	assert_int_equal(lines_count(&lines, failed, 1), 1);
-	assert_int_equal(probe(t.address, NULL, &err), -1);
+	assert_int_equal(fixture_probe_at(t.address, NULL, &err), -1);
 	lines_await(&lines, plain, 1);
 	assert_int_equal(lines_count(&lines, refused, 1), 2);
 	trial_fini(&t);

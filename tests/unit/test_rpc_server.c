@@ -67,12 +67,10 @@ static void test_port_in_use(void **state)
 
 static void expect_served(const char *address)
 {
-	struct rpc_client *client = fixture_client(address, NULL);
 	struct err err = ERR_INIT;
 
-	if (fixture_call_probe(client, &err) < 0)
+	if (fixture_probe_at(address, NULL, &err) < 0)
 		fail_msg("%s", err.msg);
-	rpc_client_free(client);
 }
 
 static void test_tcp(void **state)

@@ -48,20 +48,11 @@ static void trial_fini(struct tls_trial *t)
 	fixture_fini(&t->f);
 }
 
-static int probe(const char *address, const char *tls_dir, struct err *err)
-{
-	struct rpc_client *client = fixture_client(address, tls_dir);
-	int rc = fixture_call_probe(client, err);
-
-	rpc_client_free(client);
-	return rc;
-}
-
 static void expect_probe(const struct tls_trial *t)
 {
 	struct err err = ERR_INIT;
 
-	if (probe(t->address, t->client_dir, &err) < 0)
+	if (fixture_probe_at(t->address, t->client_dir, &err) < 0)
 		fail_msg("%s", err.msg);
 }
 
@@ -83,7 +74,7 @@ static void test_files_change(void **state)
 	certs_client(t.f.dir, "next", CLIENT);
 	if (fixture_call_probe(client, &err) < 0)
 		fail_msg("%s", err.msg);
-	assert_int_equal(probe(t.address, t.stranger_dir, &err), -1);
+	assert_int_equal(fixture_probe_at(t.address, t.stranger_dir, &err), -1);
 	/* Bad files for a while: what was read before stays in use. */
 	certs_run(t.f.dir, "mv server/tls.key kept; echo nonsense >server/tls.key");
 	expect_probe(&t);
@@ -257,7 +248,7 @@ static void test_expiry(void **state)
 	free(log);
 	certs_period(t.f.dir, "good", "server", -2 * DAY_S, -DAY_S);
 	fixture_log_begin(&t.f);
-	probe(t.address, t.client_dir, &(struct err) { 0 });
+	fixture_probe_at(t.address, t.client_dir, &(struct err) { 0 });
 	log = fixture_log_end(&t.f);
 	if (count_of(log, "our TLS certificate is refused by everybody") != 1 ||
 	    count_of(log, "reason=\"has expired\"") == 0)
