@@ -21,7 +21,8 @@ CFLAGS := -std=gnu17 -O2 -g -fPIE -fstack-protector-strong -ffunction-sections -
 CPPFLAGS := -D_GNU_SOURCE -I. -I$(GEN) -DNVMEOT_VERSION='"$(VERSION)"'
 LDFLAGS := -pie -Wl,--as-needed -Wl,--gc-sections -Wl,-z,relro,-z,now
 
-LIBS = -lgrpc -lgpr -lssl -lcrypto -lprotobuf-c -lnvme -lmount -lblkid -luuid -ljson-c -lpthread
+# libmicrohttpd is static, and wants back what csi/http/no_tls.c has for it.
+LIBS = -l:libmicrohttpd.a $(LIB) -lgrpc -lgpr -lssl -lcrypto -lprotobuf-c -lnvme -lmount -lblkid -luuid -ljson-c -lpthread
 
 CC_gcc := gcc
 CC_clang := clang
@@ -41,7 +42,7 @@ LDFLAGS += -fsanitize=thread
 endif
 
 MODULES := nvme/base nvme/host nvme/target \
-	csi/rpc csi/request csi/volume csi/identity csi/controller csi/node csi/agent
+	csi/rpc csi/http csi/request csi/volume csi/identity csi/controller csi/node csi/agent
 SOURCES := $(wildcard $(addsuffix /*.c,$(MODULES))) csi/proto/secrets.c
 PROTOS := csi target
 GEN_SOURCES := $(PROTOS:%=$(GEN)/%.pb-c.c) $(GEN)/proto_secrets.c \
@@ -50,7 +51,7 @@ GEN_HEADERS := $(patsubst %.c,%.h,$(filter %.pb-c.c,$(GEN_SOURCES)))
 LIB := $(O)/libnvmeot.a
 BINARIES := nvmeot-csi nvmeot-target nvmeotctl
 UNIT_TESTS := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
-TSAN_TESTS := $(filter test_rpc_% test_base_job test_node_node,$(UNIT_TESTS))
+TSAN_TESTS := $(filter test_rpc_% test_http_% test_base_job test_node_node,$(UNIT_TESTS))
 VM_TESTS := $(basename $(notdir $(wildcard tests/vm/programs/*.c)))
 BENCHES := $(basename $(notdir $(wildcard tests/bench/*.c)))
 
