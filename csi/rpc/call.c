@@ -20,6 +20,8 @@ struct server_call {
 	struct rpc_call base;
 	struct rpc_serving *serving;
 	const struct rpc_method *method;
+	struct rpc_stats_row *row;
+	bool counted; /* as one that runs */
 	grpc_call *grpc;
 	grpc_call_details details;
 	grpc_metadata_array metadata;
@@ -109,6 +111,8 @@ static void send_answer(struct server_call *call, const ProtobufCMessage *respon
 		ops[count++] = (grpc_op) { .op = GRPC_OP_SEND_MESSAGE,
 					   .data.send_message.send_message = call->reply };
 	}
+	/* Before the client can know that its call has ended. */
+	rpc_stats_end(call->row, call->counted, err->code, clock_now_ns() - call->base.started_ns);
 	ops[1].data.send_status_from_server.status = rpc_status_of(err->code);
 	if (!start(call, ops, count, &call->answered)) {
 		count_down(call->serving, &call->serving->active);
@@ -196,11 +200,19 @@ static void on_received(struct rpc_event *event, bool ok)
 	if (!ok || grpc_call_failed_before_recv_message(call->grpc)) {
 		/* gRPC has told the client why, if there still is one. */
 		refuse(call, ERR_CANCELLED, "request not received: cancelled, broken or too large");
-	} else if (!call->payload) {
+		return;
+	}
+	if (!call->payload) {
 		refuse(call, ERR_INVALID_ARGUMENT, "no request message");
-	} else if (!admit(call->serving)) {
+		return;
+	}
+	if (!admit(call->serving)) {
 		refuse(call, ERR_UNAVAILABLE, "the server is shutting down");
-	} else if (!rpc_pool_submit(call->serving->pool, &call->job)) {
+		return;
+	}
+	call->counted = true;
+	rpc_stats_begin(call->row);
+	if (!rpc_pool_submit(call->serving->pool, &call->job)) {
 		err_set(&err, ERR_UNAVAILABLE, "%s: too many calls are running and waiting",
 			call->base.method);
 		answer(call, NULL, &err);
@@ -242,6 +254,7 @@ static void identify(struct server_call *call)
 	memcpy(name, GRPC_SLICE_START_PTR(call->details.method), len);
 	call->base.method = name;
 	call->method = rpc_method_find(serving->services, serving->service_count, name, &service);
+	call->row = rpc_stats_find(serving->stats, call->method);
 	if (call->method)
 		call->base.context = service->context;
 }

@@ -14,6 +14,7 @@
 #include "csi/rpc/gate.h"
 #include "csi/rpc/pool.h"
 #include "csi/rpc/service.h"
+#include "csi/rpc/stats.h"
 
 /* The tag of an operation: the poller calls fire once, when the operation is done. */
 struct rpc_event {
@@ -27,6 +28,7 @@ struct rpc_serving {
 	const struct rpc_service *services;
 	size_t service_count;
 	size_t arena_limit_bytes;
+	struct rpc_stats *stats; /* borrowed; NULL: nothing is counted */
 	struct rpc_callers callers;
 	struct rpc_pool *pool;
 	struct gate gate;

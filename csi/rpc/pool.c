@@ -12,6 +12,7 @@
 #include "nvme/base/log.h"
 
 #define STACK_BYTES (512 * 1024)
+#define NS_PER_MS 1000000U
 
 struct rpc_pool {
 	pthread_mutex_t lock;
@@ -130,6 +131,7 @@ bool rpc_pool_submit(struct rpc_pool *pool, struct rpc_job *job)
 	}
 	if (accepted) {
 		job->next = NULL;
+		job->submitted_ns = clock_now_ns();
 		*pool->tail = job;
 		pool->tail = &job->next;
 		pool->queued++;
@@ -138,6 +140,17 @@ bool rpc_pool_submit(struct rpc_pool *pool, struct rpc_job *job)
 	}
 	pthread_mutex_unlock(&pool->lock);
 	return accepted;
+}
+
+uint64_t rpc_pool_waiting_ms(struct rpc_pool *pool)
+{
+	uint64_t waiting_ns = 0;
+
+	pthread_mutex_lock(&pool->lock);
+	if (pool->head)
+		waiting_ns = clock_now_ns() - pool->head->submitted_ns;
+	pthread_mutex_unlock(&pool->lock);
+	return waiting_ns / NS_PER_MS;
 }
 
 size_t rpc_pool_threads(struct rpc_pool *pool)

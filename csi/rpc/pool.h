@@ -20,6 +20,7 @@ struct rpc_pool;
 struct rpc_job {
 	struct rpc_job *next;
 	void (*run)(struct rpc_job *job);
+	uint64_t submitted_ns; /* the pool's */
 };
 
 /* At most max_workers jobs run and max_queued wait; both >= 1. idle_ms: see above. */
@@ -30,6 +31,9 @@ void rpc_pool_free(struct rpc_pool *pool);
 
 /* false: full, or there is no thread to be had; the job is untouched. Never blocks. */
 bool rpc_pool_submit(struct rpc_pool *pool, struct rpc_job *job);
+
+/* For how long the first of those that wait has waited for a thread; 0: none waits. */
+uint64_t rpc_pool_waiting_ms(struct rpc_pool *pool);
 
 /* The number of threads now. */
 size_t rpc_pool_threads(struct rpc_pool *pool);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <grpc/grpc.h>
 #include <grpc/grpc_security.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -25,6 +26,7 @@
 #define HANDSHAKE_MS 20000
 #define KEEPALIVE_MS 60000
 #define KEEPALIVE_TIMEOUT_MS 20000
+#define NS_PER_MS 1000000U
 
 struct rpc_server {
 	struct rpc_serving serving;
@@ -35,6 +37,7 @@ struct rpc_server {
 	int connection_age_ms;
 	uint16_t port;
 	bool polling;
+	atomic_ullong busy_since_ns; /* the poller; 0: it waits for events */
 	pthread_t poller;
 	struct rpc_event stopped;
 };
@@ -64,7 +67,9 @@ static void *poll_events(void *data)
 			return NULL;
 		(void)atomic_load(&server->serving.handed);
 		tag = event.tag;
+		atomic_store(&server->busy_since_ns, clock_now_ns());
 		tag->fire(tag, event.success);
+		atomic_store(&server->busy_since_ns, 0);
 	}
 }
 
@@ -73,6 +78,8 @@ static void init_serving(struct rpc_serving *serving, const struct rpc_server_co
 {
 	serving->services = config->services;
 	serving->service_count = config->service_count;
+	serving->stats = config->stats;
+	rpc_stats_add(config->stats, config->services, config->service_count);
 	rpc_callers_init(&serving->callers, config->client_names,
 			 config->tls_dir ? config->client_name_count : 0);
 	serving->arena_limit_bytes = rpc_unpack_limit(max_message_bytes);
@@ -257,6 +264,23 @@ int rpc_server_start(struct rpc_server *server, struct err *err)
 uint16_t rpc_server_port(const struct rpc_server *server)
 {
 	return server->port;
+}
+
+int rpc_server_check(struct rpc_server *server, uint64_t longer_than_ms, struct err *err)
+{
+	uint64_t waiting_ms = rpc_pool_waiting_ms(server->serving.pool);
+	uint64_t since_ns = atomic_load(&server->busy_since_ns);
+	uint64_t now_ns = clock_now_ns();
+
+	if (waiting_ms > longer_than_ms)
+		return err_set(err, ERR_UNAVAILABLE,
+			       "a call has waited for %" PRIu64 " s for one of %zu workers",
+			       waiting_ms / 1000, rpc_pool_threads(server->serving.pool));
+	/* The event may have ended, and another begun, since now was not yet. */
+	if (since_ns && now_ns > since_ns && (now_ns - since_ns) / NS_PER_MS > longer_than_ms)
+		return err_set(err, ERR_UNAVAILABLE, "no call has been taken in for %" PRIu64 " s",
+			       (now_ns - since_ns) / NS_PER_MS / 1000);
+	return 0;
 }
 
 /* Takes gRPC's server down; no call is active any more. */

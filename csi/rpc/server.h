@@ -15,6 +15,7 @@
 #define CSI_RPC_SERVER_H
 
 #include "csi/rpc/service.h"
+#include "csi/rpc/stats.h"
 #include "nvme/base/cleanup.h"
 
 #define RPC_MAX_WORKERS                                                                            \
@@ -48,6 +49,7 @@ struct rpc_server_config {
 	size_t max_queued;	  /* calls that wait for a worker; 0: RPC_MAX_QUEUED */
 	size_t max_message_bytes; /* of a request; 0: RPC_MAX_MESSAGE_BYTES */
 	int connection_age_ms;	  /* with TLS; 0: RPC_CONNECTION_AGE_MS */
+	struct rpc_stats *stats;  /* where calls are counted; borrowed; NULL: nowhere */
 };
 
 /*
@@ -65,6 +67,13 @@ int rpc_server_start(struct rpc_server *server, struct err *err);
 
 /* The TCP port it listens at; 0 for a unix endpoint. Only after rpc_server_start. */
 uint16_t rpc_server_port(const struct rpc_server *server);
+
+/*
+ * Whether calls get on. ERR_UNAVAILABLE: a call has waited for a worker for longer than this, since
+ * all are held, or the thread that takes calls in has been at one of them for as long. Never
+ * blocks; from any thread.
+ */
+int rpc_server_check(struct rpc_server *server, uint64_t longer_than_ms, struct err *err);
 
 /*
  * Refuses new calls with UNAVAILABLE from now on, waits for the running ones, then stops serving.

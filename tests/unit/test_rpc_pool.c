@@ -52,7 +52,7 @@ static void jobs_init(struct shared *s, struct job jobs[JOBS])
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->changed, NULL);
 	for (size_t i = 0; i < JOBS; i++)
-		jobs[i] = (struct job) { { NULL, run }, s, i };
+		jobs[i] = (struct job) { { .run = run }, s, i };
 }
 
 static void await(struct shared *s, const size_t *value, size_t wanted)
@@ -89,6 +89,26 @@ static void test_bounds(void **state)
 	go(&s);
 	await(&s, &s.done, 8);
 	assert_int_equal(s.most, 3);
+	rpc_pool_free(pool);
+}
+
+static void test_waiting_is_seen(void **state)
+{
+	struct rpc_pool *pool = rpc_pool_new(1, 5, 60000);
+	struct job jobs[JOBS];
+	struct shared s;
+
+	(void)state;
+	jobs_init(&s, jobs);
+	assert_true(rpc_pool_submit(pool, &jobs[0].job));
+	await(&s, &s.running, 1);
+	assert_int_equal(rpc_pool_waiting_ms(pool), 0);
+	assert_true(rpc_pool_submit(pool, &jobs[1].job));
+	while (!rpc_pool_waiting_ms(pool))
+		;
+	go(&s);
+	await(&s, &s.done, 2);
+	assert_int_equal(rpc_pool_waiting_ms(pool), 0);
 	rpc_pool_free(pool);
 }
 
@@ -135,6 +155,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_waiting_is_seen),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_idle_threads_end),
 	};

@@ -2,6 +2,7 @@
 /* The server's life: configuration, the socket file, ports, draining, and what it logs. */
 #include "rpc_fixture.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -217,6 +218,104 @@ static void test_secrets_stay_out_of_the_log(void **state)
 	fixture_fini(&f);
 }
 
+/* Handlers that are held are no matter, calls that wait for a worker are. */
+static void test_check_of_workers(void **state)
+{
+	struct rpc_service services[2];
+	struct fixture_call held, waits;
+	struct rpc_server *server;
+	struct rpc_client *client;
+	struct err err = ERR_INIT;
+	struct fixture f;
+
+	(void)state;
+	fixture_init(&f);
+	server = fixture_serve(&f, services, (struct rpc_server_config) { .max_workers = 1 });
+	client = fixture_client(f.endpoint, NULL);
+	fixture_call_begin(&held, client, "hold-1");
+	fixture_await_held(&f, 1);
+	assert_int_equal(rpc_server_check(server, CALL_MS, &err), 0);
+	fixture_call_begin(&waits, client, "hold-2");
+	while (rpc_server_check(server, 10, &err) == 0)
+		;
+	assert_int_equal(err.code, ERR_UNAVAILABLE);
+	assert_non_null(strstr(err.msg, "for one of 1 workers"));
+	assert_int_equal(rpc_server_check(server, CALL_MS, &err), 0);
+	fixture_let_go(&f);
+	fixture_call_end(&held);
+	fixture_call_end(&waits);
+	rpc_client_free(client);
+	rpc_server_free(server);
+	fixture_fini(&f);
+}
+
+static void *call_unknown(void *client)
+{
+	Csi__V1__ProbeRequest request = CSI__V1__PROBE_REQUEST__INIT;
+	ProtobufCMessage *response = NULL;
+	struct err err = ERR_INIT;
+
+	rpc_client_call(client, "/csi.v1.Node/NoSuchThing", &request.base,
+			&csi__v1__probe_response__descriptor, deadline_after_ms(CALL_MS), &response,
+			&err);
+	return NULL;
+}
+
+/* A pipe that nobody reads, in the place of the log: whoever logs stands still. */
+static int stop_log(void)
+{
+	char full[4096] = "";
+	int fds[2];
+
+	assert_int_equal(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
+	while (write(fds[1], full, sizeof(full)) > 0)
+		;
+	fcntl(fds[1], F_SETFL, 0);
+	dup2(fds[1], STDERR_FILENO);
+	close(fds[1]);
+	return fds[0];
+}
+
+/* What refuses an unknown method, and logs that, is the poller. */
+static void test_check_of_the_poller(void **state)
+{
+	int saved = dup(STDERR_FILENO), log;
+	struct rpc_service services[2];
+	struct rpc_server *server;
+	struct rpc_client *client;
+	struct err err = ERR_INIT;
+	char lines[4096];
+	struct fixture f;
+	pthread_t thread;
+
+	(void)state;
+	fixture_init(&f);
+	server = fixture_serve(&f, services, (struct rpc_server_config) { 0 });
+	client = fixture_client(f.endpoint, NULL);
+	assert_int_equal(fixture_call_probe(client, &err), 0);
+	assert_int_equal(log_init("text", "info", &err), 0);
+	log = stop_log();
+	assert_int_equal(pthread_create(&thread, NULL, call_unknown, client), 0);
+	while (rpc_server_check(server, 10, &err) == 0)
+		;
+	assert_int_equal(err.code, ERR_UNAVAILABLE);
+	assert_non_null(strstr(err.msg, "no call has been taken in"));
+	assert_int_equal(rpc_server_check(server, CALL_MS, &err), 0);
+	while (read(log, lines, sizeof(lines)) > 0)
+		;
+	pthread_join(thread, NULL);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(log);
+	assert_int_equal(fixture_call_probe(client, &err), 0);
+	while (rpc_server_check(server, 0, &err) < 0)
+		;
+	log_init("text", "error", &err);
+	rpc_client_free(client);
+	rpc_server_free(server);
+	fixture_fini(&f);
+}
+
 static void test_drain_waits_and_reports(void **state)
 {
 	struct fixture_call call;
@@ -311,6 +410,8 @@ int main(void)
 		cmocka_unit_test(test_path_is_no_socket),
 		cmocka_unit_test(test_takeover),
 		cmocka_unit_test(test_secrets_stay_out_of_the_log),
+		cmocka_unit_test(test_check_of_workers),
+		cmocka_unit_test(test_check_of_the_poller),
 		cmocka_unit_test(test_drain_waits_and_reports),
 		cmocka_unit_test(test_drain_under_load),
 	};
