@@ -43,6 +43,7 @@ struct keeper {
 	int events, wake;
 	atomic_bool stopping;
 	struct wounds wounds;
+	atomic_size_t wounded; /* their number, for others */
 };
 
 static bool is_stopping(void *context)
@@ -304,6 +305,7 @@ static void *keep(void *data)
 		/* A wound whose time has come may have been healed by a stage meanwhile. */
 		look = survey(keeper) ? deadline_none() : deadline_after_ms(RETRY_MAX_MS);
 		tend_due(keeper);
+		atomic_store(&keeper->wounded, keeper->wounds.count);
 	}
 	return NULL;
 }
@@ -349,6 +351,11 @@ void keeper_stop(struct node *node)
 	jobs_wake(node->jobs);
 	pthread_join(keeper->thread, NULL);
 	keeper_free(keeper);
+}
+
+size_t keeper_wounded(struct keeper *keeper)
+{
+	return keeper ? atomic_load(&keeper->wounded) : 0;
 }
 
 void keeper_wake(struct keeper *keeper)

@@ -34,4 +34,7 @@ void keeper_stop(struct node *node);
 /* A portal may be missing: have a look soon. NULL: nobody is there to look. Never blocks. */
 void keeper_wake(struct keeper *keeper);
 
+/* How many subsystems of staged volumes have portals missing, as of its last look. Never blocks. */
+size_t keeper_wounded(struct keeper *keeper);
+
 #endif

@@ -127,7 +127,10 @@ static int usage_locked(struct pool *pool, struct pool_usage *ret, struct err *e
 	/* In whole numbers where no fraction is asked for: a double has 53 bits. */
 	if (pool->overcommit > 1)
 		promisable = (uint64_t)((double)promisable * pool->overcommit);
-	*ret = (struct pool_usage) { .capacity_bytes = room.capacity_bytes };
+	*ret = (struct pool_usage) {
+		.capacity_bytes = room.capacity_bytes,
+		.allocated_bytes = minus(pool->usable_bytes, room.free_bytes),
+	};
 	if (!room.closed && room.free_bytes > reserve)
 		ret->available_bytes = minus(promisable, pool->provisioned_bytes);
 	/* What others have taken since the measurement. */

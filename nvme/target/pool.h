@@ -59,6 +59,7 @@ struct pool_usage {
 	uint64_t capacity_bytes;  /* size of what is underneath */
 	uint64_t available_bytes; /* what new volumes may still be promised, overcommit included */
 	uint64_t maximum_bytes;	  /* the largest volume that would be created now: whole blocks */
+	uint64_t allocated_bytes; /* by volumes, about; what others took lately counts as theirs */
 	char warning[256];	  /* what an operator should see to; "": all is well */
 };
 

@@ -209,6 +209,34 @@ struct target_info {
 	size_t pool_count;
 };
 
+struct target_pool_tally {
+	const char *name; /* borrowed, for the life of the target */
+	const char *kind;
+	bool answers; /* it has said how much room it has, and owes no answer; else all are 0 */
+	uint64_t capacity_bytes;
+	uint64_t available_bytes;
+	uint64_t provisioned_bytes;
+	uint64_t allocated_bytes;
+	bool warns;
+};
+
+/* Figures for metrics. */
+struct target_tally {
+	size_t volumes;	    /* that are there, also those being made and deleted */
+	size_t quarantined; /* whose records could not be read */
+	size_t exports;
+	struct target_pool_tally *pools;
+	size_t pool_count;
+};
+
+/*
+ * From what is known, waiting for nobody. What pools said may be as old as the call before: one
+ * that is some seconds old makes it ask them, for the next one.
+ */
+void target_tally(struct target *target, struct target_tally *ret);
+void target_tally_fini(struct target_tally *tally);
+#define cleanup_target_tally CLEANUP(target_tally_fini)
+
 /* Borrowed, for the life of the target. */
 const char *target_id(const struct target *target);
 const struct portal *target_portals(const struct target *target, size_t *ret_count);

@@ -219,6 +219,35 @@ int target_usage(struct target *target, struct pool *pool, struct pool_usage *re
 	return answer.failed ? -1 : 0;
 }
 
+/* Under the lock. */
+static void known(struct target *target, size_t place, struct target_answer *ret)
+{
+	struct target_room *room = &target->rooms[place];
+
+	*ret = (struct target_answer) { .usage = room->usage,
+					.provisioned_bytes = room->provisioned_bytes,
+					.failed = room->failed,
+					.err = room->err };
+	if (is_overdue(target, room))
+		ret->failed = overdue(target, place, &ret->err) < 0;
+	else if (!room->answered)
+		ret->failed = err_set(&ret->err, ERR_UNAVAILABLE, "pool %s was not asked yet",
+				      target->pools[place]->name) < 0;
+	if (deadline_passed(room->until) && !is_open(room)) {
+		struct err ignored;
+
+		question_begin(target, place, &ignored);
+	}
+}
+
+void target_usages_known(struct target *target, struct target_answer answers[])
+{
+	pthread_mutex_lock(&target->lock);
+	for (size_t i = 0; i < target->pool_count; i++)
+		known(target, i, &answers[i]);
+	pthread_mutex_unlock(&target->lock);
+}
+
 bool target_pools_quiet(struct target *target)
 {
 	struct timespec until = deadline_timespec(deadline_after_ms(target->answer_wait_ms));

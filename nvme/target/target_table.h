@@ -284,6 +284,12 @@ struct target_answer {
 /* As target_usage, of all pools at once: no longer than of one. answers has a place for each. */
 void target_usages(struct target *target, struct target_answer answers[]);
 
+/*
+ * What was heard of each pool last, without waiting for any: one that has not been heard of yet, or
+ * owes an answer for a moment, has failed. Asks anew, for the next caller, what is some seconds old.
+ */
+void target_usages_known(struct target *target, struct target_answer answers[]);
+
 /* As target_usage, but what was heard some seconds ago is good enough. */
 int target_usage_lately(struct target *target, struct pool *pool, struct pool_usage *ret,
 			struct err *err);
