@@ -51,7 +51,7 @@ GEN_HEADERS := $(patsubst %.c,%.h,$(filter %.pb-c.c,$(GEN_SOURCES)))
 LIB := $(O)/libnvmeot.a
 BINARIES := nvmeot-csi nvmeot-target nvmeotctl
 UNIT_TESTS := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
-TSAN_TESTS := $(filter test_rpc_% test_http_% test_base_job test_node_node test_node_vitals test_target_target_tally,$(UNIT_TESTS))
+TSAN_TESTS := $(filter test_rpc_% test_http_% test_cmd_monitor test_base_job test_node_node test_node_vitals test_target_target_tally,$(UNIT_TESTS))
 VM_TESTS := $(basename $(notdir $(wildcard tests/vm/programs/*.c)))
 BENCHES := $(basename $(notdir $(wildcard tests/bench/*.c)))
 
@@ -160,7 +160,7 @@ $(LIB): $(LIB_OBJECTS)
 	@echo "AR $@"; ar rcs $@ $^
 
 # A program is one folder below cmd, named by its last word: cmd/csi makes nvmeot-csi.
-$(O)/bin/nvmeotctl: $(patsubst %.c,$(O)/%.o,$(wildcard cmd/nvmeotctl/*.c cmd/*.c)) $(LIB)
+$(O)/bin/nvmeotctl: $(patsubst %.c,$(O)/%.o,$(wildcard cmd/nvmeotctl/*.c) cmd/options.c) $(LIB)
 $(O)/bin/nvmeot-csi: $(patsubst %.c,$(O)/%.o,$(wildcard cmd/nvmeot-csi/*.c cmd/*.c)) $(LIB)
 $(O)/bin/nvmeot-target: $(patsubst %.c,$(O)/%.o,$(wildcard cmd/nvmeot-target/*.c cmd/*.c)) $(LIB)
 $(O)/bin/%:

@@ -33,6 +33,14 @@ struct option_spec {
 	bool *flag;
 };
 
+/* Where a server answers probes; see cmd/monitor.h. */
+#define OPTION_HTTP(address)                                                                       \
+	{                                                                                          \
+		.name = "http", .arg = "IP:PORT", .text = (address),                               \
+		.help = "serve /livez, /readyz and /metrics there; [IPv6]:PORT, too (default: "    \
+			"nowhere)"                                                                 \
+	}
+
 /* The flags of a server's log; log_init has the last word on their values. */
 #define OPTION_LOG(format, level)                                                                  \
 	{ .name = "log-format", .arg = "text|json", .text = (format), .help = "(default: text)" }, \

@@ -30,8 +30,22 @@ void serve_prepare(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+static int start(const struct rpc_server_config *config, struct monitor *monitor,
+		 struct rpc_server **ret, struct err *err)
+{
+	struct rpc_server_config counted = *config;
+
+	counted.stats = monitor_stats(monitor);
+	monitor_doing(monitor, "about to listen");
+	if (rpc_server_new(&counted, ret, err) < 0 || rpc_server_start(*ret, err) < 0)
+		return -1;
+	log_info("serving", KV("endpoint", config->endpoint), KV("version", NVMEOT_VERSION));
+	monitor_serving(monitor, *ret);
+	return 0;
+}
+
 int serve_until_signal(const struct rpc_server_config *config, const struct serve_work *work,
-		       struct err *err)
+		       struct monitor *monitor, struct err *err)
 {
 	struct rpc_server *server cleanup_rpc_server = NULL;
 	sigset_t set = end_signals();
@@ -40,12 +54,12 @@ int serve_until_signal(const struct rpc_server_config *config, const struct serv
 	size_t left;
 	int rc;
 
-	if (rpc_server_new(config, &server, err) < 0 || rpc_server_start(server, err) < 0)
+	if (start(config, monitor, &server, err) < 0)
 		return -1;
-	log_info("serving", KV("endpoint", config->endpoint), KV("version", NVMEOT_VERSION));
 	while (sigwait(&set, &signal_number) != 0)
 		;
 	log_info("draining", KV_NUM("signal", signal_number));
+	monitor_draining(monitor);
 	deadline = deadline_after_ms(DRAIN_MAX_MS);
 	rc = rpc_server_drain(server, deadline, err);
 	if (rc < 0)
@@ -53,6 +67,7 @@ int serve_until_signal(const struct rpc_server_config *config, const struct serv
 	left = work ? work->drain(work->context, deadline) : 0;
 	if (rc < 0 || left)
 		_exit(EXIT_SUCCESS);
+	monitor_stopped(monitor);
 	log_info("stopped");
 	return 0;
 }

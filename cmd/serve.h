@@ -3,7 +3,7 @@
 #ifndef CMD_SERVE_H
 #define CMD_SERVE_H
 
-#include "csi/rpc/server.h"
+#include "cmd/monitor.h"
 
 /*
  * Blocks the signals that end us and ignores SIGPIPE; before any thread is started, since threads
@@ -20,9 +20,10 @@ struct serve_work {
 /*
  * Serves until a signal comes, then refuses new calls and lets the running ones end, for as long as
  * a Kubernetes pod has. Ends the process with _exit when calls or work are stuck in the kernel by
- * then. work: NULL when there is none beside the calls.
+ * then. work: NULL when there is none beside the calls. monitor, which may be NULL, is told of all
+ * that, and counts the calls.
  */
 int serve_until_signal(const struct rpc_server_config *config, const struct serve_work *work,
-		       struct err *err);
+		       struct monitor *monitor, struct err *err);
 
 #endif

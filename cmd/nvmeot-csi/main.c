@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/nvmeot-csi/figures.h"
 #include "cmd/options.h"
 #include "cmd/serve.h"
 #include "csi/controller/controller.h"
@@ -11,6 +12,7 @@
 #include "csi/node/keeper.h"
 #include "csi/node/node.h"
 #include "csi/node/startup.h"
+#include "csi/node/vitals.h"
 #include "nvme/base/log.h"
 
 #define STARTUP_MAX_MS 15000
@@ -24,6 +26,7 @@ struct settings {
 	const char *host_nqn_file, *state_dir, *max_volumes;
 	struct option_list topology;
 	bool topology_aware;
+	const char *http;
 	const char *log_format, *log_level;
 };
 
@@ -81,6 +84,7 @@ static void parse_options(struct settings *s, int argc, char **argv)
 		{ .name = "topology-aware",
 		  .flag = &s->topology_aware,
 		  .help = "controller: targets have topology, and so have all nodes" },
+		OPTION_HTTP(&s->http),
 		OPTION_LOG(&s->log_format, &s->log_level),
 		{ 0 },
 	};
@@ -185,8 +189,32 @@ static size_t drain_node(void *node, struct deadline deadline)
 	return node_drain(node, deadline);
 }
 
+static int is_fit(void *plugin, struct err *err)
+{
+	return node_vitals_fit(&((struct plugin *)plugin)->node, err);
+}
+
+static void put_figures(void *plugin, FILE *out)
+{
+	figures_put_node(&((struct plugin *)plugin)->node, out);
+}
+
+static int open_monitor(const struct settings *s, struct plugin *plugin, struct monitor **ret,
+			struct err *err)
+{
+	const struct monitor_config config = { .address = s->http,
+					       .program = "nvmeot-csi",
+					       .role = s->role,
+					       .ready = plugin->is_node ? is_fit : NULL,
+					       .metrics = plugin->is_node ? put_figures : NULL,
+					       .context = plugin };
+
+	return monitor_new(&config, ret, err);
+}
+
 static int run(const struct settings *s, struct plugin *plugin, struct err *err)
 {
+	struct monitor *monitor cleanup_monitor = NULL;
 	struct rpc_service services[3];
 	struct rpc_server_config config = { .endpoint = s->endpoint, .services = services };
 	struct serve_work jobs = { .drain = drain_node, .context = &plugin->node };
@@ -196,12 +224,13 @@ static int run(const struct settings *s, struct plugin *plugin, struct err *err)
 		return err_set(err, ERR_INVALID_ARGUMENT,
 			       "--endpoint \"%.100s\" is not of the form unix:///PATH",
 			       s->endpoint ?: "");
-	if (check_role(s->role, plugin, err) < 0 ||
+	if (check_role(s->role, plugin, err) < 0 || open_monitor(s, plugin, &monitor, err) < 0 ||
 	    (plugin->is_controller && open_controller(s, plugin, err) < 0) ||
 	    (plugin->is_node && open_node(s, plugin, err) < 0))
 		return -1;
 	plugin->identity.driver_name = s->driver_name;
 	plugin->identity.topology_aware = s->topology_aware || s->topology.count;
+	monitor_doing(monitor, "settling what an earlier process left");
 	if (plugin->is_node && start_node(&plugin->node, err) < 0)
 		return -1;
 	services[config.service_count++] = identity_service(&plugin->identity);
@@ -209,7 +238,7 @@ static int run(const struct settings *s, struct plugin *plugin, struct err *err)
 		services[config.service_count++] = controller_service(&plugin->controller);
 	if (plugin->is_node)
 		services[config.service_count++] = node_service(&plugin->node);
-	return serve_until_signal(&config, plugin->is_node ? &jobs : NULL, err);
+	return serve_until_signal(&config, plugin->is_node ? &jobs : NULL, monitor, err);
 }
 
 int main(int argc, char **argv)

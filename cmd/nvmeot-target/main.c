@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/nvmeot-target/figures.h"
 #include "cmd/options.h"
 #include "cmd/serve.h"
 #include "csi/agent/service.h"
@@ -14,6 +15,7 @@ struct settings {
 	struct option_list portals, pools, topology, overcommit, clients;
 	const char *tls_dir;
 	bool insecure;
+	const char *http;
 	const char *log_format, *log_level;
 };
 
@@ -59,6 +61,7 @@ static void parse_options(struct settings *s, int argc, char **argv)
 		{ .name = "insecure",
 		  .flag = &s->insecure,
 		  .help = "serve without TLS; only on loopback" },
+		OPTION_HTTP(&s->http),
 		OPTION_LOG(&s->log_format, &s->log_level),
 		{ 0 },
 	};
@@ -114,9 +117,20 @@ static int open_target(const struct settings *s, struct target **ret, struct err
 /* The names that deploy/make-certs gives to clients. */
 static const char *const default_clients[] = { "nvmeot-controller", "nvmeotctl" };
 
+static void put_figures(void *target, FILE *out)
+{
+	figures_put_target(*(struct target **)target, out);
+}
+
 static int run(const struct settings *s, struct err *err)
 {
 	struct target *target cleanup_target = NULL;
+	struct monitor *monitor cleanup_monitor = NULL;
+	const struct monitor_config monitor_config = { .address = s->http,
+						       .program = "nvmeot-target",
+						       .role = "target",
+						       .metrics = put_figures,
+						       .context = &target };
 	cleanup_free char *endpoint = xasprintf("tcp://%s", s->listen);
 	struct rpc_service service;
 	struct rpc_server_config config = {
@@ -128,11 +142,13 @@ static int run(const struct settings *s, struct err *err)
 		.service_count = 1
 	};
 
-	if (check_settings(s, err) < 0 || open_target(s, &target, err) < 0 ||
-	    target_restore(target, err) < 0)
+	if (check_settings(s, err) < 0 || monitor_new(&monitor_config, &monitor, err) < 0)
+		return -1;
+	monitor_doing(monitor, "opening pools and restoring exports");
+	if (open_target(s, &target, err) < 0 || target_restore(target, err) < 0)
 		return -1;
 	service = agent_service(target);
-	return serve_until_signal(&config, NULL, err);
+	return serve_until_signal(&config, NULL, monitor, err);
 }
 
 int main(int argc, char **argv)

@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 
 /* Programs' own code is in no archive. */
+#include "cmd/metrics.c"
+#include "cmd/monitor.c"
 #include "cmd/serve.c"
 
 enum { RETURNED = 3, FAILED, BAD_DEADLINE };
@@ -40,7 +42,7 @@ static void serve(const char *endpoint, const struct serve_work *work)
 	serve_prepare();
 	/* It waits for the next sigwait. */
 	raise(SIGTERM);
-	_exit(serve_until_signal(&config, work, &err) < 0 ? FAILED : RETURNED);
+	_exit(serve_until_signal(&config, work, NULL, &err) < 0 ? FAILED : RETURNED);
 }
 
 /* The exit status of a process that gets SIGTERM; *ret_drained tells whether its work was waited
