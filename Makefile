@@ -42,16 +42,16 @@ LDFLAGS += -fsanitize=thread
 endif
 
 MODULES := nvme/base nvme/host nvme/target \
-	csi/rpc csi/http csi/request csi/volume csi/identity csi/controller csi/node csi/agent
+	csi/rpc csi/http csi/request csi/volume csi/identity csi/registration csi/controller csi/node csi/agent
 SOURCES := $(wildcard $(addsuffix /*.c,$(MODULES))) csi/proto/secrets.c
-PROTOS := csi target
+PROTOS := csi target registration
 GEN_SOURCES := $(PROTOS:%=$(GEN)/%.pb-c.c) $(GEN)/proto_secrets.c \
 	$(addprefix $(GEN)/google/protobuf/,descriptor.pb-c.c timestamp.pb-c.c wrappers.pb-c.c)
 GEN_HEADERS := $(patsubst %.c,%.h,$(filter %.pb-c.c,$(GEN_SOURCES)))
 LIB := $(O)/libnvmeot.a
 BINARIES := nvmeot-csi nvmeot-target nvmeotctl
 UNIT_TESTS := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
-TSAN_TESTS := $(filter test_rpc_% test_http_% test_cmd_monitor test_base_job test_node_node test_node_vitals test_target_target_tally,$(UNIT_TESTS))
+TSAN_TESTS := $(filter test_rpc_% test_http_% test_cmd_monitor test_registration_registration test_base_job test_node_node test_node_vitals test_target_target_tally,$(UNIT_TESTS))
 VM_TESTS := $(basename $(notdir $(wildcard tests/vm/programs/*.c)))
 BENCHES := $(basename $(notdir $(wildcard tests/bench/*.c)))
 
@@ -91,7 +91,7 @@ unit: deps ## unit tests under ASan and UBSan, what has threads of its own under
 
 .PHONY: proto
 proto: deps ## our wire contract against the committed facts and upstream's descriptor
-	@$(MAKE) --no-print-directory $(GEN)/csi.desc $(GEN)/protofacts
+	@$(MAKE) --no-print-directory $(GEN)/csi.desc $(GEN)/registration.desc $(GEN)/protofacts
 	@tests/proto/run
 
 .PHONY: sanity

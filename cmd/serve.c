@@ -3,7 +3,9 @@
 #include "cmd/serve.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -28,6 +30,31 @@ void serve_prepare(void)
 
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
+}
+
+static struct {
+	pthread_mutex_t lock;
+	char why[ERR_MESSAGE_SIZE]; /* "": it did not fail */
+} failure = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+void serve_fail(const char *why)
+{
+	pthread_mutex_lock(&failure.lock);
+	if (!failure.why[0])
+		snprintf(failure.why, sizeof(failure.why), "%s", why);
+	pthread_mutex_unlock(&failure.lock);
+	kill(getpid(), SIGTERM);
+}
+
+static int end(struct err *err)
+{
+	int rc = 0;
+
+	pthread_mutex_lock(&failure.lock);
+	if (failure.why[0])
+		rc = err_set(err, ERR_FAILED_PRECONDITION, "%s", failure.why);
+	pthread_mutex_unlock(&failure.lock);
+	return rc;
 }
 
 static int start(const struct rpc_server_config *config, struct monitor *monitor,
@@ -66,8 +93,8 @@ int serve_until_signal(const struct rpc_server_config *config, const struct serv
 		log_warning("calls still running; leaving them to the kernel", KV_ERR(err));
 	left = work ? work->drain(work->context, deadline) : 0;
 	if (rc < 0 || left)
-		_exit(EXIT_SUCCESS);
+		_exit(end(err) < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 	monitor_stopped(monitor);
 	log_info("stopped");
-	return 0;
+	return end(err);
 }

@@ -20,10 +20,16 @@ struct serve_work {
 /*
  * Serves until a signal comes, then refuses new calls and lets the running ones end, for as long as
  * a Kubernetes pod has. Ends the process with _exit when calls or work are stuck in the kernel by
- * then. work: NULL when there is none beside the calls. monitor, which may be NULL, is told of all
- * that, and counts the calls.
+ * then, with the status that it would have had. work: NULL when there is none beside the calls.
+ * monitor, which may be NULL, is told of all that, and counts the calls.
  */
 int serve_until_signal(const struct rpc_server_config *config, const struct serve_work *work,
 		       struct monitor *monitor, struct err *err);
+
+/*
+ * Ends serving as a signal does, but serve_until_signal fails then: ERR_FAILED_PRECONDITION, with
+ * this reason. From any thread; the first reason counts.
+ */
+void serve_fail(const char *why);
 
 #endif

@@ -13,6 +13,8 @@
 #include "csi/node/node.h"
 #include "csi/node/startup.h"
 #include "csi/node/vitals.h"
+#include "csi/registration/registration.h"
+#include "csi/request/topology.h"
 #include "nvme/base/log.h"
 
 #define STARTUP_MAX_MS 15000
@@ -23,7 +25,7 @@ struct settings {
 	struct option_list targets;
 	const char *tls_dir;
 	bool insecure;
-	const char *host_nqn_file, *state_dir, *max_volumes;
+	const char *host_nqn_file, *state_dir, *max_volumes, *kubelet_dir;
 	struct option_list topology;
 	bool topology_aware;
 	const char *http;
@@ -37,6 +39,7 @@ struct plugin {
 	struct host host;
 	struct node node;
 	struct identity identity;
+	struct registration registration;
 };
 
 static void parse_options(struct settings *s, int argc, char **argv)
@@ -77,6 +80,12 @@ static void parse_options(struct settings *s, int argc, char **argv)
 		  .arg = "N",
 		  .text = &s->max_volumes,
 		  .help = "node: volumes it can take in all (default: 128)" },
+		{ .name = "kubelet-dir",
+		  .arg = "DIR",
+		  .text = &s->kubelet_dir,
+		  .help = "node: register with the kubelet that has this directory, which is "
+			  "mounted at the same path; --endpoint has to be below it (default: "
+			  "node-driver-registrar does it)" },
 		{ .name = "topology",
 		  .arg = "KEY=VALUE",
 		  .list = &s->topology,
@@ -212,10 +221,28 @@ static int open_monitor(const struct settings *s, struct plugin *plugin, struct 
 	return monitor_new(&config, ret, err);
 }
 
+static void on_rejected(const char *why)
+{
+	char text[ERR_MESSAGE_SIZE];
+
+	snprintf(text, sizeof(text), "the kubelet does not register this driver: %s", why);
+	serve_fail(text);
+}
+
+static int open_registration(const struct settings *s, struct plugin *plugin, char **ret_endpoint,
+			     struct err *err)
+{
+	plugin->registration =
+		(struct registration) { .driver_name = s->driver_name, .rejected = on_rejected };
+	return registration_place(&plugin->registration, s->kubelet_dir, s->endpoint, ret_endpoint,
+				  err);
+}
+
 static int run(const struct settings *s, struct plugin *plugin, struct err *err)
 {
 	struct monitor *monitor cleanup_monitor = NULL;
-	struct rpc_service services[3];
+	struct rpc_service services[4];
+	cleanup_free char *also = NULL;
 	struct rpc_server_config config = { .endpoint = s->endpoint, .services = services };
 	struct serve_work jobs = { .drain = drain_node, .context = &plugin->node };
 
@@ -229,6 +256,9 @@ static int run(const struct settings *s, struct plugin *plugin, struct err *err)
 	    (plugin->is_node && open_node(s, plugin, err) < 0))
 		return -1;
 	plugin->identity.driver_name = s->driver_name;
+	if (plugin->is_node && s->kubelet_dir && open_registration(s, plugin, &also, err) < 0)
+		return -1;
+	config.also = also;
 	plugin->identity.topology_aware = s->topology_aware || s->topology.count;
 	monitor_doing(monitor, "settling what an earlier process left");
 	if (plugin->is_node && start_node(&plugin->node, err) < 0)
@@ -238,6 +268,8 @@ static int run(const struct settings *s, struct plugin *plugin, struct err *err)
 		services[config.service_count++] = controller_service(&plugin->controller);
 	if (plugin->is_node)
 		services[config.service_count++] = node_service(&plugin->node);
+	if (also)
+		services[config.service_count++] = registration_service(&plugin->registration);
 	return serve_until_signal(&config, plugin->is_node ? &jobs : NULL, monitor, err);
 }
 

@@ -13,10 +13,9 @@
 
 #include "nvme/base/err.h"
 
-/* What of sun_path is left for the path beside the suffix of the name it is first bound to. */
-#define RPC_SOCKET_SUFFIX_LEN 7
-#define RPC_SOCKET_PATH_MAX                                                                        \
-	(sizeof(((struct sockaddr_un *)0)->sun_path) - 1 - RPC_SOCKET_SUFFIX_LEN)
+/* What the name that it is first bound to, ".NAME.12345", has more than the path. */
+#define RPC_SOCKET_EXTRA_LEN 7
+#define RPC_SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - 1 - RPC_SOCKET_EXTRA_LEN)
 #define RPC_LISTEN_SIZE (INET6_ADDRSTRLEN + 16)
 
 struct rpc_endpoint {

@@ -30,9 +30,9 @@
 
 struct rpc_server {
 	struct rpc_serving serving;
-	struct rpc_endpoint endpoint;
+	struct rpc_endpoint endpoint, also;
 	struct rpc_tls_server *tls;
-	struct rpc_socket *socket;
+	struct rpc_socket *socket, *also_socket;
 	size_t max_message_bytes;
 	int connection_age_ms;
 	uint16_t port;
@@ -91,10 +91,14 @@ static void init_serving(struct rpc_serving *serving, const struct rpc_server_co
 }
 
 static int check_config(const struct rpc_server_config *config, struct rpc_endpoint *ret_endpoint,
-			struct err *err)
+			struct rpc_endpoint *ret_also, struct err *err)
 {
-	if (rpc_endpoint_parse(config->endpoint, ret_endpoint, err) < 0)
+	if (rpc_endpoint_parse(config->endpoint, ret_endpoint, err) < 0 ||
+	    (config->also && rpc_endpoint_parse(config->also, ret_also, err) < 0))
 		return -1;
+	if (config->also && !ret_also->is_unix)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "endpoint %s: a second one has to be unix:///PATH", config->also);
 	if (!ret_endpoint->is_unix && !config->tls_dir && !ret_endpoint->loopback)
 		return err_set(err, ERR_INVALID_ARGUMENT,
 			       "endpoint %s: without TLS only a loopback address is allowed",
@@ -108,11 +112,11 @@ static int check_config(const struct rpc_server_config *config, struct rpc_endpo
 
 int rpc_server_new(const struct rpc_server_config *config, struct rpc_server **ret, struct err *err)
 {
-	struct rpc_endpoint endpoint;
+	struct rpc_endpoint endpoint, also = { 0 };
 	struct rpc_tls_server *tls = NULL;
 	struct rpc_server *server;
 
-	if (check_config(config, &endpoint, err) < 0)
+	if (check_config(config, &endpoint, &also, err) < 0)
 		return -1;
 	rpc_runtime_get();
 	if (!endpoint.is_unix)
@@ -123,6 +127,7 @@ int rpc_server_new(const struct rpc_server_config *config, struct rpc_server **r
 	}
 	server = xcalloc(1, sizeof(*server));
 	server->endpoint = endpoint;
+	server->also = also;
 	server->tls = tls;
 	server->max_message_bytes = config->max_message_bytes ?: RPC_MAX_MESSAGE_BYTES;
 	server->connection_age_ms = config->connection_age_ms ?: RPC_CONNECTION_AGE_MS;
@@ -207,23 +212,23 @@ static int add_port(struct rpc_server *server, const char *address)
 	return port;
 }
 
-static int listen_unix(struct rpc_server *server, struct err *err)
+static int listen_unix(struct rpc_server *server, const char *path, struct rpc_socket **ret_socket,
+		       struct err *err)
 {
 	cleanup_free char *target = NULL;
 	mode_t old;
 	int rc;
 
-	if (rpc_socket_new(server->endpoint.path, &server->socket, err) < 0)
+	if (rpc_socket_new(path, ret_socket, err) < 0)
 		return -1;
-	target = rpc_unix_target(rpc_socket_temporary(server->socket));
+	target = rpc_unix_target(rpc_socket_temporary(*ret_socket));
 	/* A chmod afterwards would leave a moment in which others can connect. */
 	old = umask(0177);
 	rc = add_port(server, target);
 	umask(old);
 	if (!rc)
-		return err_set(err, ERR_INTERNAL, "cannot listen at unix://%s",
-			       server->endpoint.path);
-	return rpc_socket_publish(server->socket, err);
+		return err_set(err, ERR_INTERNAL, "cannot listen at unix://%s", path);
+	return rpc_socket_publish(*ret_socket, err);
 }
 
 static int listen_tcp(struct rpc_server *server, struct err *err)
@@ -244,12 +249,25 @@ static int listen_tcp(struct rpc_server *server, struct err *err)
 	return err_set(err, ERR_INTERNAL, "cannot listen at tcp://%s", server->endpoint.listen);
 }
 
+/* The second one comes after the first: who finds it may look at the first at once. */
+static int listen_at(struct rpc_server *server, struct err *err)
+{
+	const struct rpc_endpoint *endpoint = &server->endpoint;
+
+	if ((endpoint->is_unix ? listen_unix(server, endpoint->path, &server->socket, err) :
+				 listen_tcp(server, err)) < 0)
+		return -1;
+	if (!server->also.is_unix)
+		return 0;
+	return listen_unix(server, server->also.path, &server->also_socket, err);
+}
+
 int rpc_server_start(struct rpc_server *server, struct err *err)
 {
 	create(server);
 	if (start_poller(server, err) < 0)
 		return -1;
-	if ((server->endpoint.is_unix ? listen_unix : listen_tcp)(server, err) < 0)
+	if (listen_at(server, err) < 0)
 		return -1;
 	grpc_server_start(server->serving.grpc);
 	rpc_call_await(&server->serving);
@@ -329,6 +347,8 @@ void rpc_server_free(struct rpc_server *server)
 
 	rpc_server_drain(server, deadline_none(), &err);
 	rpc_pool_free(serving->pool);
+	if (server->also_socket)
+		rpc_socket_free(server->also_socket);
 	if (server->socket)
 		rpc_socket_free(server->socket);
 	if (serving->grpc) {

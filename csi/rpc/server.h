@@ -35,6 +35,7 @@ struct rpc_server;
 /* Strings are copied; services and what they point to must outlive the server. */
 struct rpc_server_config {
 	const char *endpoint; /* csi/rpc/endpoint.h says which forms */
+	const char *also;     /* a second one, of a unix socket, for the same services; or NULL */
 	const char *tls_dir;  /* csi/rpc/tls.h says what it holds; NULL: no TLS */
 	/*
 	 * With TLS: the names of which a client's certificate must carry one, as csi/rpc/callers.h

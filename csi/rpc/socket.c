@@ -16,7 +16,7 @@
 
 struct rpc_socket {
 	char path[RPC_SOCKET_PATH_MAX + 1];
-	char temporary[RPC_SOCKET_PATH_MAX + RPC_SOCKET_SUFFIX_LEN + 1];
+	char temporary[RPC_SOCKET_PATH_MAX + RPC_SOCKET_EXTRA_LEN + 1];
 	int directory;
 	bool published;
 	dev_t dev;
@@ -70,6 +70,7 @@ static void log_predecessor(const char *path)
 
 int rpc_socket_new(const char *path, struct rpc_socket **ret, struct err *err)
 {
+	const char *name = strrchr(path, '/') + 1;
 	struct rpc_socket *s;
 	unsigned int number = 0;
 	int directory = open_directory(path, err);
@@ -87,7 +88,9 @@ int rpc_socket_new(const char *path, struct rpc_socket **ret, struct err *err)
 	s = xcalloc(1, sizeof(*s));
 	s->directory = directory;
 	strcpy(s->path, path);
-	snprintf(s->temporary, sizeof(s->temporary), "%s.%06x", path, number & 0xffffff);
+	/* Who watches for sockets, as the kubelet does, passes over names that begin with a dot. */
+	snprintf(s->temporary, sizeof(s->temporary), "%.*s.%s.%05x", (int)(name - path), path, name,
+		 number & 0xfffff);
 	*ret = s;
 	return 0;
 }

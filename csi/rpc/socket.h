@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file of a listening unix socket. It is bound under a temporary name and renamed over its
+ * The file of a listening unix socket. It is bound under a hidden name and renamed over its
  * path, so that there is a socket at the path at every moment, and a predecessor that still drains
  * loses the name without noticing. Blocks only for a lock on the directory that is held for
  * microseconds.

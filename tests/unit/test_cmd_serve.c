@@ -17,7 +17,7 @@
 #include "cmd/monitor.c"
 #include "cmd/serve.c"
 
-enum { RETURNED = 3, FAILED, BAD_DEADLINE };
+enum { RETURNED = 3, FAILED, BAD_DEADLINE, BAD_REASON };
 
 struct work {
 	int pipe; /* told of the drain */
@@ -34,20 +34,25 @@ static size_t drain(void *context, struct deadline deadline)
 	return work->left;
 }
 
-static void serve(const char *endpoint, const struct serve_work *work)
+static void serve(const char *endpoint, const struct serve_work *work, const char *why)
 {
 	struct rpc_server_config config = { .endpoint = endpoint };
 	struct err err = ERR_INIT;
 
 	serve_prepare();
 	/* It waits for the next sigwait. */
-	raise(SIGTERM);
-	_exit(serve_until_signal(&config, work, NULL, &err) < 0 ? FAILED : RETURNED);
+	if (why)
+		serve_fail(why);
+	else
+		raise(SIGTERM);
+	if (serve_until_signal(&config, work, NULL, &err) == 0)
+		_exit(RETURNED);
+	_exit(why && strcmp(err.msg, why) == 0 ? FAILED : BAD_REASON);
 }
 
 /* The exit status of a process that gets SIGTERM; *ret_drained tells whether its work was waited
  * for. */
-static int status_of(bool with_work, size_t left, bool *ret_drained)
+static int status_of(bool with_work, size_t left, const char *why, bool *ret_drained)
 {
 	char dir[] = "/tmp/test_cmd_serve.XXXXXX", c;
 	cleanup_free char *endpoint = NULL, *socket = NULL;
@@ -63,7 +68,7 @@ static int status_of(bool with_work, size_t left, bool *ret_drained)
 		struct work work = { .pipe = fds[1], .left = left };
 		struct serve_work jobs = { .drain = drain, .context = &work };
 
-		serve(endpoint, with_work ? &jobs : NULL);
+		serve(endpoint, with_work ? &jobs : NULL, why);
 	}
 	close(fds[1]);
 	*ret_drained = read(fds[0], &c, 1) == 1;
@@ -81,9 +86,9 @@ static void test_nothing_left(void **state)
 	bool drained;
 
 	(void)state;
-	assert_int_equal(status_of(true, 0, &drained), RETURNED);
+	assert_int_equal(status_of(true, 0, NULL, &drained), RETURNED);
 	assert_true(drained);
-	assert_int_equal(status_of(false, 0, &drained), RETURNED);
+	assert_int_equal(status_of(false, 0, NULL, &drained), RETURNED);
 	assert_false(drained);
 }
 
@@ -93,7 +98,19 @@ static void test_left(void **state)
 	bool drained;
 
 	(void)state;
-	assert_int_equal(status_of(true, 1, &drained), EXIT_SUCCESS);
+	assert_int_equal(status_of(true, 1, NULL, &drained), EXIT_SUCCESS);
+	assert_true(drained);
+}
+
+/* It drains like any, and says why it failed. */
+static void test_failure(void **state)
+{
+	bool drained;
+
+	(void)state;
+	assert_int_equal(status_of(true, 0, "turned down", &drained), FAILED);
+	assert_true(drained);
+	assert_int_equal(status_of(true, 1, "turned down", &drained), EXIT_FAILURE);
 	assert_true(drained);
 }
 
@@ -102,6 +119,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nothing_left),
 		cmocka_unit_test(test_left),
+		cmocka_unit_test(test_failure),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -112,18 +112,65 @@ static void test_socket_mode_and_removal(void **state)
 	fixture_fini(&f);
 }
 
-static void test_stale_socket(void **state)
+/* The socket of a server that is no more. */
+static void make_stale(const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	close(fd);
+}
+
+/* Both are served, and go together; a stale one is replaced like any. */
+static void test_second_endpoint(void **state)
+{
+	cleanup_free char *also = NULL;
 	struct rpc_server *server;
 	struct fixture f;
 
 	(void)state;
 	fixture_init(&f);
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s/s.sock", f.dir);
-	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	close(fd);
+	also = xasprintf("unix://%s/also.sock", f.dir);
+	make_stale(also + 7);
+	server = fixture_serve(&f, (struct rpc_server_config) { .also = also });
+	expect_served(f.endpoint);
+	expect_served(also);
+	rpc_server_free(server);
+	fixture_fini(&f);
+}
+
+/* The first does not stay when the second cannot be made. */
+static void test_second_endpoint_fails(void **state)
+{
+	struct rpc_server_config config = { .also = "unix:///nonexistent/also.sock" };
+	struct rpc_server *server = NULL;
+	struct err err = ERR_INIT;
+	struct fixture f;
+
+	(void)state;
+	fixture_init(&f);
+	config.endpoint = f.endpoint;
+	assert_int_equal(rpc_server_new(&config, &server, &err), 0);
+	assert_int_equal(rpc_server_start(server, &err), -1);
+	assert_non_null(strstr(err.msg, "/nonexistent"));
+	rpc_server_free(server);
+	config.also = "tcp://127.0.0.1:0";
+	assert_int_equal(rpc_server_new(&config, &server, &err), -1);
+	assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
+	assert_non_null(strstr(err.msg, config.also));
+	fixture_fini(&f);
+}
+
+static void test_stale_socket(void **state)
+{
+	struct rpc_server *server;
+	struct fixture f;
+
+	(void)state;
+	fixture_init(&f);
+	make_stale(f.endpoint + 7);
 	server = fixture_serve(&f, (struct rpc_server_config) { 0 });
 	expect_served(f.endpoint);
 	rpc_server_free(server);
@@ -221,7 +268,6 @@ static void test_secrets_stay_out_of_the_log(void **state)
 /* Handlers that are held are no matter, calls that wait for a worker are. */
 static void test_check_of_workers(void **state)
 {
-	struct rpc_service services[2];
 	struct fixture_call held, waits;
 	struct rpc_server *server;
 	struct rpc_client *client;
@@ -230,7 +276,7 @@ static void test_check_of_workers(void **state)
 
 	(void)state;
 	fixture_init(&f);
-	server = fixture_serve(&f, services, (struct rpc_server_config) { .max_workers = 1 });
+	server = fixture_serve(&f, (struct rpc_server_config) { .max_workers = 1 });
 	client = fixture_client(f.endpoint, NULL);
 	fixture_call_begin(&held, client, "hold-1");
 	fixture_await_held(&f, 1);
@@ -280,7 +326,6 @@ static int stop_log(void)
 static void test_check_of_the_poller(void **state)
 {
 	int saved = dup(STDERR_FILENO), log;
-	struct rpc_service services[2];
 	struct rpc_server *server;
 	struct rpc_client *client;
 	struct err err = ERR_INIT;
@@ -290,7 +335,7 @@ static void test_check_of_the_poller(void **state)
 
 	(void)state;
 	fixture_init(&f);
-	server = fixture_serve(&f, services, (struct rpc_server_config) { 0 });
+	server = fixture_serve(&f, (struct rpc_server_config) { 0 });
 	client = fixture_client(f.endpoint, NULL);
 	assert_int_equal(fixture_call_probe(client, &err), 0);
 	assert_int_equal(log_init("text", "info", &err), 0);
@@ -406,6 +451,8 @@ int main(void)
 		cmocka_unit_test(test_port_in_use),
 		cmocka_unit_test(test_tcp),
 		cmocka_unit_test(test_socket_mode_and_removal),
+		cmocka_unit_test(test_second_endpoint),
+		cmocka_unit_test(test_second_endpoint_fails),
 		cmocka_unit_test(test_stale_socket),
 		cmocka_unit_test(test_path_is_no_socket),
 		cmocka_unit_test(test_takeover),

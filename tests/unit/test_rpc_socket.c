@@ -65,7 +65,10 @@ static void test_publish_and_remove(void **state)
 	(void)state;
 	place_init(&p);
 	assert_int_equal(rpc_socket_new(p.path, &s, &err), 0);
-	assert_int_equal(strlen(rpc_socket_temporary(s)), strlen(p.path) + RPC_SOCKET_SUFFIX_LEN);
+	assert_int_equal(strlen(rpc_socket_temporary(s)), strlen(p.path) + RPC_SOCKET_EXTRA_LEN);
+	/* In the same directory, and hidden. */
+	assert_memory_equal(rpc_socket_temporary(s), p.dir, strlen(p.dir));
+	assert_memory_equal(rpc_socket_temporary(s) + strlen(p.dir), "/.s.sock.", 9);
 	fd = bind_at(rpc_socket_temporary(s));
 	ino = inode(rpc_socket_temporary(s));
 	assert_int_equal(rpc_socket_publish(s, &err), 0);

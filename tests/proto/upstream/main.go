@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Compares our compiled CSI contract with the descriptor that upstream's Go package carries, fact
-// by fact and in both directions. Then breaks ours in memory, one way at a time, and demands that
-// the comparison notices: a silent comparison proves nothing.
+// Compares our compiled contracts with the descriptors that upstream's Go packages carry, fact by
+// fact and in both directions. Then breaks ours in memory, one way at a time, and demands that the
+// comparison notices: a silent comparison proves nothing.
 //
-// Usage: proto SET, where SET is what protoc --include_imports --descriptor_set_out wrote.
+// Usage: proto CSI REGISTRATION, each what protoc --include_imports --descriptor_set_out wrote.
 package main
 
 import (
@@ -18,9 +18,23 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
+	registration "k8s.io/kubelet/pkg/apis/pluginregistration/v1"
 )
 
-const contract = "csi.proto"
+// contract is one of ours, and what it must be equal to.
+type contract struct {
+	name      string
+	file      string
+	theirs    protoreflect.FileDescriptor
+	mutations []mutation
+}
+
+var contracts = []contract{
+	{"csi", "csi.proto", csi.File_csi_proto, csiMutations},
+	{"registration", "registration.proto",
+		registration.File_staging_src_k8s_io_kubelet_pkg_apis_pluginregistration_v1_api_proto,
+		registrationMutations},
+}
 
 // loadSet keeps options as raw bytes: upstream's extensions are registered in this process and
 // would otherwise lend their meaning to ours.
@@ -36,12 +50,12 @@ func loadSet(path string) (*descriptorpb.FileDescriptorSet, error) {
 	return set, nil
 }
 
-func contractOf(set *descriptorpb.FileDescriptorSet) (protoreflect.FileDescriptor, error) {
+func (c contract) of(set *descriptorpb.FileDescriptorSet) (protoreflect.FileDescriptor, error) {
 	files, err := protodesc.NewFiles(set)
 	if err != nil {
 		return nil, err
 	}
-	return files.FindFileByPath(contract)
+	return files.FindFileByPath(c.file)
 }
 
 // differences says where two tables of facts disagree, sorted.
@@ -66,13 +80,13 @@ func differences(ours, theirs facts) []string {
 
 // proveItCanFail applies every mutation to a copy of its own. A mutation that makes the set
 // invalid would prove nothing about the comparison, so that is an error as well.
-func proveItCanFail(set *descriptorpb.FileDescriptorSet, theirs facts) error {
-	for _, mutation := range mutations {
+func (c contract) proveItCanFail(set *descriptorpb.FileDescriptorSet, theirs facts) error {
+	for _, mutation := range c.mutations {
 		broken := proto.Clone(set).(*descriptorpb.FileDescriptorSet)
-		if err := mutation.apply(contractFile(broken)); err != nil {
+		if err := mutation.apply(fileOf(broken, c.file)); err != nil {
 			return fmt.Errorf("mutation %q: %w", mutation.name, err)
 		}
-		file, err := contractOf(broken)
+		file, err := c.of(broken)
 		if err != nil {
 			return fmt.Errorf("mutation %q: %w", mutation.name, err)
 		}
@@ -83,16 +97,16 @@ func proveItCanFail(set *descriptorpb.FileDescriptorSet, theirs facts) error {
 	return nil
 }
 
-func run(path string) error {
+func (c contract) run(path string) error {
 	set, err := loadSet(path)
 	if err != nil {
 		return err
 	}
-	file, err := contractOf(set)
+	file, err := c.of(set)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	theirs := factsOf(csi.File_csi_proto)
+	theirs := factsOf(c.theirs)
 	found := differences(factsOf(file), theirs)
 	for _, difference := range found {
 		fmt.Println(difference)
@@ -100,20 +114,22 @@ func run(path string) error {
 	if len(found) > 0 || len(theirs) == 0 {
 		return fmt.Errorf("%d differences in %d facts", len(found), len(theirs))
 	}
-	if err := proveItCanFail(set, theirs); err != nil {
+	if err := c.proveItCanFail(set, theirs); err != nil {
 		return err
 	}
-	fmt.Printf("upstream: %d facts compared, 0 differences; all %d mutations noticed\n", len(theirs), len(mutations))
+	fmt.Printf("upstream: %s: %d facts compared, 0 differences; all %d mutations noticed\n", c.name, len(theirs), len(c.mutations))
 	return nil
 }
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: proto SET (a descriptor set with csi.proto and its imports)")
+	if len(os.Args) != 1+len(contracts) {
+		fmt.Fprintln(os.Stderr, "usage: proto CSI REGISTRATION (descriptor sets, with imports)")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1]); err != nil {
-		fmt.Fprintln(os.Stderr, "upstream:", err)
-		os.Exit(1)
+	for i, contract := range contracts {
+		if err := contract.run(os.Args[1+i]); err != nil {
+			fmt.Fprintf(os.Stderr, "upstream: %s: %v\n", contract.name, err)
+			os.Exit(1)
+		}
 	}
 }

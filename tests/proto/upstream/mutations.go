@@ -4,16 +4,47 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
-// mutations are the mistakes a transcription can make, one of each kind.
-var mutations = []struct {
+// A mutation is a mistake that a transcription can make.
+type mutation struct {
 	name  string
 	apply func(file *descriptorpb.FileDescriptorProto) error
-}{
+}
+
+var registrationMutations = []mutation{
+	{"package renamed", func(file *descriptorpb.FileDescriptorProto) error {
+		file.Package = proto.String("pluginregistration.v1")
+		for _, method := range file.Service[0].Method {
+			method.InputType = proto.String(strings.Replace(method.GetInputType(), ".pluginregistration.", ".pluginregistration.v1.", 1))
+			method.OutputType = proto.String(strings.Replace(method.GetOutputType(), ".pluginregistration.", ".pluginregistration.v1.", 1))
+		}
+		return nil
+	}},
+	{"method renamed", func(file *descriptorpb.FileDescriptorProto) error {
+		file.Service[0].Method[0].Name = proto.String("GetPluginInfo")
+		return nil
+	}},
+	{"versions not repeated", onField("PluginInfo", "supported_versions", func(field *descriptorpb.FieldDescriptorProto) {
+		field.Label = descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum()
+	})},
+	{"endpoint renumbered", onField("PluginInfo", "endpoint", func(field *descriptorpb.FieldDescriptorProto) {
+		field.Number = proto.Int32(5)
+	})},
+	{"result has another type", onField("RegistrationStatus", "plugin_registered", func(field *descriptorpb.FieldDescriptorProto) {
+		field.Type = descriptorpb.FieldDescriptorProto_TYPE_STRING.Enum()
+	})},
+	{"reason left out", onMessage("RegistrationStatus", func(message *descriptorpb.DescriptorProto) {
+		message.Field = message.Field[:1]
+	})},
+}
+
+// csiMutations has one of each kind.
+var csiMutations = []mutation{
 	{"service left out", func(file *descriptorpb.FileDescriptorProto) error {
 		file.Service = file.Service[1:]
 		return nil
@@ -87,9 +118,9 @@ var mutations = []struct {
 	}},
 }
 
-func contractFile(set *descriptorpb.FileDescriptorSet) *descriptorpb.FileDescriptorProto {
+func fileOf(set *descriptorpb.FileDescriptorSet, name string) *descriptorpb.FileDescriptorProto {
 	for _, file := range set.File {
-		if file.GetName() == contract {
+		if file.GetName() == name {
 			return file
 		}
 	}
