@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading mounts and mount options. The one owner of libmount. */
+/* Canonical paths of mounts, and mount options. The one owner of libmount. */
 #include "csi/volume/mount.h"
 
 #include <errno.h>
@@ -7,129 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/sysmacros.h>
 
-#include "csi/volume/btrfs.h"
 #include "nvme/base/strb.h"
-
-#define MOUNTINFO "/proc/self/mountinfo"
-
-DEFINE_CLEANUP(struct libmnt_table *, mnt_unref_table)
-DEFINE_CLEANUP(struct libmnt_iter *, mnt_free_iter)
-
-static bool has_ro(const char *options)
-{
-	return options && mnt_optstr_get_option(options, "ro", NULL, NULL) == 0;
-}
-
-static bool has_any(const char *options, const char *const names[], size_t count)
-{
-	for (size_t i = 0; options && i < count; i++)
-		if (mnt_optstr_get_option(options, names[i], NULL, NULL) == 0)
-			return true;
-	return false;
-}
-
-static void entry_from(struct mount_entry *entry, struct libmnt_fs *fs)
-{
-	/* Newer kernels tell here what they did to an ext4 that failed. */
-	static const char *const stopped[] = { "emergency_ro", "shutdown" };
-	const char *type = mnt_fs_get_fstype(fs) ?: "";
-	const char *source = mnt_fs_get_source(fs) ?: "";
-	const char *fs_options = mnt_fs_get_fs_options(fs);
-	dev_t device = mnt_fs_get_devno(fs);
-
-	if (!strcmp(type, "btrfs"))
-		btrfs_device_of(source, &device);
-
-	*entry = (struct mount_entry) {
-		.id = mnt_fs_get_id(fs),
-		.parent_id = mnt_fs_get_parent_id(fs),
-		.major = major(device),
-		.minor = minor(device),
-		.target = xstrdup(mnt_fs_get_target(fs) ?: ""),
-		.fs_root = xstrdup(mnt_fs_get_root(fs) ?: ""),
-		.fs_type = xstrdup(type),
-		.source = xstrdup(source),
-		.readonly = has_ro(mnt_fs_get_vfs_options(fs)),
-		.sb_readonly = has_ro(fs_options),
-		.sb_stopped = has_any(fs_options, stopped, ARRAY_SIZE(stopped)),
-	};
-}
-
-/* Without it libmount skips lines that it does not understand, and a mount would seem gone. */
-static int refuse_line(struct libmnt_table *table, const char *filename, int line)
-{
-	(void)table;
-	(void)filename;
-	(void)line;
-	return -EBADMSG;
-}
-
-int mount_table_read(struct mount_table *ret, struct err *err)
-{
-	struct libmnt_table *parsed CLEANUP(mnt_unref_tablep) = mnt_new_table();
-	struct libmnt_iter *iter CLEANUP(mnt_free_iterp) = mnt_new_iter(MNT_ITER_FORWARD);
-	struct mount_table table = { 0 };
-	struct libmnt_fs *fs;
-	int rc;
-
-	if (!parsed || !iter)
-		return err_sys(err, ENOMEM, "read " MOUNTINFO);
-	mnt_table_set_parser_errcb(parsed, refuse_line);
-	rc = mnt_table_parse_file(parsed, MOUNTINFO);
-	if (rc)
-		return err_sys(err, rc < 0 ? -rc : EBADMSG, "read " MOUNTINFO);
-	table.entries = xcalloc((size_t)mnt_table_get_nents(parsed) + 1, sizeof(*table.entries));
-	while (mnt_table_next_fs(parsed, iter, &fs) == 0)
-		entry_from(&table.entries[table.count++], fs);
-	*ret = table;
-	return 0;
-}
-
-void mount_table_fini(struct mount_table *table)
-{
-	for (size_t i = 0; i < table->count; i++) {
-		free(table->entries[i].target);
-		free(table->entries[i].fs_root);
-		free(table->entries[i].fs_type);
-		free(table->entries[i].source);
-	}
-	free(table->entries);
-	*table = (struct mount_table) { 0 };
-}
-
-/* Whether a mount sits on top of this one, at the same path. */
-static bool is_covered(const struct mount_table *table, const struct mount_entry *entry)
-{
-	for (size_t i = 0; i < table->count; i++)
-		if (table->entries[i].parent_id == entry->id && &table->entries[i] != entry &&
-		    !strcmp(table->entries[i].target, entry->target))
-			return true;
-	return false;
-}
-
-/* The order of mountinfo is that of creation, which is not that of a stack: parents tell that. */
-const struct mount_entry *mount_table_find(const struct mount_table *table, const char *target)
-{
-	for (size_t i = table->count; i-- > 0;)
-		if (!strcmp(table->entries[i].target, target) &&
-		    !is_covered(table, &table->entries[i]))
-			return &table->entries[i];
-	return NULL;
-}
-
-const struct mount_entry *mount_table_next(const struct mount_table *table,
-					   const struct mount_entry *previous, unsigned major,
-					   unsigned minor)
-{
-	size_t i = previous ? (size_t)(previous - table->entries) + 1 : 0;
-
-	for (; i < table->count; i++)
-		if (table->entries[i].major == major && table->entries[i].minor == minor)
-			return &table->entries[i];
-	return NULL;
-}
 
 int mount_path_resolve(const char *path, char ret[PATH_MAX], struct err *err)
 {

@@ -37,11 +37,13 @@ struct mount_entry {
 	bool readonly;	  /* this mount */
 	bool sb_readonly; /* the superblock, that is: every mount of it */
 	bool sb_stopped;  /* the kernel says that an error stopped it; not all kernels do */
+	char *own;	  /* what its texts lie in; NULL: in the table's */
 };
 
 struct mount_table {
 	struct mount_entry *entries;
 	size_t count;
+	char *text; /* what the texts of its entries lie in */
 };
 
 #define cleanup_mount_table CLEANUP(mount_table_fini)
@@ -51,6 +53,10 @@ struct mount_table {
  * but the device nodes that btrfs mounts name as their source. Never hangs.
  */
 int mount_table_read(struct mount_table *ret, struct err *err);
+
+/* The same of a text that is mountinfo's, which it takes. */
+int mount_table_parse(char *text, struct mount_table *ret, struct err *err);
+
 void mount_table_fini(struct mount_table *table);
 
 /* The topmost mount at exactly this path, borrowed from the table; NULL: nothing is mounted there. */
@@ -68,6 +74,9 @@ const struct mount_entry *mount_table_next(const struct mount_table *table,
  * "." or "..").
  */
 int mount_path_resolve(const char *path, char ret[PATH_MAX], struct err *err);
+
+/* Whether a comma separated text has this very word. */
+bool mount_has_option(const char *options, const char *name);
 
 #define MOUNT_OPTIONS_SIZE 4096 /* the kernel's own bound for mount(2) data: one page */
 

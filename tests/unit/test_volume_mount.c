@@ -123,6 +123,68 @@ static void test_find_topmost(void **state)
 	assert_int_equal(umount(path), 0);
 }
 
+#define LINE(rest) "36 35 98:0 / /mnt rw,noatime master:1 propagate_from:2 " rest "\n"
+
+static int parse_table(const char *text, struct mount_table *ret, struct err *err)
+{
+	return mount_table_parse(xstrdup(text), ret, err);
+}
+
+static void test_parse_takes_lines_apart(void **state)
+{
+	struct mount_table table cleanup_mount_table = { 0 };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(
+		parse_table(
+			LINE("- ext3 /dev/root rw,errors=continue") "40 36 0:50 /a\\040b "
+								    "/mnt/c\\134d ro - x  "
+								    "ro,shutdown\n"
+								    "41 36 8:1 / /e rw - ext4 none "
+								    "rw,xro,emergency_ro\n",
+			&table, &err),
+		0);
+	assert_int_equal(table.count, 3);
+	assert_int_equal(table.entries[0].id, 36);
+	assert_int_equal(table.entries[0].parent_id, 35);
+	assert_int_equal(table.entries[0].major, 98);
+	assert_string_equal(table.entries[0].source, "/dev/root");
+	assert_false(table.entries[0].readonly || table.entries[0].sb_stopped);
+	assert_string_equal(table.entries[1].fs_root, "/a b");
+	assert_string_equal(table.entries[1].target, "/mnt/c\\d");
+	assert_string_equal(table.entries[1].source, "");
+	assert_true(table.entries[1].readonly && table.entries[1].sb_readonly);
+	assert_true(table.entries[1].sb_stopped);
+	assert_false(table.entries[2].readonly || table.entries[2].sb_readonly);
+	assert_true(table.entries[2].sb_stopped);
+}
+
+/* A mount that was passed over would seem to be gone. */
+static void test_parse_refuses_what_it_does_not_understand(void **state)
+{
+	static const char *const bad[] = {
+		LINE("ext3 /dev/root rw"),
+		LINE("- ext3 /dev/root"),
+		"36 35 98 / /mnt rw - ext3 /dev/root rw\n",
+		"36 35 98:0x / /mnt rw - ext3 /dev/root rw\n",
+		"x 35 98:0 / /mnt rw - ext3 /dev/root rw\n",
+		"36 -1 98:0 / /mnt rw - ext3 /dev/root rw\n",
+		"36 35 98:0 / mnt rw - ext3 /dev/root rw\n",
+		"36 35 98:0 / /mnt\n",
+		"\n" LINE("- ext3 /dev/root rw"),
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct mount_table table = { 0 };
+		struct err err = ERR_INIT;
+
+		assert_int_equal(parse_table(bad[i], &table, &err), -1);
+		assert_non_null(strstr(err.msg, "line 1 of /proc/self/mountinfo"));
+	}
+}
+
 static void test_next_of_device(void **state)
 {
 	struct mount_table table cleanup_mount_table = { 0 };
@@ -272,6 +334,8 @@ int main(void)
 		cmocka_unit_test(test_table_unescapes),
 		cmocka_unit_test(test_table_tells_mount_from_superblock),
 		cmocka_unit_test(test_find_topmost),
+		cmocka_unit_test(test_parse_takes_lines_apart),
+		cmocka_unit_test(test_parse_refuses_what_it_does_not_understand),
 		cmocka_unit_test(test_next_of_device),
 		cmocka_unit_test(test_resolve),
 		cmocka_unit_test(test_resolve_refuses),
