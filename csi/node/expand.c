@@ -69,11 +69,12 @@ static int grow_file_system(const struct expand_work *work, const struct host_na
 	cleanup_free char *device = xasprintf("%s/%s", work->node->host->dev, ns->name);
 	const struct mount_entry *entry;
 	char private[PATH_MAX];
+	const char *path = private;
 	const struct fs *fs;
 	uint64_t bytes;
 
 	device_private_path(work->node, &work->record, private);
-	if (mount_table_read(&table, err) < 0)
+	if (mount_table_read_at(&path, 1, &table, err) < 0)
 		return -1;
 	entry = mount_table_find(&table, private);
 	if (!entry)

@@ -94,6 +94,7 @@ static int clear(const struct node *node, const struct mount_table *table,
 		 const struct places *places, const char *path, const struct host_namespace *ns,
 		 struct err *err)
 {
+	struct mount_table whole cleanup_mount_table = { 0 };
 	const struct mount_entry *entry = mount_table_find(table, path);
 	const struct mount_entry *user;
 	char reason[HEAL_REASON_SIZE];
@@ -102,7 +103,9 @@ static int clear(const struct node *node, const struct mount_table *table,
 	if (!entry || !(paths_is_of(entry, ns) || paths_is_dead(&node->host->sysfs, entry)) ||
 	    !heal_is_dead(node, entry, reason))
 		return 0;
-	user = find_user(table, places, entry);
+	if (mount_table_read(&whole, err) < 0)
+		return -1;
+	user = find_user(&whole, places, entry);
 	if (user)
 		return err_set(err, ERR_FAILED_PRECONDITION,
 			       "%s, a mount of %s, is dead: %s; it is mounted anew once nothing "
@@ -136,11 +139,12 @@ int heal_dead_mounts(const struct node *node, const struct node_record *record,
 {
 	struct mount_table table cleanup_mount_table = { 0 };
 	struct places places;
+	const char *const paths[] = { places.staged, places.private };
 	int rc;
 
 	device_private_path(node, record, places.private);
 	device_stage_path(record->staging_path, record->block, record, places.staged);
-	if (mount_table_read(&table, err) < 0)
+	if (mount_table_read_at(paths, ARRAY_SIZE(paths), &table, err) < 0)
 		return -1;
 	rc = clear(node, &table, &places, places.staged, ns, err);
 	if (rc < 0 || record->block)

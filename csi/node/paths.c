@@ -60,6 +60,7 @@ bool paths_is_dead(const struct root *sysfs, const struct mount_entry *entry)
 int paths_check_staging(const char *path, char ret[PATH_MAX], struct err *err)
 {
 	struct mount_table table cleanup_mount_table = { 0 };
+	const char *at = ret;
 	struct stat st;
 	int found = mount_path_resolve(path, ret, err);
 
@@ -68,8 +69,8 @@ int paths_check_staging(const char *path, char ret[PATH_MAX], struct err *err)
 	if (!found)
 		return err_set(err, ERR_INVALID_ARGUMENT,
 			       "staging_target_path \"%.200s\" does not exist", path);
-	/* A mount point is a directory, and looking at a dead one may hang. */
-	if (mount_table_read(&table, err) < 0)
+	/* A mount point is a directory, and lstat of a dead one may hang. */
+	if (mount_table_read_at(&at, 1, &table, err) < 0)
 		return -1;
 	if (mount_table_find(&table, ret))
 		return 0;
@@ -90,7 +91,7 @@ static int unmount_one(const struct root *sysfs, const char *path, const struct 
 	struct mount_table table cleanup_mount_table = { 0 };
 	const struct mount_entry *entry;
 
-	if (mount_table_read(&table, err) < 0)
+	if (mount_table_read_at(&path, 1, &table, err) < 0)
 		return -1;
 	entry = mount_table_find(&table, path);
 	if (!entry)

@@ -101,11 +101,15 @@ int place_find(const struct node *node, const char *volume_id, const char *path,
 	       struct err *err)
 {
 	struct place place cleanup_place = { 0 };
-	char canonical[PATH_MAX];
+	char canonical[PATH_MAX], file[PATH_MAX], private[PATH_MAX];
+	const char *const paths[] = { canonical, file, private };
 
 	if (identify(node, volume_id, &place.record, err) < 0 ||
-	    resolve(&place.record, path, canonical, err) < 0 ||
-	    mount_table_read(&place.table, err) < 0)
+	    resolve(&place.record, path, canonical, err) < 0)
+		return -1;
+	device_stage_path(canonical, true, &place.record, file);
+	device_private_path(node, &place.record, private);
+	if (mount_table_read_at(paths, ARRAY_SIZE(paths), &place.table, err) < 0)
 		return -1;
 	place.entry = find_entry(&place.record, canonical, &place.table);
 	if (!place.entry)

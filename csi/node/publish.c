@@ -228,6 +228,20 @@ static void publish_work_free(void *argument)
 	free(work);
 }
 
+/* All that bind_staged looks at: mounts of other pods only if they matter (other_publish). */
+static int read_mounts(const struct publish_work *work, struct mount_table *ret, struct err *err)
+{
+	const struct publish_spec *spec = work->spec;
+	char private[PATH_MAX], staged[PATH_MAX];
+	const char *const paths[] = { private, staged, spec->target_path };
+
+	if (spec->access.single_path || spec->access.block)
+		return mount_table_read(ret, err);
+	device_private_path(work->node, &work->record, private);
+	device_stage_path(spec->staging_path, false, &work->record, staged);
+	return mount_table_read_at(paths, ARRAY_SIZE(paths), ret, err);
+}
+
 /* Finds the staged volume, its namespace and the mounts. */
 static int find_staged(const struct publish_work *work, struct host_namespace *ret_ns,
 		       struct mount_table *ret_table, struct err *err)
@@ -238,7 +252,7 @@ static int find_staged(const struct publish_work *work, struct host_namespace *r
 		return -1;
 	if (!found)
 		return not_staged(work->spec, err);
-	if (mount_table_read(ret_table, err) < 0)
+	if (read_mounts(work, ret_table, err) < 0)
 		return -1;
 	return check_staged(work->node, work->spec, &work->record, ret_ns, ret_table, err);
 }

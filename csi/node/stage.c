@@ -230,6 +230,7 @@ static int stage_connected(const struct node *node, const struct stage_spec *spe
 {
 	struct mount_table table cleanup_mount_table = { 0 };
 	char path[PATH_MAX];
+	const char *at = path;
 	int there;
 
 	device_stage_path(spec->staging_path, record->block, record, path);
@@ -238,7 +239,9 @@ static int stage_connected(const struct node *node, const struct stage_spec *spe
 	if (!record->block && device_mount(node, record, &spec->attachment, &spec->access,
 					   &spec->parameters, ns, err) < 0)
 		return -1;
-	if (mount_table_read(&table, err) < 0 ||
+	/* Of a raw device every mount matters. */
+	if ((record->block ? mount_table_read(&table, err) :
+			     mount_table_read_at(&at, 1, &table, err)) < 0 ||
 	    (record->block && refuse_mounted(node, &table, ns, err) < 0))
 		return -1;
 	there = verify_bind(&table, path, ns, record, err);

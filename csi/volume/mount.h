@@ -57,6 +57,16 @@ int mount_table_read(struct mount_table *ret, struct err *err);
 /* The same of a text that is mountinfo's, which it takes. */
 int mount_table_parse(char *text, struct mount_table *ret, struct err *err);
 
+/*
+ * A table that has the topmost mounts at these paths, all different, and may have no others. Where
+ * the kernel can be asked for one mount (csi/volume/mount_look.h) its cost does not grow with the
+ * mounts of the node; otherwise it is the whole table. Looks at what is mounted there, as statx
+ * does when it need not be up to date: file systems with a block device answer from memory, one of
+ * a foreign network might wait.
+ */
+int mount_table_read_at(const char *const paths[], size_t count, struct mount_table *ret,
+			struct err *err);
+
 void mount_table_fini(struct mount_table *table);
 
 /* The topmost mount at exactly this path, borrowed from the table; NULL: nothing is mounted there. */
@@ -74,9 +84,6 @@ const struct mount_entry *mount_table_next(const struct mount_table *table,
  * "." or "..").
  */
 int mount_path_resolve(const char *path, char ret[PATH_MAX], struct err *err);
-
-/* Whether a comma separated text has this very word. */
-bool mount_has_option(const char *options, const char *name);
 
 #define MOUNT_OPTIONS_SIZE 4096 /* the kernel's own bound for mount(2) data: one page */
 

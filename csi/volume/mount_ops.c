@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "csi/volume/btrfs.h"
+#include "csi/volume/mount_look.h"
 #include "nvme/base/job.h"
 #include "nvme/base/root.h"
 #include "nvme/base/strb.h"
@@ -42,6 +43,11 @@ static const struct mount_entry *find_id(const struct mount_table *table, uint64
 	return NULL;
 }
 
+static int is_covering(const char *target, struct err *err)
+{
+	return err_set(err, ERR_FAILED_PRECONDITION, "%s is a mount point already", target);
+}
+
 static int check_entry(const struct mount_entry *entry, const struct wanted *wanted,
 		       const char *target, struct err *err)
 {
@@ -65,7 +71,8 @@ static int check_entry(const struct mount_entry *entry, const struct wanted *wan
 	return 0;
 }
 
-static int verify(uint64_t id, const struct wanted *wanted, const char *target, struct err *err)
+static int verify_in_table(uint64_t id, const struct wanted *wanted, const char *target,
+			   struct err *err)
 {
 	struct mount_table table cleanup_mount_table = { 0 };
 	const struct mount_entry *entry, *below;
@@ -77,24 +84,45 @@ static int verify(uint64_t id, const struct wanted *wanted, const char *target, 
 		return err_set(err, ERR_INTERNAL, "%s is not in mountinfo after mounting", target);
 	below = find_id(&table, (uint64_t)entry->parent_id);
 	if (below && !strcmp(below->target, entry->target))
-		return err_set(err, ERR_FAILED_PRECONDITION, "%s is a mount point already", target);
+		return is_covering(target, err);
 	return check_entry(entry, wanted, target, err);
+}
+
+/* ids: as STATX_MNT_ID and as mount_look have it; 0: that is not known. */
+static int verify(const uint64_t ids[2], const struct wanted *wanted, const char *target,
+		  struct err *err)
+{
+	cleanup_free char *texts = NULL;
+	struct mount_entry entry;
+	int covers;
+
+	if (!ids[1] || !mount_look(ids[1], &entry))
+		return verify_in_table(ids[0], wanted, target, err);
+	texts = entry.own;
+	covers = mount_look_covers(ids[1]);
+	if (covers < 0)
+		return verify_in_table(ids[0], wanted, target, err);
+	return covers ? is_covering(target, err) : check_entry(&entry, wanted, target, err);
 }
 
 /* Attaches a mount that exists only as *mount_fd, which it closes, and checks the outcome. */
 static int attach(int *mount_fd, const char *target, const struct wanted *wanted, struct err *err)
 {
+	uint64_t ids[2] = { 0 };
 	struct statx st;
 
 	if (statx(*mount_fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) < 0)
 		return err_sys(err, errno, "statx of the mount for %s", target);
 	if (!(st.stx_mask & STATX_MNT_ID))
 		return raise_sys(err, ENOSYS, "statx mount id", target);
+	ids[0] = st.stx_mnt_id;
+	if (mount_look_id(*mount_fd, "", AT_EMPTY_PATH, &ids[1]) < 0)
+		ids[1] = 0;
 	if (move_mount(*mount_fd, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return raise_sys(err, errno, "move_mount", target);
 	cleanup_closep(mount_fd);
 	*mount_fd = -1;
-	if (verify(st.stx_mnt_id, wanted, target, err) == 0)
+	if (verify(ids, wanted, target, err) == 0)
 		return 0;
 	if (umount2(target, UMOUNT_NOFOLLOW) < 0)
 		err_wrap(err, "undoing it failed too (%s)", strerrordesc_np(errno));
@@ -284,12 +312,11 @@ int mount_unmount_all(const char *target, struct err *err)
 	for (int i = 0; i < UNMOUNT_ALL_LIMIT; i++) {
 		struct mount_table table cleanup_mount_table = { 0 };
 
-		if (mount_table_read(&table, err) < 0)
+		/* A mount that is hidden is in the whole table alone. */
+		if (mount_unmount(target, err) < 0 || mount_table_read(&table, err) < 0)
 			return -1;
 		if (!mount_table_find(&table, target))
 			return 0;
-		if (mount_unmount(target, err) < 0)
-			return -1;
 	}
 	return err_set(err, ERR_FAILED_PRECONDITION,
 		       "%s is still mounted after %d unmounts; is it hidden below another mount?",

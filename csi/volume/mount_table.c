@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "csi/volume/btrfs.h"
+#include "csi/volume/mount_look.h"
 
 #define MOUNTINFO "/proc/self/mountinfo"
 #define FIRST_BYTES 16384
@@ -73,7 +74,7 @@ static char *unescape(char *text)
 	return text;
 }
 
-bool mount_has_option(const char *options, const char *name)
+static bool has_option(const char *options, const char *name)
 {
 	size_t len = strlen(name);
 
@@ -83,6 +84,11 @@ bool mount_has_option(const char *options, const char *name)
 			return true;
 	}
 	return false;
+}
+
+bool mount_is_stopped(const char *fs_options)
+{
+	return has_option(fs_options, "emergency_ro") || has_option(fs_options, "shutdown");
 }
 
 /* Fields as proc(5) has them: any number of optional ones stands before a "-". */
@@ -112,11 +118,9 @@ static bool parse_line(char *line, struct mount_entry *ret)
 	ret->fs_root = unescape(fs_root);
 	ret->fs_type = unescape(fs_type);
 	ret->source = unescape(source);
-	ret->readonly = mount_has_option(options, "ro");
-	ret->sb_readonly = mount_has_option(fs_options, "ro");
-	/* Newer kernels tell here what they did to an ext4 that failed. */
-	ret->sb_stopped = mount_has_option(fs_options, "emergency_ro") ||
-			  mount_has_option(fs_options, "shutdown");
+	ret->readonly = has_option(options, "ro");
+	ret->sb_readonly = has_option(fs_options, "ro");
+	ret->sb_stopped = mount_is_stopped(fs_options);
 	if (strcmp(ret->fs_type, "btrfs") == 0 && btrfs_device_of(ret->source, &number)) {
 		ret->major = major(number);
 		ret->minor = minor(number);
@@ -175,6 +179,40 @@ int mount_table_read(struct mount_table *ret, struct err *err)
 	}
 	text[len] = '\0';
 	return mount_table_parse(steal_ptr(&text), ret, err);
+}
+
+/* 1: at path is *ret; 0: nothing is; -1: that cannot be told by looking at the path. */
+static int look_at(const char *path, struct mount_entry *ret)
+{
+	uint64_t id;
+	int found = mount_look_id(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &id);
+
+	if (found <= 0)
+		return found == 0 || errno == ENOENT || errno == ENOTDIR ? 0 : -1;
+	if (!mount_look(id, ret))
+		return -1;
+	if (strcmp(ret->target, path) == 0)
+		return 1;
+	free(ret->own);
+	return -1;
+}
+
+int mount_table_read_at(const char *const paths[], size_t count, struct mount_table *ret,
+			struct err *err)
+{
+	struct mount_table table cleanup_mount_table = { 0 };
+
+	table.entries = xcalloc(count, sizeof(*table.entries));
+	for (size_t i = 0; i < count; i++) {
+		int found = look_at(paths[i], &table.entries[table.count]);
+
+		if (found < 0)
+			return mount_table_read(ret, err);
+		table.count += (size_t)found;
+	}
+	*ret = table;
+	table = (struct mount_table) { 0 };
+	return 0;
 }
 
 void mount_table_fini(struct mount_table *table)

@@ -185,6 +185,82 @@ static void test_parse_refuses_what_it_does_not_understand(void **state)
 	}
 }
 
+static void assert_same_entry(const struct mount_entry *a, const struct mount_entry *b)
+{
+	assert_non_null(a);
+	assert_non_null(b);
+	assert_int_equal(a->id, b->id);
+	assert_int_equal(a->parent_id, b->parent_id);
+	assert_int_equal(a->major, b->major);
+	assert_int_equal(a->minor, b->minor);
+	assert_string_equal(a->target, b->target);
+	assert_string_equal(a->fs_root, b->fs_root);
+	assert_string_equal(a->fs_type, b->fs_type);
+	assert_string_equal(strrchr(a->source, '/'), strrchr(b->source, '/'));
+	assert_int_equal(a->readonly, b->readonly);
+	assert_int_equal(a->sb_readonly, b->sb_readonly);
+	assert_int_equal(a->sb_stopped, b->sb_stopped);
+}
+
+/* A few paths say what the whole table says of them, of whatever kind the mounts are. */
+static void test_read_at(void **state)
+{
+	struct mount_table whole cleanup_mount_table = { 0 }, at cleanup_mount_table = { 0 };
+	cleanup_free char *bind = NULL, *other = NULL, *none = NULL, *absent = NULL;
+	const char *paths[4];
+	struct err err = ERR_INIT;
+
+	(void)state;
+	NEEDS_MOUNT();
+	paths[0] = bind = make_dir("bi nd");
+	paths[1] = other = make_dir("at other");
+	paths[2] = none = make_dir("at none");
+	paths[3] = absent = xasprintf("%s/absent", none);
+	/* Of what usually is a file system with a block device. */
+	assert_int_equal(mount("/usr", bind, NULL, MS_BIND, NULL), 0);
+	assert_int_equal(mount(NULL, bind, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL), 0);
+	read_table(&whole);
+	assert_int_equal(mount_table_read_at(paths, 1, &at, &err), 0);
+	assert_same_entry(mount_table_find(&at, bind), mount_table_find(&whole, bind));
+	mount_table_fini(&at);
+	assert_int_equal(mount("dev/o", other, "tmpfs", 0, NULL), 0);
+	mount_table_fini(&whole);
+	read_table(&whole);
+	assert_int_equal(mount_table_read_at(paths, 4, &at, &err), 0);
+	assert_same_entry(mount_table_find(&at, bind), mount_table_find(&whole, bind));
+	assert_same_entry(mount_table_find(&at, other), mount_table_find(&whole, other));
+	assert_null(mount_table_find(&at, none));
+	assert_null(mount_table_find(&at, absent));
+	assert_int_equal(umount(bind) | umount(other), 0);
+}
+
+/* Mounted over, and gone from below: what is topmost counts. */
+static void test_read_at_finds_the_topmost(void **state)
+{
+	cleanup_free char *path = NULL;
+	const char *at_path;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	NEEDS_MOUNT();
+	at_path = path = make_dir("at over");
+	assert_int_equal(mount("/usr", path, NULL, MS_BIND, NULL), 0);
+	assert_int_equal(mount("/etc", path, NULL, MS_BIND, NULL), 0);
+	for (int i = 0; i < 3; i++) {
+		struct mount_table whole cleanup_mount_table = { 0 };
+		struct mount_table at cleanup_mount_table = { 0 };
+
+		read_table(&whole);
+		assert_int_equal(mount_table_read_at(&at_path, 1, &at, &err), 0);
+		if (i < 2)
+			assert_same_entry(mount_table_find(&at, path),
+					  mount_table_find(&whole, path));
+		else
+			assert_null(mount_table_find(&at, path));
+		umount(path);
+	}
+}
+
 static void test_next_of_device(void **state)
 {
 	struct mount_table table cleanup_mount_table = { 0 };
@@ -336,6 +412,8 @@ int main(void)
 		cmocka_unit_test(test_find_topmost),
 		cmocka_unit_test(test_parse_takes_lines_apart),
 		cmocka_unit_test(test_parse_refuses_what_it_does_not_understand),
+		cmocka_unit_test(test_read_at),
+		cmocka_unit_test(test_read_at_finds_the_topmost),
 		cmocka_unit_test(test_next_of_device),
 		cmocka_unit_test(test_resolve),
 		cmocka_unit_test(test_resolve_refuses),
