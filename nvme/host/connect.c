@@ -11,12 +11,14 @@
 #include "nvme/base/strb.h"
 #include "nvme/host/controller.h"
 #include "nvme/host/dhchap.h"
+#include "nvme/host/nodes.h"
 #include "nvme/host/probe.h"
 #include "nvme/host/uevent.h"
 
 #define PROBE_MS 2000 /* longer than one lost SYN, whose repetition comes after a second */
 #define PROBE_GRACE_MS 300
 #define DESCRIPTION_SIZE 400
+#define CONTROLLERS "class/nvme"
 
 static int ours(const struct host *host, const char *nqn, struct host_controllers *ret,
 		struct err *err)
@@ -90,11 +92,39 @@ static int connect_portal(const struct host *host, const char *nqn, const struct
 	return verify_portal(host, nqn, portal, options, connected, err);
 }
 
+/*
+ * Whether a controller of this node may have our host NQN or host ID, but not both. Each is asked
+ * once; host NQN and ID of a controller never change.
+ */
+static int is_suspect(const struct host *host, struct err *err)
+{
+	cleanup_host_nodes struct host_nodes nodes = { 0 };
+	uint32_t ours = host_text_hash(host->identity.nqn), is;
+	int suspect = 0;
+
+	if (host_nodes_list(&host->sysfs, CONTROLLERS, &nodes, err) < 0)
+		return -1;
+	for (size_t i = 0; i < nodes.count && !suspect; i++) {
+		const struct host_node_entry *node = &nodes.list[i];
+
+		if (host_node_recall(node, &is) && is == ours)
+			continue;
+		suspect =
+			host_controller_is_suspect(&host->sysfs, node->name, &host->identity, err);
+		if (suspect == 0)
+			host_node_know(node, ours);
+	}
+	return suspect;
+}
+
 /* The identity must be free of conflicts with any subsystem's controllers, not only this one's. */
 static int check_identity(const struct host *host, struct err *err)
 {
 	cleanup_host_controllers struct host_controllers all = { 0 };
+	int suspect = is_suspect(host, err);
 
+	if (suspect <= 0)
+		return suspect;
 	if (host_controllers_get(&host->sysfs, NULL, NULL, &all, err) < 0)
 		return -1;
 	return host_controllers_check_identity(&all, &host->identity, err);

@@ -118,15 +118,32 @@ const struct host_controller *host_controllers_at(const struct host_controllers 
 	return NULL;
 }
 
+static bool is_conflict(const char *hostnqn, const char *hostid,
+			const struct host_identity *identity)
+{
+	return hostid[0] && (strcmp(hostnqn, identity->nqn) == 0) !=
+				    (strcasecmp(hostid, identity->id.text) == 0);
+}
+
+int host_controller_is_suspect(const struct root *sysfs, const char *name,
+			       const struct host_identity *identity, struct err *err)
+{
+	char dir[HOST_PATH_SIZE], hostnqn[NQN_SIZE], hostid[UUID_TEXT_SIZE];
+
+	snprintf(dir, sizeof(dir), "class/nvme/%s", name);
+	if (host_attribute_read(sysfs, dir, "hostnqn", hostnqn, sizeof(hostnqn), err) < 0 ||
+	    host_attribute_read(sysfs, dir, "hostid", hostid, sizeof(hostid), err) < 0)
+		return -1;
+	return is_conflict(hostnqn, hostid, identity);
+}
+
 int host_controllers_check_identity(const struct host_controllers *controllers,
 				    const struct host_identity *identity, struct err *err)
 {
 	for (size_t i = 0; i < controllers->count; i++) {
 		const struct host_controller *c = &controllers->list[i];
-		bool same_nqn = strcmp(c->hostnqn, identity->nqn) == 0;
-		bool same_id = strcasecmp(c->hostid, identity->id.text) == 0;
 
-		if (c->hostid[0] && same_nqn != same_id)
+		if (is_conflict(c->hostnqn, c->hostid, identity))
 			return err_set(err, ERR_FAILED_PRECONDITION,
 				       "this node is host NQN %s with host ID %s, but controller "
 				       "%s of %s is connected as host NQN %s with host ID %s; the "

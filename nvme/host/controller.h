@@ -50,6 +50,13 @@ const struct host_controller *host_controllers_at(const struct host_controllers 
 int host_controllers_check_identity(const struct host_controllers *controllers,
 				    const struct host_identity *identity, struct err *err);
 
+/*
+ * The same of one controller by its name alone, which may be another's by now, so that its refusal
+ * is no more than a reason to look closer: 1: its pair conflicts; 0: it does not, or it is gone.
+ */
+int host_controller_is_suspect(const struct root *sysfs, const char *name,
+			       const struct host_identity *identity, struct err *err);
+
 /* "nvme0 live tcp://192.0.2.1:4420, …" or "none" into text, for messages. */
 void host_controllers_describe(const struct host_controllers *controllers, char *text, size_t size);
 

@@ -27,8 +27,11 @@ struct host_entry {
 };
 
 /*
- * Calls visit for each controller and namespace in the directories of the subsystems with this NQN
- * (NULL: of all) until one returns -1. Entries that vanish during the walk are left out.
+ * Calls visit for each controller and namespace in the directory of the subsystem with this NQN
+ * (NULL: of all) until one returns -1. Entries that vanish during the walk are left out. Linux has
+ * one subsystem for an NQN (nvme_init_subsystem); only one that just goes, and is empty, may stand
+ * beside it, so the first that is not empty is the one. What it costs to look for one NQN hardly
+ * grows with the subsystems of the node.
  */
 int host_subsystem_walk(const struct root *sysfs, const char *nqn,
 			int (*visit)(const struct root *sysfs, const struct host_entry *entry,

@@ -46,6 +46,18 @@ static inline void tree_subsystem(const char *dir, const char *nqn)
 	tree_put(dir, "model", "Linux");
 }
 
+/* class/nvme has every controller, too. */
+static inline void tree_class_link(const char *path)
+{
+	cleanup_free char *class = xasprintf("%s/class/nvme", tree.path);
+	cleanup_free char *whole = xasprintf("%s/%s", tree.path, path);
+	struct err err = ERR_INIT;
+
+	if (file_mkdirs(class, &err) < 0 ||
+	    root_symlink(&tree, whole, &err, "class/nvme%s", strrchr(path, '/')) < 0)
+		fail_msg("%s", err.msg);
+}
+
 static inline void tree_controller(const char *path, const char *hostnqn, const char *hostid,
 				   const char *state, const char *address)
 {
@@ -55,6 +67,7 @@ static inline void tree_controller(const char *path, const char *hostnqn, const 
 	tree_put(path, "state", state);
 	tree_put(path, "address", address);
 	tree_put(path, "delete_controller", "");
+	tree_class_link(path);
 }
 
 static inline void tree_namespace(const char *path, const char *uuid, const char *nsid,

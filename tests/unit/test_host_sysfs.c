@@ -68,6 +68,49 @@ static void test_walk_visits_the_subsystems_with_the_nqn(void **state)
 	assert_non_null(strstr(text, " nvme0n1;"));
 }
 
+/* Where a subsystem was is remembered, and believed only as long as it is true. */
+static void test_walk_finds_a_subsystem_that_moved(void **state)
+{
+	struct err err = ERR_INIT;
+	char text[1024];
+	struct strb seen = strb_over(text, sizeof(text));
+
+	(void)state;
+	tree_subsystem(SUBSYS0, NQN);
+	tree_put(SUBSYS0 "/nvme0", "state", "live");
+	assert_int_equal(host_subsystem_walk(&tree, NQN, note, &seen, &err), 0);
+	assert_string_equal(text, SUBSYS0 " " NQN " nvme0;");
+	tree_put(SUBSYS0, "subsysnqn", OTHER_NQN);
+	strb_clear(&seen);
+	assert_int_equal(host_subsystem_walk(&tree, NQN, note, &seen, &err), 0);
+	assert_string_equal(text, "");
+	tree_subsystem(SUBSYS1, NQN);
+	tree_put(SUBSYS1 "/nvme1", "state", "live");
+	assert_int_equal(host_subsystem_walk(&tree, NQN, note, &seen, &err), 0);
+	assert_string_equal(text, SUBSYS1 " " NQN " nvme1;");
+	strb_clear(&seen);
+	assert_int_equal(host_subsystem_walk(&tree, OTHER_NQN, note, &seen, &err), 0);
+	assert_string_equal(text, SUBSYS0 " " OTHER_NQN " nvme0;");
+}
+
+/* One that just goes is empty already. */
+static void test_walk_passes_an_empty_subsystem(void **state)
+{
+	struct err err = ERR_INIT;
+	char text[1024];
+	struct strb seen = strb_over(text, sizeof(text));
+
+	(void)state;
+	tree_subsystem(SUBSYS0, NQN);
+	tree_subsystem(SUBSYS1, NQN);
+	tree_put(SUBSYS1 "/nvme1", "state", "live");
+	for (int i = 0; i < 2; i++) {
+		strb_clear(&seen);
+		assert_int_equal(host_subsystem_walk(&tree, NQN, note, &seen, &err), 0);
+		assert_string_equal(text, SUBSYS1 " " NQN " nvme1;");
+	}
+}
+
 static void test_walk_without_nvme_is_empty(void **state)
 {
 	struct err err = ERR_INIT;
@@ -85,6 +128,10 @@ int main(void)
 		cmocka_unit_test(test_names_are_told_apart),
 		cmocka_unit_test_setup_teardown(test_walk_visits_the_subsystems_with_the_nqn,
 						tree_setup, tree_teardown),
+		cmocka_unit_test_setup_teardown(test_walk_finds_a_subsystem_that_moved, tree_setup,
+						tree_teardown),
+		cmocka_unit_test_setup_teardown(test_walk_passes_an_empty_subsystem, tree_setup,
+						tree_teardown),
 		cmocka_unit_test_setup_teardown(test_walk_without_nvme_is_empty, tree_setup,
 						tree_teardown),
 	};
