@@ -12,6 +12,7 @@
 #include "nvme/base/strb.h"
 
 #define STACK_BYTES (512 * 1024)
+#define IDLE_MS 10000 /* how long a thread waits for another job */
 #define NS_PER_S 1e9
 #define NS_PER_MS 1000000U
 
@@ -30,12 +31,21 @@ struct job {
 	struct err err;
 };
 
+/* A thread that waits for another job; on its stack. */
+struct idle {
+	struct idle *next;
+	pthread_cond_t wake;
+	struct job *job;
+};
+
 struct jobs {
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* a job ended, or a caller may have been cancelled */
 	struct job *running;
-	size_t refs; /* the owner, and each job's thread */
+	struct idle *idle; /* the latest first, so that what was needed once in a while ends */
+	size_t refs;	   /* the owner, and each thread */
 	bool draining;
+	bool freed; /* by the owner: no job will come */
 };
 
 static _Thread_local struct job *current;
@@ -50,18 +60,26 @@ struct jobs *jobs_new(void)
 	return jobs;
 }
 
-void jobs_free(struct jobs *jobs)
+/* Called with the lock held, which it releases. */
+static void unref(struct jobs *jobs)
 {
-	bool last;
+	bool last = --jobs->refs == 0;
 
-	pthread_mutex_lock(&jobs->lock);
-	last = --jobs->refs == 0;
 	pthread_mutex_unlock(&jobs->lock);
 	if (!last)
 		return;
 	pthread_cond_destroy(&jobs->changed);
 	pthread_mutex_destroy(&jobs->lock);
 	free(jobs);
+}
+
+void jobs_free(struct jobs *jobs)
+{
+	pthread_mutex_lock(&jobs->lock);
+	jobs->freed = true;
+	for (struct idle *idle = jobs->idle; idle; idle = idle->next)
+		pthread_cond_signal(&idle->wake);
+	unref(jobs);
 }
 
 void jobs_wake(struct jobs *jobs)
@@ -133,16 +151,18 @@ static void log_end(const struct job *job)
 		log_info("done after its callers had left", KV("request", job->request));
 }
 
-static void *job_main(void *data)
+/* Returns with the lock held. */
+static void run_job(struct job *job)
 {
-	struct job **link, *job = data;
 	struct jobs *jobs = job->jobs;
+	struct job **link;
 	struct err err = ERR_INIT;
 	bool heard;
 	int rc;
 
 	current = job;
 	rc = job->run(job->argument, &err);
+	current = NULL;
 	pthread_mutex_lock(&jobs->lock);
 	for (link = &jobs->running; *link != job; link = &(*link)->next)
 		;
@@ -158,29 +178,74 @@ static void *job_main(void *data)
 		job_unref(job);
 	}
 	pthread_cond_broadcast(&jobs->changed);
-	pthread_mutex_unlock(&jobs->lock);
+	if (heard)
+		return;
 	/* Nobody else knows it any more. */
-	if (!heard) {
-		log_end(job);
-		job_unref(job);
+	pthread_mutex_unlock(&jobs->lock);
+	log_end(job);
+	job_unref(job);
+	pthread_mutex_lock(&jobs->lock);
+}
+
+/* Waits for a job; NULL: the thread is to end. With the lock held. */
+static struct job *next_job(struct jobs *jobs)
+{
+	struct timespec until = deadline_timespec(deadline_after_ms(IDLE_MS));
+	struct idle self = { .next = jobs->idle }, **link;
+	int rc = 0;
+
+	pthread_cond_init(&self.wake, NULL);
+	jobs->idle = &self;
+	while (!self.job && !jobs->freed && rc != ETIMEDOUT)
+		rc = pthread_cond_clockwait(&self.wake, &jobs->lock, CLOCK_MONOTONIC, &until);
+	if (!self.job) {
+		for (link = &jobs->idle; *link != &self; link = &(*link)->next)
+			;
+		*link = self.next;
 	}
-	jobs_free(jobs);
+	pthread_cond_destroy(&self.wake);
+	return self.job;
+}
+
+static void *thread_main(void *data)
+{
+	struct job *job = data;
+	struct jobs *jobs = job->jobs;
+
+	do {
+		run_job(job);
+		job = next_job(jobs);
+		if (job)
+			pthread_mutex_unlock(&jobs->lock);
+	} while (job);
+	unref(jobs);
 	return NULL;
 }
 
+/* Gives the job to a thread that waits, or to a new one. */
 static int start_thread(struct job *job, struct err *err)
 {
+	struct jobs *jobs = job->jobs;
+	struct idle *idle = jobs->idle;
 	pthread_attr_t attr;
 	pthread_t thread;
 	int rc;
 
+	if (idle) {
+		jobs->idle = idle->next;
+		idle->job = job;
+		pthread_cond_signal(&idle->wake);
+		return 0;
+	}
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	rc = pthread_create(&thread, &attr, job_main, job);
+	rc = pthread_create(&thread, &attr, thread_main, job);
 	pthread_attr_destroy(&attr);
-	if (rc == 0)
+	if (rc == 0) {
+		jobs->refs++;
 		return 0;
+	}
 	err_sys(err, rc, "no thread for the %.300s", job->request);
 	return err_recode(err, ERR_UNAVAILABLE);
 }
@@ -201,7 +266,6 @@ static struct job *start(struct jobs *jobs, const struct job_work *work, struct 
 		job_unref(job);
 		return NULL;
 	}
-	jobs->refs++;
 	job->next = jobs->running;
 	jobs->running = job;
 	return job;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Work that may stay in the kernel for longer than its caller can wait: a hung device holds whoever
- * touches it, and no signal helps. A job runs on a thread of its own and belongs to nobody's call.
- * Callers wait for its result; one whose time is up is told what the job is doing, and the job goes
- * on. Who asks for the same again joins it. So work has to be idempotent: a result that nobody
- * waited for is dropped, and the next caller begins anew.
+ * touches it, and no signal helps. A job runs on a thread of its own, which waits a while for
+ * another one when it is done, and belongs to nobody's call. Callers wait for its result; one whose
+ * time is up is told what the job is doing, and the job goes on. Who asks for the same again joins
+ * it. So work has to be idempotent: a result that nobody waited for is dropped, and the next caller
+ * begins anew.
  *
  * Thread-safe; everything that happens wakes whoever waits for it, nothing is polled.
  */

@@ -457,14 +457,58 @@ static void test_contest(void **state)
 	assert_int_equal(sum + contest.aborted, CONTENDERS * ROUNDS);
 }
 
+static int note_thread(void *argument, struct err *err)
+{
+	(void)err;
+	*(pid_t *)argument = gettid();
+	return 0;
+}
+
+/* A thread that is done takes the next job; one that is busy does not. */
+static void test_thread_is_used_again(void **state)
+{
+	const struct job_wait wait = { .deadline = deadline_none() };
+	struct caller caller;
+	struct err err;
+	pid_t threads[4];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++) {
+		const struct job_work work = { .key = "thread",
+					       .request = "note",
+					       .run = note_thread,
+					       .argument = &threads[i] };
+
+		if (i == 2) {
+			caller_begin(&caller, hanging("disk", "stage", "disk"));
+			await(&hall.begun, 1);
+		}
+		assert_int_equal(job_run(jobs, &work, &wait, &err), 0);
+	}
+	assert_int_equal(threads[0], threads[1]);
+	assert_int_not_equal(threads[1], threads[2]);
+	assert_int_equal(threads[2], threads[3]);
+	let_go();
+	caller_end(&caller);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_result),	TEST(test_deadline_and_join), TEST(test_cancel),
-		TEST(test_busy),	TEST(test_dropped),	      TEST(test_drained),
-		TEST(test_left_behind), TEST(test_job_in_job),	      TEST(test_contest),
-		TEST(test_take),	TEST(test_describe),	      TEST(test_details),
+		TEST(test_result),
+		TEST(test_deadline_and_join),
+		TEST(test_cancel),
+		TEST(test_busy),
+		TEST(test_dropped),
+		TEST(test_drained),
+		TEST(test_left_behind),
+		TEST(test_job_in_job),
+		TEST(test_contest),
+		TEST(test_take),
+		TEST(test_describe),
+		TEST(test_details),
+		TEST(test_thread_is_used_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
