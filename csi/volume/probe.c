@@ -7,11 +7,13 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/fs.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "csi/volume/zfs.h"
 #include "nvme/base/cleanup.h"
 #include "nvme/base/strb.h"
 
@@ -19,7 +21,7 @@
 #define MIB (1024 * KIB)
 #define EDGE_BYTES MIB
 #define SPOT_BYTES (4 * KIB)
-#define CHUNK_BYTES (64 * KIB)
+#define CHUNK_BYTES (256 * KIB)
 
 /* Where a file system whose head was lost would still show. */
 static const uint64_t spots[] = {
@@ -89,8 +91,10 @@ static void describe(blkid_probe probe, struct probe_result *result)
 		strb_add(&fs_type, type);
 }
 
-static int find_signatures(int fd, const char *name, struct probe_result *result, struct err *err)
+static int find_signatures(int fd, const char *name, bool zfs, struct probe_result *result,
+			   struct err *err)
 {
+	static char *no_zfs[] = { "zfs_member", NULL };
 	blkid_probe probe CLEANUP(blkid_free_probep) = blkid_new_probe();
 	int rc;
 
@@ -101,7 +105,8 @@ static int find_signatures(int fd, const char *name, struct probe_result *result
 	    blkid_probe_enable_superblocks(probe, 1) < 0 ||
 	    blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_USAGE |
 							     BLKID_SUBLKS_BADCSUM) < 0 ||
-	    blkid_probe_enable_partitions(probe, 1) < 0)
+	    blkid_probe_enable_partitions(probe, 1) < 0 ||
+	    (!zfs && blkid_probe_filter_superblocks_type(probe, BLKID_FLTR_NOTIN, no_zfs) < 0))
 		return err_sys(err, errno ?: EIO, "prepare to probe %s", name);
 	errno = 0;
 	rc = blkid_do_safeprobe(probe);
@@ -131,14 +136,32 @@ static ssize_t first_nonzero(const unsigned char *data, size_t len)
 	return -1;
 }
 
+/*
+ * The same device past the page cache: what is read in bulk is not copied there, and comes in fewer
+ * requests. -1: not of this kind.
+ */
+static int open_direct(int fd)
+{
+	char text[32];
+	struct strb path = strb_over(text, sizeof(text));
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || !S_ISBLK(st.st_mode))
+		return -1;
+	strb_addf(&path, "/proc/self/fd/%d", fd);
+	return open(text, O_RDONLY | O_DIRECT | O_CLOEXEC);
+}
+
 /* Reads size bytes at offset; notes the first one that is not zero. */
 static int check_zero(int fd, const char *name, uint64_t offset, uint64_t size,
 		      struct probe_result *result, struct err *err)
 {
 	/* Not cleared: that would cost as much as looking at it. */
-	cleanup_free unsigned char *chunk = xrealloc(NULL, CHUNK_BYTES, 1);
+	cleanup_free unsigned char *chunk = aligned_alloc(ZFS_ALIGNMENT, CHUNK_BYTES);
 	uint64_t end = offset + size;
 
+	if (!chunk)
+		abort();
 	while (offset < end && result->empty) {
 		size_t want = end - offset < CHUNK_BYTES ? (size_t)(end - offset) : CHUNK_BYTES;
 		ssize_t n = pread(fd, chunk, want, (off_t)offset);
@@ -163,13 +186,17 @@ static int check_zero(int fd, const char *name, uint64_t offset, uint64_t size,
 	return 0;
 }
 
-static int check_all_zero(int fd, const char *name, uint64_t size, struct probe_result *result,
-			  struct err *err)
+/* The edges by edge_fd, which may have to be read in whole blocks. */
+static int check_all_zero(int fd, int edge_fd, const char *name, uint64_t size,
+			  struct probe_result *result, struct err *err)
 {
 	uint64_t edge = size < EDGE_BYTES ? size : EDGE_BYTES;
+	uint64_t head = size < SPOT_BYTES ? size : SPOT_BYTES;
 
-	if (check_zero(fd, name, 0, edge, result, err) < 0 ||
-	    check_zero(fd, name, size - edge, edge, result, err) < 0)
+	/* Most of what is not empty shows in its first block. */
+	if (check_zero(edge_fd, name, 0, head, result, err) < 0 ||
+	    check_zero(edge_fd, name, head, edge - head, result, err) < 0 ||
+	    check_zero(edge_fd, name, size - edge, edge, result, err) < 0)
 		return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(spots); i++)
 		if (spots[i] + SPOT_BYTES <= size &&
@@ -181,17 +208,26 @@ static int check_all_zero(int fd, const char *name, uint64_t size, struct probe_
 int probe_device(int fd, const char *name, uint64_t size_bytes, struct probe_result *ret,
 		 struct err *err)
 {
-	struct probe_result result = { 0 };
+	struct probe_result result = { 0 }, zero = { .empty = true };
+	cleanup_close int direct = -1;
 	uint64_t size = 0;
+	int zfs;
 
 	if (check_size(fd, name, size_bytes, &size, err) < 0)
 		return -1;
 	/* Only a help: it fails on nothing that the reads would not fail on. */
 	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-	if (find_signatures(fd, name, &result, err) < 0)
+	direct = open_direct(fd);
+	if (direct < 0 && (direct = fcntl(fd, F_DUPFD_CLOEXEC, 0)) < 0)
+		return err_sys(err, errno, "open %s again", name);
+	if (check_all_zero(fd, direct, name, size, &zero, err) < 0)
 		return -1;
-	if (result.empty && check_all_zero(fd, name, size, &result, err) < 0)
+	/* All labels lie in what was read. */
+	zfs = zero.empty ? 0 : zfs_is_suspected(direct, name, size, err);
+	if (zfs < 0 || find_signatures(fd, name, zfs, &result, err) < 0)
 		return -1;
+	if (result.empty)
+		result = zero;
 	*ret = result;
 	return 0;
 }

@@ -30,8 +30,8 @@ struct probe_result {
  * messages. The file offset of fd moves. size_bytes is the size it must have, 0: not checked;
  * another size is ERR_FAILED_PRECONDITION, everything else ERR_INTERNAL.
  *
- * Reads go through the page cache after POSIX_FADV_DONTNEED dropped its clean pages, so that they
- * are the device's and not what was read in an earlier life of it.
+ * Reads go through the page cache after POSIX_FADV_DONTNEED dropped its clean pages, or past it, so
+ * that they are the device's and not what was read in an earlier life of it.
  * Blocks for as long as the device does, uninterruptibly if it is a dead one: call it on a worker.
  */
 int probe_device(int fd, const char *name, uint64_t size_bytes, struct probe_result *ret,
