@@ -42,7 +42,7 @@ int device_is_staged_at(const struct node *node, const struct node_record *not_t
 {
 	struct search search = { .not_this = not_this, .nqn = not_this->nqn, .staging_path = path };
 
-	return node_record_any(&node->state, is_staged_at, &search, err);
+	return node_record_any(&node->state, search.nqn, is_staged_at, &search, err);
 }
 
 /* What a release has to do with: the namespace in sysfs, and what the private mount still holds. */
@@ -188,11 +188,13 @@ static int unmount_private(const struct release *r, struct err *err)
 	/* A file that somebody put into the bare directory must not keep the volume connected. */
 	if (root_rmdir(&r->node->state, &ignored, "mnt%s", strrchr(r->private, '/')) < 0)
 		log_warning("private directory stays", KV_ERR(&ignored));
-	if (name && require_released(r->held->source, name + 1, r->record->nqn, err) < 0)
+	snprintf(path, sizeof(path), "%.4000s/%s", r->node->host->dev, r->ns.name);
+	/* Another device than the namespace's is one that went away under its mount. */
+	if (name && !(r->found && strcmp(r->held->source, path) == 0) &&
+	    require_released(r->held->source, name + 1, r->record->nqn, err) < 0)
 		return -1;
 	if (!r->found)
 		return 0;
-	snprintf(path, sizeof(path), "%.4000s/%s", r->node->host->dev, r->ns.name);
 	if (require_released(path, r->ns.name, r->record->nqn, err) < 0)
 		return -1;
 	return r->block && !r->record->readonly ? flush_device(r->node, &r->ns, err) : 0;
@@ -220,7 +222,7 @@ static int is_shared(const struct release *r, struct err *err)
 {
 	struct search search = { .not_this = r->record, .nqn = r->record->nqn };
 	struct host_namespaces all cleanup_host_namespaces = { 0 };
-	int shared = node_record_any(&r->node->state, uses_subsystem, &search, err);
+	int shared = node_record_any(&r->node->state, search.nqn, uses_subsystem, &search, err);
 
 	if (shared)
 		return shared;

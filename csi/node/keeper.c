@@ -145,7 +145,7 @@ static bool survey(struct keeper *keeper)
 	struct err err;
 	bool done = host_controllers_get(&host->sysfs, NULL, host->identity.nqn,
 					 &survey.controllers, &err) == 0 &&
-		    node_record_any(&keeper->node->state, survey_record, &survey, &err) == 0;
+		    node_record_any(&keeper->node->state, NULL, survey_record, &survey, &err) == 0;
 
 	host_controllers_fini(&survey.controllers);
 	if (!done) {

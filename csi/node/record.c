@@ -297,12 +297,24 @@ int node_record_remove(const struct root *state, const char *volume_id, struct e
 	return file_remove(&dir, name.text, err);
 }
 
-int node_record_any(const struct root *state,
+/* Whether the text is in a file; true, too, if it cannot be read: whoever loads it says why. */
+static bool file_has(const struct root *dir, const char *name, const char *word)
+{
+	cleanup_free char *text = NULL;
+	struct err unreadable;
+
+	return file_read(dir, name, &text, &unreadable) != 1 || strstr(text, word);
+}
+
+/* Taking a record apart costs much more than to see that it is of another subsystem. */
+int node_record_any(const struct root *state, const char *nqn,
 		    bool (*matches)(const struct node_record *record, void *context), void *context,
 		    struct err *err)
 {
 	struct root_names names cleanup_root_names = { 0 };
 	struct root dir cleanup_root = ROOT_INIT;
+	json_object *json CLEANUP(json_freep) = nqn ? json_object_new_string(nqn) : NULL;
+	const char *word = json ? json_object_to_json_string(json) : NULL;
 
 	if (open_dir(state, &dir, err) < 0 || root_list(&dir, &names, err, ".") < 0)
 		return -1;
@@ -313,6 +325,8 @@ int node_record_any(const struct root *state,
 
 		/* Leftovers of an interrupted write begin with a dot. */
 		if (names.names[i][0] == '.')
+			continue;
+		if (word && !file_has(&dir, names.names[i], word))
 			continue;
 		found = load_file(&dir, names.names[i], &record, &unreadable);
 		if (found < 0)

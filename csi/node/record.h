@@ -67,12 +67,13 @@ int node_record_save(const struct root *state, const struct node_record *record,
 int node_record_remove(const struct root *state, const char *volume_id, struct err *err);
 
 /*
- * Goes over all records until the function returns true; returns 1 if it did, 0 if none did, -1
+ * Goes over all records (of volumes on the subsystem nqn; NULL: on any) until the function returns
+ * true; returns 1 if it did, 0 if none did, -1
  * when they cannot be listed. One that cannot be read or is malformed is logged and passed over, so
  * that it stands in the way of its own volume alone: what a "no" leads to has to be safe by the
  * kernel's truth. Costs a read per staged volume: only for what cannot be decided otherwise.
  */
-int node_record_any(const struct root *state,
+int node_record_any(const struct root *state, const char *nqn,
 		    bool (*matches)(const struct node_record *record, void *context), void *context,
 		    struct err *err);
 

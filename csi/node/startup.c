@@ -209,7 +209,7 @@ void startup_reconcile(struct node *node, struct deadline deadline)
 	struct err err;
 
 	if (mount_table_read(&s.table, &err) < 0 ||
-	    node_record_any(&node->state, collect, &s, &err) < 0) {
+	    node_record_any(&node->state, NULL, collect, &s, &err) < 0) {
 		log_warning("nothing is tidied at the start", KV_ERR(&err));
 		return;
 	}

@@ -317,13 +317,39 @@ static bool matches(const struct node_record *record, void *context)
 	return strcmp(record->volume_id, visit->wanted) == 0;
 }
 
-static int any(const char *wanted, int *ret_seen, struct err *err)
+static int any_of(const char *nqn, const char *wanted, int *ret_seen, struct err *err)
 {
 	struct visit visit = { .wanted = wanted };
-	int rc = node_record_any(&root, matches, &visit, err);
+	int rc = node_record_any(&root, nqn, matches, &visit, err);
 
 	*ret_seen = visit.seen;
 	return rc;
+}
+
+static int any(const char *wanted, int *ret_seen, struct err *err)
+{
+	return any_of(NULL, wanted, ret_seen, err);
+}
+
+/* Whatever JSON makes of the characters of an NQN. */
+static void test_any_of_a_subsystem(void **state)
+{
+	struct node_record a = ours(), b = foreign();
+	struct err err = ERR_INIT;
+	int seen;
+
+	(void)state;
+	strcpy(b.nqn, "nqn.2014-08.org.example:a\"b\\c");
+	assert_int_equal(node_record_save(&root, &a, &err), 0);
+	assert_int_equal(node_record_save(&root, &b, &err), 0);
+	assert_int_equal(any_of(a.nqn, "none", &seen, &err), 0);
+	assert_int_equal(seen, 1);
+	assert_int_equal(any_of(b.nqn, b.volume_id, &seen, &err), 1);
+	assert_int_equal(seen, 1);
+	assert_int_equal(any_of("nqn.2014-08.org.example:a\"b", "none", &seen, &err), 0);
+	assert_int_equal(seen, 0);
+	assert_int_equal(node_record_remove(&root, a.volume_id, &err), 0);
+	assert_int_equal(node_record_remove(&root, b.volume_id, &err), 0);
 }
 
 static void test_any(void **state)
@@ -370,6 +396,7 @@ int main(void)
 		TEST(test_written_before_readonly),
 		TEST(test_too_long_values),
 		TEST(test_any),
+		TEST(test_any_of_a_subsystem),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
