@@ -333,6 +333,27 @@ static void test_unmount_stack(void **state)
 	unmount_all(target);
 }
 
+/* Of what usually has a block device, so that the kernel is asked for this mount alone. */
+static void test_bind_of_a_disk(void **state)
+{
+	struct mount_options options = { .readonly = true };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	NEEDS_MOUNT();
+	bind_with("/usr", target, "ro,nosuid");
+	assert_int_equal(create_in_target(), EROFS);
+	assert_int_equal(mount_bind("/usr", target, &options, &err), -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+	assert_non_null(strstr(err.msg, "mount point already"));
+	assert_int_equal(count_below(), 1);
+	options.readonly = false;
+	assert_int_equal(mount_bind(target, source, &options, &err), -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+	assert_non_null(strstr(err.msg, "read-write was asked for"));
+	unmount_all(target);
+}
+
 static void test_unmount_busy(void **state)
 {
 	cleanup_free char *path = xasprintf("%s/file", target);
@@ -406,6 +427,7 @@ int main(void)
 		cmocka_unit_test(test_bind_ro_never_seen_rw),
 		cmocka_unit_test(test_unmount_nothing),
 		cmocka_unit_test(test_unmount_stack),
+		cmocka_unit_test(test_bind_of_a_disk),
 		cmocka_unit_test(test_unmount_busy),
 		cmocka_unit_test(test_unmount_hidden),
 		cmocka_unit_test(test_device_refuses_files),
