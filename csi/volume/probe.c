@@ -157,7 +157,8 @@ static int check_zero(int fd, const char *name, uint64_t offset, uint64_t size,
 		      struct probe_result *result, struct err *err)
 {
 	/* Not cleared: that would cost as much as looking at it. */
-	cleanup_free unsigned char *chunk = aligned_alloc(ZFS_ALIGNMENT, CHUNK_BYTES);
+	cleanup_free unsigned char *chunk =
+		aligned_alloc(ZFS_ALIGNMENT, size <= SPOT_BYTES ? SPOT_BYTES : CHUNK_BYTES);
 	uint64_t end = offset + size;
 
 	if (!chunk)
