@@ -11,7 +11,6 @@
 
 struct life {
 	struct fixture f;
-	struct rpc_service services[2];
 	struct rpc_server *server;
 	struct monitor *monitor;
 	const char *missing; /* what is not there yet */
@@ -51,7 +50,7 @@ static void begin(struct life *life)
 static void serve(struct life *life, struct rpc_server_config config)
 {
 	config.stats = monitor_stats(life->monitor);
-	life->server = fixture_serve(&life->f, life->services, config);
+	life->server = fixture_serve(&life->f, config);
 	monitor_serving(life->monitor, life->server);
 }
 

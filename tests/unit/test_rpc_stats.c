@@ -51,7 +51,6 @@ static void call_unknown(struct rpc_client *client)
 static void test_calls_are_counted(void **state)
 {
 	struct rpc_stats *stats = rpc_stats_new();
-	struct rpc_service services[2];
 	struct rpc_stats_method stage, probe, unknown;
 	struct fixture_call call;
 	struct rpc_server *server;
@@ -61,7 +60,7 @@ static void test_calls_are_counted(void **state)
 
 	(void)state;
 	fixture_init(&f);
-	server = fixture_serve(&f, services, (struct rpc_server_config) { .stats = stats });
+	server = fixture_serve(&f, (struct rpc_server_config) { .stats = stats });
 	stage = of(stats, "NodeStageVolume");
 	assert_string_equal(stage.service, "csi.v1.Node");
 	assert_int_equal(all_took(&stage), 0);
@@ -101,7 +100,6 @@ static void test_calls_are_counted(void **state)
 static void test_a_full_server_leaves_nothing_running(void **state)
 {
 	struct rpc_stats *stats = rpc_stats_new();
-	struct rpc_service services[2];
 	struct fixture_call held, more[3];
 	struct rpc_server *server;
 	struct rpc_client *client;
@@ -110,9 +108,8 @@ static void test_a_full_server_leaves_nothing_running(void **state)
 
 	(void)state;
 	fixture_init(&f);
-	server = fixture_serve(
-		&f, services,
-		(struct rpc_server_config) { .stats = stats, .max_workers = 1, .max_queued = 1 });
+	server = fixture_serve(&f, (struct rpc_server_config) {
+					   .stats = stats, .max_workers = 1, .max_queued = 1 });
 	client = fixture_client(f.endpoint, NULL);
 	fixture_call_begin(&held, client, "hold-1");
 	fixture_await_held(&f, 1);
