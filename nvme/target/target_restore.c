@@ -275,11 +275,11 @@ static int step_ask(const struct step *step, struct err *err)
 static void phase_run(struct target *target, const struct phase *phase, const struct pool *pool,
 		      struct uuid *uuids, size_t *count)
 {
-	size_t step_count;
+	size_t step_count, i;
 	cleanup_free struct step *steps = phase_steps(target, phase, pool, &step_count);
 	struct err err = ERR_INIT;
 
-	for (size_t i = 0; i < step_count && err.code != ERR_UNAVAILABLE; i++) {
+	for (i = 0; i < step_count && err.code != ERR_UNAVAILABLE; i++) {
 		const struct step *step = &steps[i];
 
 		if (step_ask(step, &err) < 0) {
@@ -292,6 +292,9 @@ static void phase_run(struct target *target, const struct phase *phase, const st
 			log_info(phase->done, KV("volume", step->uuid.text),
 				 KV("state", step->state));
 	}
+	if (i < step_count)
+		log_error("volumes of a pool that hangs left as they are", KV("pool", pool->name),
+			  KV_NUM("volumes", step_count - i));
 }
 
 /* In all pools. The caller frees the volumes for which it was done. */
