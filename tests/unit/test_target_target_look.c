@@ -46,7 +46,7 @@ static int release(void **state)
 {
 	pthread_mutex_lock(&lock);
 	hung = false;
-	target->answer_wait_ms = target->turn_wait_ms = 10000;
+	target->answer_wait_ms = 10000;
 	pthread_cond_broadcast(&released);
 	pthread_mutex_unlock(&lock);
 	return state ? teardown(state) : 0;
@@ -78,8 +78,10 @@ static void test_each_call_is_answered(void **state)
 	/* What is known without the storage. */
 	assert_code(ask("00000000-0000-4000-8000-000000000000", &err), &err, ERR_NOT_FOUND);
 	assert_ok(target_has(target, UUID, "fast", &err), &err);
+	target->answer_wait_ms = 10000;
 	other = get(OTHER);
 	assert_true(other.blank);
+	target->answer_wait_ms = WAIT_MS;
 	assert_false(target_pools_quiet(target));
 	release(NULL);
 	assert_true(target_pools_quiet(target));
@@ -98,6 +100,7 @@ static void test_lists_hide_nothing(void **state)
 	hang();
 	assert_code(target_list(target, "", 10, &list, &more, &err), &err, ERR_UNAVAILABLE);
 	assert_says(err.msg, "volume " UUID);
+	target->answer_wait_ms = 10000;
 	assert_ok(target_list(target, UUID, 10, &list, &more, &err), &err);
 	assert_int_equal(list.count, 1);
 }
@@ -125,6 +128,8 @@ static void test_orphans_do_not_wait_for_ever(void **state)
 
 	(void)state;
 	hang();
+	/* The other pool has to answer in time. */
+	target->answer_wait_ms = 10 * WAIT_MS;
 	put("fast/" ABSENT ".img", "data");
 	assert_code(target_orphans(target, &none, &err), &err, ERR_UNAVAILABLE);
 	assert_says(err.msg, "pool fast does not answer");
@@ -140,6 +145,7 @@ static void test_deletion_does_not_wait_for_ever(void **state)
 	hang();
 	assert_code(target_delete(target, ABSENT, "", &err), &err, ERR_UNAVAILABLE);
 	assert_says(err.msg, "pool fast does not answer");
+	target->answer_wait_ms = 10000;
 	assert_ok(target_delete(target, ABSENT, "slow", &err), &err);
 }
 
