@@ -3,6 +3,7 @@
 #
 # V picks a variant of the build, each in a tree of its own:
 #   gcc (default, what ships)   clang   asan (ASan + UBSan)   tsan
+#   arm64 (what ships there; deploy/image/fetch arm64 gets what it is compiled with)
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -17,7 +18,8 @@ GEN := $(BUILD)/gen
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.0)
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Werror
-CFLAGS := -std=gnu17 -O2 -g -fPIE -fstack-protector-strong -ffunction-sections -fdata-sections
+CFLAGS := -std=gnu17 -O2 -g -fPIE -fstack-protector-strong -ffunction-sections -fdata-sections \
+	-ffile-prefix-map=$(CURDIR)=.
 CPPFLAGS := -D_GNU_SOURCE -I. -I$(GEN) -DNVMEOT_VERSION='"$(VERSION)"'
 LDFLAGS := -pie -Wl,--as-needed -Wl,--gc-sections -Wl,-z,relro,-z,now
 
@@ -28,8 +30,9 @@ CC_gcc := gcc
 CC_clang := clang
 CC_asan := gcc
 CC_tsan := gcc
+CC_arm64 := aarch64-linux-gnu-gcc --sysroot=$(BUILD)/image/arm64/sysroot
 CC := $(CC_$(V))
-ifeq ($(V),gcc)
+ifneq ($(filter gcc arm64,$(V)),)
 CFLAGS += -D_FORTIFY_SOURCE=2
 endif
 ifeq ($(V),asan)
@@ -68,13 +71,25 @@ all: $(BINARIES:%=$(O)/bin/%) ## build the three programs into build/gcc/bin
 
 .PHONY: demo
 demo: ## install what it needs, build, and run the main job once on a real kernel
-	@tests/deps --no-go
+	@tests/deps --demo
 	@$(MAKE) --no-print-directory all
 	@tests/vm/demo
 
 .PHONY: test
 test: deps ## install what it needs and run every test that CI runs
 	@tests/run-all
+
+# The variant of each architecture is deploy/image/arch.sh's, too.
+ARCH ?= amd64
+VARIANT_amd64 := gcc
+VARIANT_arm64 := arm64
+.PHONY: image $(addprefix image-,amd64 arm64)
+image: deps ## the container image into build/image; ARCH="amd64 arm64" for both
+	@$(MAKE) --no-print-directory $(ARCH:%=image-%)
+	@NVMEOT_VERSION="$(VERSION)" deploy/image/build $(ARCH)
+$(addprefix image-,amd64 arm64): image-%:
+	@deploy/image/fetch $*
+	@$(MAKE) --no-print-directory V=$(VARIANT_$*) all
 
 ##@ Suites
 .PHONY: lint
@@ -158,6 +173,16 @@ $(O)/%.o: %.c | $(GEN_HEADERS)
 $(LIB): $(LIB_OBJECTS)
 	@rm -f $@
 	@echo "AR $@"; ar rcs $@ $^
+
+# What ships is compiled anew where it names the version and that has changed.
+ifneq ($(filter gcc arm64,$(V)),)
+.PHONY: FORCE
+FORCE:
+$(O)/version: FORCE
+	@mkdir -p $(@D)
+	@[ "$$(cat $@ 2>/dev/null)" = "$(VERSION)" ] || echo "$(VERSION)" >$@
+$(patsubst %.c,$(O)/%.o,$(shell grep -rl NVMEOT_VERSION --include='*.c' cmd csi nvme)): $(O)/version
+endif
 
 # A program is one folder below cmd, named by its last word: cmd/csi makes nvmeot-csi.
 $(O)/bin/nvmeotctl: $(patsubst %.c,$(O)/%.o,$(wildcard cmd/nvmeotctl/*.c) cmd/options.c) $(LIB)
