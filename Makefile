@@ -119,6 +119,11 @@ vm: deps ## cases on a real kernel; CASE="name …" picks some, KERNEL=6.1|6.12|
 	@$(MAKE) --no-print-directory all vm-programs
 	@NVMEOT_BUILD=$(abspath $(O)) tests/vm/run $(if $(KERNEL),-k $(KERNEL)) -j 2 $(CASE)
 
+.PHONY: image-test
+image-test: deps ## the image of both architectures: what is in it, and that it runs
+	@$(MAKE) --no-print-directory image ARCH="amd64 arm64"
+	@tests/image/run
+
 .PHONY: bench
 bench: deps ## what our calls cost, as ratios to the bare system calls they need
 	@$(MAKE) --no-print-directory all vm-programs
