@@ -114,6 +114,11 @@ sanity: deps ## csi-sanity against the real node and controller, in a guest
 	@$(MAKE) --no-print-directory all
 	@tests/sanity/run
 
+.PHONY: chart
+chart: deps ## the Helm chart, the plain manifests and the examples, without a cluster
+	@$(MAKE) --no-print-directory all
+	@tests/chart/run
+
 .PHONY: vm
 vm: deps ## cases on a real kernel; CASE="name …" picks some, KERNEL=6.1|6.12|7.2
 	@$(MAKE) --no-print-directory all vm-programs
