@@ -48,8 +48,6 @@ tls() {
   unpack $work/install.yaml $work/pki
   verdict "tls: the controller's certificate" "$(certificate $work/pki nvmeot-controller-tls sslclient DNS:nvmeot-controller)"
   verdict "tls: a target's certificate" "$(certificate $work/pki nvmeot-target-box2-tls sslserver "IP Address:192.0.2.12")"
-  verdict "tls: the authority outlives an uninstall" "$(ask $work/install.yaml '.[] | select(.metadata.name == "nvmeot-ca")
-    | finding(.metadata.annotations["helm.sh/resource-policy"] == "keep"; "it does not")')"
   ask $work/install.yaml '.[] | select(.kind == "Secret" and .metadata.name == "nvmeot-ca")
     | .metadata.annotations += { "meta.helm.sh/release-name": "nvmeot", "meta.helm.sh/release-namespace": "nvmeot-system" }
     | tojson' >"$secret"

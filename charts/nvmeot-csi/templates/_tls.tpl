@@ -1,8 +1,7 @@
 {{- /* SPDX-License-Identifier: Apache-2.0 */ -}}
 
 {{- /* The authority of an earlier install or upgrade stays, or no certificate of targets outside the cluster would
-fit any more, and the two sides would not know each other while they renew theirs. The Secret even outlives an
-uninstall, so that outside targets need not be given another one after a new install. */ -}}
+fit any more, and the two sides would not know each other while they renew theirs. */ -}}
 {{- define "nvmeot.tlsHelm" -}}
 {{- $ca := "" }}
 {{- $old := lookup "v1" "Secret" .Release.Namespace "nvmeot-ca" }}
@@ -19,8 +18,6 @@ metadata:
   namespace: {{ .Release.Namespace }}
   labels:
     {{- include "nvmeot.labels" (list . "tls") | nindent 4 }}
-  annotations:
-    helm.sh/resource-policy: keep
 type: kubernetes.io/tls
 data:
   tls.crt: {{ $ca.Cert | b64enc }}
