@@ -10,6 +10,16 @@ example() { # FILE
       ($claims[].spec | select(.storageClassName != "nvmeot" and .volumeName == null) | "StorageClass \(.storageClassName) is not the chart'"'"'s")'
 }
 
+# The words that the table of events has from the driver are the driver's.
+events() {
+  local code words
+  code=$(cat csi/*/*.c nvme/*/*.c | tr -d '\n\t' | sed 's/" *"//g')
+  sed -n 's/^| \(`[^|]*`\) |.*/\1/p' <(sed -n '/^### When something is wrong/,/^### Security/p' deploy/README.md) |
+    grep -o '`[^`]*`' | tr -d '`' | sed 's/ *… */\n/g' | grep -E '.{8}' | while read -r words; do
+    grep -qF -- "$words" <<<"$code" || echo "nothing says \"$words\""
+  done
+}
+
 deployed() {
   local file modes
   deploy/kubernetes/render >$work/kubernetes.yaml
@@ -17,6 +27,7 @@ deployed() {
     "$(same deploy/kubernetes/nvmeot-csi.yaml $work/kubernetes.yaml)"
   verdict "deploy/kubernetes: kubeconform" "$(conforms deploy/kubernetes/nvmeot-csi.yaml)"
   verdict "deploy/kubernetes: every fact of facts.jq" "$(ask deploy/kubernetes/nvmeot-csi.yaml findings)"
+  verdict "deploy/README.md quotes what the driver says" "$(events)"
   for file in deploy/examples/*.yaml; do
     verdict "$file" "$(conforms "$file"; example "$file")"
   done
