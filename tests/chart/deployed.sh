@@ -26,10 +26,11 @@ deployed() {
   verdict "deploy/kubernetes is what the chart renders (deploy/kubernetes/render)" \
     "$(same deploy/kubernetes/nvmeot-csi.yaml $work/kubernetes.yaml)"
   verdict "deploy/kubernetes: kubeconform" "$(conforms deploy/kubernetes/nvmeot-csi.yaml)"
+  verdict "deploy/kubernetes: an API server takes it" "$(validate deploy/kubernetes/nvmeot-csi.yaml)"
   verdict "deploy/kubernetes: every fact of facts.jq" "$(ask deploy/kubernetes/nvmeot-csi.yaml findings)"
   verdict "deploy/README.md quotes what the driver says" "$(events)"
   for file in deploy/examples/*.yaml; do
-    verdict "$file" "$(conforms "$file"; example "$file")"
+    verdict "$file" "$(conforms "$file"; validate "$file"; example "$file")"
   done
   modes=$(for file in deploy/examples/*.yaml; do
     ask "$file" '.[] | select(.kind == "PersistentVolumeClaim") | .spec | "\(.volumeMode // "Filesystem") \(.accessModes[0])"'
