@@ -10,6 +10,7 @@
 #include "csi/rpc/client.h"
 #include "csi/rpc/json.h"
 #include "nvme/base/strb.h"
+#include "registration.pb-c.h"
 #include "target.pb-c.h"
 
 static const ProtobufCServiceDescriptor *const services[] = {
@@ -18,6 +19,7 @@ static const ProtobufCServiceDescriptor *const services[] = {
 	&csi__v1__node__descriptor,
 	&csi__v1__group_controller__descriptor,
 	&nvmeot__target__v1__target__descriptor,
+	&pluginregistration__registration__descriptor,
 };
 
 static const ProtobufCServiceDescriptor *service_find(const char *name)

@@ -276,6 +276,8 @@ int rpc_server_start(struct rpc_server *server, struct err *err)
 	else
 		log_info("serving", KV("address", server->endpoint.listen),
 			 KV_NUM("port", server->port), KV("tls", server->tls ? "mutual" : "none"));
+	if (server->also.is_unix)
+		log_info("serving", KV("path", server->also.path));
 	return 0;
 }
 

@@ -56,15 +56,15 @@ start_agent() {
 	wait_for 60 answers "$agent_address" nvmeot.target.v1.Target GetInfo || no_start agent
 }
 
-start_controller() {
+start_controller() { # [FLAG...]
 	start controller nvmeot-csi --role=controller --endpoint="$controller_socket" --insecure \
-		--target=t1="$agent_address" --log-level="${log_level:-info}"
+		--target=t1="$agent_address" --log-level="${log_level:-info}" "$@"
 	wait_for 60 answers "$controller_socket" csi.v1.Identity Probe || no_start controller
 }
 
-start_node() {
+start_node() { # [FLAG...]
 	start node nvmeot-csi --role=node --endpoint="$node_socket" --state-dir="$state_dir" \
-		--log-level="${log_level:-info}"
+		--log-level="${log_level:-info}" "$@"
 	wait_for 60 answers "$node_socket" csi.v1.Identity Probe || no_start node
 }
 
