@@ -115,7 +115,8 @@ int mount_options_parse(const char *text, struct mount_options *ret, struct err 
  * ERR_FAILED_PRECONDITION: not a block device; the kernel has no such file system, cannot mount
  * this one (features, dirty log on a write-protected device), or the device is mounted with another
  * read-only state; something is mounted at target already; a btrfs is mounted from another device
- * with the same UUID, that is a clone beside its source, which Linux has allowed since 6.7.
+ * with the same UUID, that is a clone beside its source, which Linux has allowed since 6.7; a btrfs
+ * shows a subvolume in place of its top level (id 5), by an option or because it is the default.
  * ERR_DATA_LOSS: the kernel finds the file system corrupt. Nothing else here raises that.
  */
 int mount_device(const char *source, const char *target, const char *fs_type,

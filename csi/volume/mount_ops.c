@@ -68,6 +68,15 @@ static int check_entry(const struct mount_entry *entry, const struct wanted *wan
 		return err_set(err, ERR_INTERNAL, "%s shows device %u:%u, not %u:%u", target,
 			       entry->major, entry->minor, major(wanted->device),
 			       minor(wanted->device));
+	/* Only a btrfs has another root than its own: what was asked for, or its default. */
+	if (strcmp(entry->fs_root, "/"))
+		return err_set(
+			err, ERR_FAILED_PRECONDITION,
+			"it shows its subvolume %s in place of the whole file system, which a "
+			"volume is: use no mount option subvol or subvolid; if it is the "
+			"default subvolume, set that back with 'btrfs subvolume set-default 5 "
+			"PATH' or use the mount option subvolid=5",
+			entry->fs_root);
 	return 0;
 }
 

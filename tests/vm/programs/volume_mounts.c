@@ -159,6 +159,29 @@ static void test_bad_options_btrfs(void **state)
 	must_mount(stage, "btrfs", "nodiscard,noatime,compress=zstd");
 }
 
+/* A subvolume is not the volume, whoever asked for it: an option, or the file system itself. */
+static void test_btrfs_subvolume(void **state)
+{
+	cleanup_free char *sub = xasprintf("%s/sub", stage);
+
+	(void)state;
+	make("btrfs");
+	must_mount(stage, "btrfs", NULL);
+	assert_int_equal(RUN("btrfs", "subvolume", "create", sub), 0);
+	must_unmount(stage);
+	expect_refused(stage, "btrfs", "subvol=sub", ERR_FAILED_PRECONDITION, "subvolume /sub ");
+	assert_int_equal(released(), 1);
+	must_mount(stage, "btrfs", "subvol=/");
+	assert_int_equal(RUN("btrfs", "subvolume", "set-default", sub), 0);
+	must_unmount(stage);
+	expect_refused(stage, "btrfs", NULL, ERR_FAILED_PRECONDITION, "subvolume set-default 5");
+	assert_int_equal(released(), 1);
+	must_mount(stage, "btrfs", "subvolid=5");
+	assert_int_equal(RUN("btrfs", "subvolume", "set-default", "5", stage), 0);
+	must_unmount(stage);
+	must_mount(stage, "btrfs", NULL);
+}
+
 /* Each is known, but not together with a read-write mount. */
 static void test_bad_combination(void **state)
 {
@@ -513,6 +536,7 @@ int main(void)
 		DEVICE_TEST(test_no_fallback_btrfs),
 		DEVICE_TEST(test_bad_options),
 		DEVICE_TEST(test_bad_options_btrfs),
+		DEVICE_TEST(test_btrfs_subvolume),
 		DEVICE_TEST(test_bad_combination),
 		DEVICE_TEST(test_bad_file_systems),
 		DEVICE_TEST(test_no_stacking),
