@@ -10,6 +10,8 @@
 #include <cmocka.h>
 
 #include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "nvme/host/connect.h"
 #include "tests/unit/dhchap_keys.h"
@@ -113,7 +115,44 @@ static void test_conflict_anywhere_stops_the_connect(void **state)
 	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
 }
 
-/* A listener that must not be touched, because without multipath one connection is enough. */
+struct slow_connect {
+	struct portal portal;
+	atomic_bool done;
+};
+
+static void *connect_slowly(void *data)
+{
+	struct host_connect_options options = host_connect_options_default();
+	struct host_connect_outcome slow_outcome;
+	struct slow_connect *slow = data;
+	struct err err = ERR_INIT;
+
+	host_connect(&host, OTHER_NQN, &slow->portal, 1, &options, deadline_after_ms(5000),
+		     &slow_outcome, &err);
+	atomic_store(&slow->done, true);
+	return NULL;
+}
+
+/* Who waits for a portal that stays silent waits alone. */
+static void test_silent_portal_holds_nobody_up(void **state)
+{
+	struct slow_connect slow = { .done = false };
+	cleanup_close int fd = listener_open(&slow.portal);
+	struct pollfd reached = { .fd = fd, .events = POLLIN };
+	struct err err = ERR_INIT;
+	pthread_t thread;
+
+	(void)state;
+	make_subsystem("live");
+	assert_int_equal(pthread_create(&thread, NULL, connect_slowly, &slow), 0);
+	assert_int_equal(poll(&reached, 1, 20000), 1);
+	assert_int_equal(connect_to("tcp://127.0.0.1:2,tcp://127.0.0.1:1", &err), 0);
+	assert_int_equal(host_disconnect(&host, OTHER_NQN, deadline_after_ms(0), &err), 0);
+	assert_false(atomic_load(&slow.done));
+	pthread_join(thread, NULL);
+}
+
+/* The listener must not be touched, because without multipath one connection is enough. */
 static void test_without_multipath_no_second_portal_is_tried(void **state)
 {
 	struct portal portal;
@@ -336,6 +375,7 @@ int main(void)
 		IN_TREE(test_no_portal_gives_each_reason),
 		IN_TREE(test_controller_of_another_host_is_not_ours),
 		IN_TREE(test_conflict_anywhere_stops_the_connect),
+		IN_TREE(test_silent_portal_holds_nobody_up),
 		IN_TREE(test_without_multipath_no_second_portal_is_tried),
 		IN_TREE(test_session_without_its_key_does_not_count),
 		IN_TREE(test_keyless_call_gets_no_keyed_session),
