@@ -50,15 +50,6 @@ remove_target() {
 	rmdir "$subsystem" "$closed" "$nvmet/hosts/$host_nqn"
 }
 
-without_multipath() {
-	modprobe -r nvmet-tcp nvme-tcp
-	modprobe -r nvmet nvme-fabrics
-	modprobe -r nvme-core
-	modprobe nvme-core multipath=N
-	modprobe -a nvme-tcp nvmet-tcp
-	[[ $(</sys/module/nvme_core/parameters/multipath) == N ]]
-}
-
 echo "$host_nqn" >"$NQN_FILE"
 make_pool /mnt/pool 512M
 truncate -s 64M /mnt/pool/disk

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Sourced by every case: named checks, cleanup in reverse order, a pool to export from. Cases of
-# several guests run on the host, and have it from guests.sh.
+# Sourced by every case: named checks, cleanup in reverse order, a pool to export from, the kernel's
+# multipath switched off. Cases of several guests run on the host, and have it from guests.sh.
 # A plain command that fails ends the case (set -e); a failed check does not, but the case fails.
 # shellcheck shell=bash
 set -eEuo pipefail
@@ -102,6 +102,16 @@ make_pool() {
 	mkdir -p "$dir"
 	mount -o loop "$image" "$dir"
 	defer umount "$dir"
+}
+
+# Loads the NVMe modules anew, so that each path to a namespace is a device of its own.
+without_multipath() {
+	modprobe -r nvmet-tcp nvme-tcp
+	modprobe -r nvmet nvme-fabrics
+	modprobe -r nvme-core
+	modprobe nvme-core multipath=N
+	modprobe -a nvme-tcp nvmet-tcp
+	[[ $(</sys/module/nvme_core/parameters/multipath) == N ]]
 }
 
 vm_finish() {
