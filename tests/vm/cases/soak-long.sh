@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# soak, as long as one likes: ROUNDS=500 SEED=1 make vm CASE=soak-long
+# soak, as long as one likes: ROUNDS=500 SEED=1 make vm CASE=soak-long, or 100 at a time with five
+# seeds.
 # by hand: hours
 # timeout: 28800
 # shellcheck source=tests/vm/guest/soak.sh

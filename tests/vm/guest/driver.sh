@@ -62,9 +62,13 @@ start_controller() { # [FLAG...]
 	wait_for 60 answers "$controller_socket" csi.v1.Identity Probe || no_start controller
 }
 
-start_node() { # [FLAG...]
+launch_node() { # [FLAG...]
 	start node nvmeot-csi --role=node --endpoint="$node_socket" --state-dir="$state_dir" \
 		--log-level="${log_level:-info}" "$@"
+}
+
+start_node() { # [FLAG...]
+	launch_node "$@"
 	wait_for 60 answers "$node_socket" csi.v1.Identity Probe || no_start node
 }
 
@@ -157,9 +161,10 @@ stop_driver() {
 
 # One client per endpoint runs for the whole case: starting a program costs a second here, a call
 # some milliseconds. It is started in the case's own shell, before any subshell needs it.
-# With a TIMEOUT it is one more, for calls to "ENDPOINT TIMEOUT".
-open_client() { # ENDPOINT [TIMEOUT]
-	local name=client-${#clients[@]} key="$1${2:+ $2}" in out
+# With a TIMEOUT it is one more, for calls to "ENDPOINT TIMEOUT", and with a NAME yet another, for
+# "ENDPOINT TIMEOUT NAME".
+open_client() { # ENDPOINT [TIMEOUT [NAME]]
+	local name=client-${#clients[@]} key="$*" in out
 	mkfifo "$run_dir/$name.in" "$run_dir/$name.out"
 	exec {in}<>"$run_dir/$name.in" {out}<>"$run_dir/$name.out"
 	clients_in[$key]=$in clients_out[$key]=$out
@@ -170,8 +175,18 @@ open_client() { # ENDPOINT [TIMEOUT]
 
 # rpc ENDPOINT SERVICE METHOD [JSON]: prints the answer, or CODE: MESSAGE and fails
 rpc() {
-	local json=${4:-{\}} line
+	begin_rpc "$@"
+	end_rpc "$1"
+}
+
+# The same in two: what is to happen during the call comes between.
+begin_rpc() { # ENDPOINT SERVICE METHOD [JSON]
+	local json=${4:-{\}}
 	printf '%s %s %s\n' "$2" "$3" "${json//[$'\n\t']/}" >&"${clients_in[$1]}"
+}
+
+end_rpc() { # ENDPOINT
+	local line
 	IFS= read -r -t 90 line <&"${clients_out[$1]}" || { echo "no answer from the client"; return 1; }
 	if [ "${line%% *}" = OK ]; then
 		echo "${line#OK }"
@@ -205,11 +220,16 @@ node() {
 	rpc "$node_socket" csi.v1.Node "$@"
 }
 
+# request_volume NAME [BYTES] [PARAMETERS]: prints the answer
+request_volume() {
+	controller CreateVolume "{\"name\":\"$1\",\"volume_capabilities\":[$cap],
+		\"capacity_range\":{\"required_bytes\":${2:-1073741824}},\"parameters\":${3:-{\}}}"
+}
+
 # create NAME [BYTES] [PARAMETERS]: sets $volume
 create() {
 	local answer
-	answer=$(controller CreateVolume "{\"name\":\"$1\",\"volume_capabilities\":[$cap],
-		\"capacity_range\":{\"required_bytes\":${2:-1073741824}},\"parameters\":${3:-{\}}}") || return
+	answer=$(request_volume "$@") || return
 	volume=$(jq -r .volume.volume_id <<<"$answer")
 	volume_contexts[$volume]=$(jq -c '.volume.volume_context // {}' <<<"$answer")
 }
