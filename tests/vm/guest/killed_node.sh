@@ -9,7 +9,7 @@ make_pool /mnt/pool 4G
 mkdir /mnt/pool/images
 modprobe -a ext4 xfs btrfs nf_tables
 
-# killed_everywhere TYPE [inside]: the program's own report, with its verdict as the check
+# killed_everywhere TYPE [inside|keys]: the program's own report, with its verdict as the check
 killed_everywhere() {
 	local status begun_ms
 	begun_ms=$(now_ms)
