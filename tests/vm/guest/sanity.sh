@@ -14,10 +14,18 @@ controller_parts=(
 	"ControllerListVolumeHealth"
 )
 
+# Those that the node serves; "should" begins the names of the whole life of a volume.
+node_parts=(
+	"NodeGetCapabilities" "NodeGetInfo" "NodePublishVolume" "NodeUnpublishVolume" "NodeStageVolume"
+	"NodeUnstageVolume" "NodeGetVolumeStats" "NodeExpandVolume" "NodeGetVolumeHealth"
+	"NodeGetStorageHealth" "should work" "should be idempotent"
+)
+
 # How many there are in all of these, in the version that tests/sanity/run builds.
 controller_count=45
+node_count=27
 
-# Specs of the controller that may be skipped, and nothing else:
+# Specs that may be skipped, and nothing else; none of them is of the node:
 # - snapshots, clones (volumes from a source volume), and the group controller, which is about
 #   snapshots, too;
 # - the limit of volumes per node: a node tells it to the scheduler, which keeps it. A controller
@@ -35,8 +43,16 @@ controller_specs() { # STATE
 	specs "$1" | grep -E 'Controller|Identity'
 }
 
+node_specs() { # STATE
+	specs "$1" | grep 'Node Service '
+}
+
 only_these_skipped() { # prints the others
-	! controller_specs skipped | grep -vE "$may_skip"
+	! specs skipped | grep -vE "$may_skip"
+}
+
+no_node_spec_skipped() { # prints them
+	! node_specs skipped
 }
 
 # run_sanity mount|block: prints csi-sanity's own totals
@@ -62,11 +78,16 @@ run_sanity() {
 	specs skipped | sed 's/^/# skipped: /'
 	check "of the controller at least $controller_count" \
 		[ "$(controller_specs passed | wc -l)" -ge $controller_count ]
+	check "of the node at least $node_count" [ "$(node_specs passed | wc -l)" -ge $node_count ]
 	for part in "${controller_parts[@]}"; do
 		check "specs of $part passed" grep -qF "$part" <(controller_specs passed)
 	done
-	check "no spec of the controller was skipped but those of snapshots, clones and the node's limit" \
+	for part in "${node_parts[@]}"; do
+		check "specs of the node passed: $part" grep -qF "Node Service $part" <(node_specs passed)
+	done
+	check "no spec was skipped but those of snapshots, clones and the limit of a node" \
 		only_these_skipped
+	check "no spec of the node was skipped" no_node_spec_skipped
 	check "nothing is left mounted" not grep -q /tmp/csi-sanity /proc/self/mountinfo
 	check "nothing is left connected" [ "$(controllers)" = 0 ]
 	check "no volume is left in the pool" [ -z "$(find "$pool_dir" -name '*.img')" ]
