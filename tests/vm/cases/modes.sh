@@ -38,6 +38,29 @@ for fs in ext4 xfs; do
 	retire "$volume"
 done
 
+# A volume is mounted whole: publish would not know a subvolume for it.
+cap=$(capability SINGLE_NODE_WRITER btrfs)
+provision subvolumes 335544320
+publish "$volume" pod >/dev/null
+btrfs -q subvolume create "$(pod pod)/sub"
+unpublish "$volume" pod >/dev/null
+unstage "$volume" >/dev/null
+cap=$(capability SINGLE_NODE_WRITER btrfs subvol=sub)
+check "btrfs: a subvolume is refused at stage and named" \
+	refuses FAILED_PRECONDITION "subvolume /sub .*subvolid=5" stage "$volume"
+check "btrfs: and nothing of it is left" \
+	eval '[ "$(controllers)" = 0 ] && [ -z "$(ls "$state_dir/volumes" "$state_dir/mnt" | grep -v :)" ]'
+cap=$(capability SINGLE_NODE_WRITER btrfs subvolid=5)
+stage "$volume" >/dev/null
+check "btrfs: asked for explicitly, the whole is staged" publish "$volume" pod
+btrfs -q subvolume set-default "$(pod pod)/sub"
+unpublish "$volume" pod >/dev/null
+unstage "$volume" >/dev/null
+cap=$(capability SINGLE_NODE_WRITER btrfs)
+check "btrfs: so is a default subvolume" \
+	refuses FAILED_PRECONDITION "subvolume /sub .*set-default 5" stage "$volume"
+retire "$volume"
+
 cap=$(capability SINGLE_NODE_SINGLE_WRITER)
 provision rwop
 publish "$volume" first >/dev/null
