@@ -60,7 +60,8 @@ struct answer {
 	uint32_t fs_subtype;
 	uint32_t source;
 	uint64_t spare[48];
-	char text[3 * PATH_MAX];
+	/* What is longer is not told. The kernel clears as much memory each time. */
+	char text[1024];
 };
 _Static_assert(offsetof(struct answer, text) == 512, "as the kernel has it");
 

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #include "csi.pb-c.h"
+#include "csi/node/publish.h"
 #include "tests/bench/bare_node.h"
 
 #define ROUNDS_MAX 1000
@@ -23,6 +24,14 @@ static uint64_t rounds, volumes, memory_rounds;
 static struct target *target;
 static struct rpc_client *client; /* of the node */
 static pid_t node;
+static struct host library_host = HOST_INIT;
+static struct node library = { .state = ROOT_INIT };
+
+static void request_freep(ProtobufCMessage **request)
+{
+	if (*request)
+		protobuf_c_message_free_unpacked(*request, NULL);
+}
 
 /* --- volumes ---------------------------------------------------------------------------------- */
 
@@ -102,24 +111,46 @@ static void unstage(size_t number)
 }
 
 /* For a reader, as the floor does. */
-static void publish(size_t number)
+static char *publish_request(size_t number)
 {
 	cleanup_free char *staging = path_of("staging", number);
 	struct uuid uuid = bench_uuid(number);
 
-	end(bench_begin(client, "Node/NodePublishVolume",
-			&csi__v1__node_publish_volume_request__descriptor,
-			xasprintf("{\"volume_id\":\"" BENCH_TARGET "/p/%s\","
-				  "\"staging_target_path\":\"%s\",\"readonly\":true,"
-				  "\"target_path\":\"%s/pods/%zu\","
-				  "\"volume_capability\":{\"mount\":{\"fs_type\":\"ext4\"},"
-				  "\"access_mode\":{\"mode\":\"SINGLE_NODE_WRITER\"}},"
-				  "\"publish_context\":{\"nqn\":\"" VOLUME_NQN_PREFIX "%s\","
-				  "\"nsUuid\":\"%s\",\"portals\":\"tcp://127.0.0.1:4420\","
-				  "\"sizeBytes\":\"%" PRIu64 "\",\"blank\":\"true\"}}",
-				  uuid.text, staging, dir, number, uuid.text, uuid.text,
-				  (uint64_t)SIZE_BYTES)),
-	    &csi__v1__node_publish_volume_response__descriptor);
+	return xasprintf("{\"volume_id\":\"" BENCH_TARGET "/p/%s\","
+			 "\"staging_target_path\":\"%s\",\"readonly\":true,"
+			 "\"target_path\":\"%s/pods/%zu\","
+			 "\"volume_capability\":{\"mount\":{\"fs_type\":\"ext4\"},"
+			 "\"access_mode\":{\"mode\":\"SINGLE_NODE_WRITER\"}},"
+			 "\"publish_context\":{\"nqn\":\"" VOLUME_NQN_PREFIX "%s\","
+			 "\"nsUuid\":\"%s\",\"portals\":\"tcp://127.0.0.1:4420\","
+			 "\"sizeBytes\":\"%" PRIu64 "\",\"blank\":\"true\"}}",
+			 uuid.text, staging, dir, number, uuid.text, uuid.text,
+			 (uint64_t)SIZE_BYTES);
+}
+
+static ProtobufCMessage *publish_message(size_t number)
+{
+	cleanup_free char *text = publish_request(number);
+	ProtobufCMessage *request = NULL;
+	struct err err = ERR_INIT;
+
+	BENCH_MUST(rpc_json_to_message(&csi__v1__node_publish_volume_request__descriptor, text,
+				       NULL, &request, &err));
+	return request;
+}
+
+/* The time it takes, without what the benchmark makes of the request. */
+static double publish(size_t number)
+{
+	CLEANUP(request_freep) ProtobufCMessage *request = publish_message(number);
+	double start_ms = bench_now_ms();
+	struct rpc_pending *pending;
+	struct err err = ERR_INIT;
+
+	BENCH_MUST(rpc_client_begin(client, "/csi.v1.Node/NodePublishVolume", request,
+				    deadline_after_ms(BENCH_MS), &pending, &err));
+	end(pending, &csi__v1__node_publish_volume_response__descriptor);
+	return bench_now_ms() - start_ms;
 }
 
 static void unpublish(size_t number)
@@ -130,6 +161,21 @@ static void unpublish(size_t number)
 				  "\"target_path\":\"%s/pods/%zu\"}",
 				  bench_uuid(number).text, dir, number)),
 	    &csi__v1__node_unpublish_volume_response__descriptor);
+}
+
+/* In this process, by a node that knows of what is staged by the state directory they share. */
+static double publish_by_library(size_t number)
+{
+	CLEANUP(request_freep) ProtobufCMessage *request = publish_message(number);
+	cleanup_free struct publish_spec *spec = xcalloc(1, sizeof(*spec));
+	struct node_time time = { .work = deadline_after_ms(BENCH_MS),
+				  .wait = { .deadline = deadline_after_ms(BENCH_MS) } };
+	double start_ms = bench_now_ms();
+	struct err err = ERR_INIT;
+
+	BENCH_MUST(publish_spec_parse((Csi__V1__NodePublishVolumeRequest *)request, spec, &err));
+	BENCH_MUST(publish_volume(&library, steal_ptr(&spec), &time, &err));
+	return bench_now_ms() - start_ms;
 }
 
 /* False when this node does not tell. */
@@ -197,8 +243,22 @@ static void start_node(const char *program)
 	}
 }
 
+/* Of the same identity, paths and state. */
+static void open_library(void)
+{
+	cleanup_free char *state = xasprintf("%s/state", dir);
+	cleanup_free char *nqn_file = xasprintf("%s/hostnqn", dir);
+	const struct host_paths paths = { .nqn_file = nqn_file, .state_dir = state };
+	struct err err = ERR_INIT;
+
+	BENCH_MUST(host_open(&library_host, &paths, &err));
+	BENCH_MUST(node_open(&library, &library_host, state, &err));
+}
+
 static void stop_node(void)
 {
+	node_close(&library);
+	host_close(&library_host);
 	rpc_client_free(client);
 	kill(node, SIGKILL);
 	waitpid(node, NULL, 0);
@@ -206,7 +266,7 @@ static void stop_node(void)
 
 /* --- one call at a time ----------------------------------------------------------------------- */
 
-enum call { BLANK, EXISTING, PUBLISH, UNSTAGE, STATS, NOTHING, CALLS };
+enum call { BLANK, EXISTING, PUBLISH, LIBRARY, UNSTAGE, STATS, NOTHING, CALLS };
 
 struct times {
 	double ms[CALLS][ROUNDS_MAX];
@@ -243,7 +303,9 @@ static void node_turn(struct times *times, size_t number, size_t i)
 	TIMED(times->ms[BLANK][i], stage(number));
 	unstage(number);
 	TIMED(times->ms[EXISTING][i], stage(number));
-	TIMED(times->ms[PUBLISH][i], publish(number));
+	times->ms[PUBLISH][i] = publish(number);
+	unpublish(number);
+	times->ms[LIBRARY][i] = publish_by_library(number);
 	unpublish(number);
 	TIMED(times->ms[UNSTAGE][i], unstage(number));
 	TIMED(times->ms[NOTHING][i], is_ready());
@@ -258,7 +320,7 @@ static void measure_calls(void)
 		double limit;
 	} rows[] = { [BLANK] = { "stage of a blank 1 GiB ext4", 1.10 },
 		     [EXISTING] = { "stage of an existing ext4", 1.15 },
-		     [PUBLISH] = { "publish on the node", 2 },
+		     [PUBLISH] = { "publish on the node, gRPC", 2 },
 		     [UNSTAGE] = { "unstage", 1.15 } };
 
 	/* The first of each has the kernel load things. */
@@ -267,8 +329,11 @@ static void measure_calls(void)
 		node_turn(&ours, 2, i ? i - 1 : 0);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		bench_row(rows[i].name, "ms", bench_median(ours.ms[i], rounds),
-			  bench_median(bare.ms[i], rounds), rows[i].limit);
+		if (rows[i].name)
+			bench_row(rows[i].name, "ms", bench_median(ours.ms[i], rounds),
+				  bench_median(bare.ms[i], rounds), rows[i].limit);
+	bench_row("publish on the node, library", "ms", bench_median(ours.ms[LIBRARY], rounds),
+		  bench_median(bare.ms[PUBLISH], rounds), 2);
 	bench_row("publish on the node, to an empty call as well", "ms",
 		  bench_median(ours.ms[PUBLISH], rounds),
 		  bench_median(bare.ms[PUBLISH], rounds) + bench_median(ours.ms[NOTHING], rounds),
@@ -284,7 +349,7 @@ static bool measure_one(struct times *times, size_t number)
 
 	for (size_t i = 0; i < rounds; i++) {
 		TIMED(times->ms[EXISTING][i], stage(number));
-		TIMED(times->ms[PUBLISH][i], publish(number));
+		times->ms[PUBLISH][i] = publish(number);
 		TIMED(times->ms[STATS][i], has_stats = stats(number));
 		unpublish(number);
 		TIMED(times->ms[UNSTAGE][i], unstage(number));
@@ -450,6 +515,7 @@ int main(int argc, char **argv)
 	pool = xasprintf("%s/pool", dir);
 	target = bench_target(pool, NULL);
 	start_node(argv[2]);
+	open_library();
 	idle_kib = bench_rss_anon_kib(node);
 	measure_calls();
 	measure_at_once();
