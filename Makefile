@@ -23,8 +23,7 @@ CFLAGS := -std=gnu17 -O2 -g -fPIE -fstack-protector-strong -ffunction-sections -
 CPPFLAGS := -D_GNU_SOURCE -I. -I$(GEN) -DNVMEOT_VERSION='"$(VERSION)"'
 LDFLAGS := -pie -Wl,--as-needed -Wl,--gc-sections -Wl,-z,relro,-z,now
 
-# libmicrohttpd is static, and wants back what csi/http/no_tls.c has for it.
-LIBS = -l:libmicrohttpd.a $(LIB) -lgrpc -lgpr -lssl -lcrypto -lprotobuf-c -lnvme -lmount -lblkid -luuid -ljson-c -lpthread
+LIBS = $(LIB) -lmicrohttpd -lgrpc -lgpr -lssl -lcrypto -lprotobuf-c -lnvme -lmount -lblkid -luuid -ljson-c -lpthread
 
 CC_gcc := gcc
 CC_clang := clang
