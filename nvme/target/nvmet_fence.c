@@ -237,7 +237,7 @@ static void allow_again(struct nvmet *nvmet, const char *dir, const struct volum
 {
 	struct err err;
 
-	if (nvmet_host_allow_again(nvmet, dir, host->host_nqn, &err) < 0)
+	if (nvmet_host_allow_again(nvmet, dir, host, &err) < 0)
 		log_error("host that could not be fenced has lost its entry", KV("subsystem", dir),
 			  KV("host", host->host_nqn), KV_ERR(&err));
 }

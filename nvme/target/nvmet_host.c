@@ -69,17 +69,19 @@ int nvmet_host_allow(struct nvmet *nvmet, const char *dir, const struct volume_e
 	return r;
 }
 
-int nvmet_host_allow_again(struct nvmet *nvmet, const char *dir, const char *host_nqn,
+int nvmet_host_allow_again(struct nvmet *nvmet, const char *dir, const struct volume_export *host,
 			   struct err *err)
 {
 	int r;
 
 	pthread_mutex_lock(&nvmet->lock);
-	if (nvmet_host_exists(nvmet, host_nqn))
-		r = add_entry(nvmet, dir, host_nqn, err);
+	if (nvmet_host_exists(nvmet, host->host_nqn))
+		r = ready(nvmet, host, err);
 	else
-		r = err_set(err, ERR_ABORTED, "host %s is no longer in %s/hosts", host_nqn,
+		r = err_set(err, ERR_ABORTED, "host %s is no longer in %s/hosts", host->host_nqn,
 			    nvmet->root.path);
+	if (r == 0)
+		r = add_entry(nvmet, dir, host->host_nqn, err);
 	pthread_mutex_unlock(&nvmet->lock);
 	return r;
 }

@@ -71,9 +71,9 @@ int nvmet_host_allow(struct nvmet *nvmet, const char *dir, const struct volume_e
 
 /*
  * Puts back an entry that was just removed. ERR_ABORTED: the host has gone since, and its keys with
- * it; one made anew would get in without any.
+ * it, or it has lost the key that it needs; it would get in without any.
  */
-int nvmet_host_allow_again(struct nvmet *nvmet, const char *dir, const char *host_nqn,
+int nvmet_host_allow_again(struct nvmet *nvmet, const char *dir, const struct volume_export *host,
 			   struct err *err);
 
 /*
@@ -88,8 +88,8 @@ int nvmet_host_forget(struct nvmet *nvmet, const struct volume_export *host, str
 
 /*
  * Removes the host's ACL entry and its sessions of the subsystem, which stays for others: see
- * nvmet_remove_host. When it fails the entry is put back if the host is still there: who finds none
- * may take the host for fenced.
+ * nvmet_remove_host. When it fails the entry is put back if the host is still there with its key:
+ * who finds none may take the host for fenced.
  */
 int nvmet_fence(struct nvmet *nvmet, const char *nqn, const struct volume_export *host,
 		struct err *err);

@@ -52,13 +52,17 @@ static int setup(void **state)
 	return 0;
 }
 
-static int remove_a(bool made, struct err *err)
+static int remove_host(struct volume_export host, struct err *err)
 {
-	struct volume_export host = { .host_made = made };
 	struct uuid uuid = { UUID };
 
 	strcpy(host.host_nqn, HOST_A);
 	return nvmet_remove_host(&nvmet, &uuid, &host, err);
+}
+
+static int remove_a(bool made, struct err *err)
+{
+	return remove_host((struct volume_export) { .host_made = made }, err);
 }
 
 static void note_link(void)
@@ -162,6 +166,24 @@ static void test_host_that_is_gone_gets_no_entry(void **state)
 	assert_int_equal(remove_a(true, &err), -1);
 	assert_false(tree_has("hosts/" HOST_A));
 	assert_int_equal(inode(ACL HOST_A), 0);
+}
+
+/* Its directory was made again, and giving it the key has failed or is not done yet. */
+static void test_host_without_its_key_gets_no_entry(void **state)
+{
+	const struct volume_export host = { .host_made = true, .dhchap = DHCHAP_ONE_WAY };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(root_unlink(&nvmet.root, &err, "ports/1/subsystems/" NQN), 0);
+	tree_mkdir("ports/1/subsystems/" NQN "/x");
+	tree_put("hosts/" HOST_A "/dhchap_key", "");
+	assert_int_equal(remove_host(host, &err), -1);
+	assert_int_equal(inode(ACL HOST_A), 0);
+	tree_put("hosts/" HOST_A "/dhchap_key", "DHHC-1:00:x:");
+	tree_link("hosts/" HOST_A, ACL HOST_A);
+	assert_int_equal(remove_host(host, &err), -1);
+	assert_true(tree_has(ACL HOST_A));
 }
 
 static void test_no_guard_does_not_stop_the_fence(void **state)
@@ -455,6 +477,7 @@ int main(void)
 		TEST(test_no_guard_does_not_stop_the_fence),
 		TEST(test_what_is_not_cut_keeps_its_entry),
 		TEST(test_host_that_is_gone_gets_no_entry),
+		TEST(test_host_without_its_key_gets_no_entry),
 		TEST(test_waits_for_what_it_cut),
 		TEST(test_a_failed_fence_is_remembered),
 		TEST(test_removal_settles_a_failed_fence),
