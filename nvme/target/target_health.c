@@ -79,7 +79,8 @@ static void judge_backing(struct target *target, const struct snapshot *snapshot
 	const struct volume *volume = &snapshot->volume;
 	struct pool_backing backing;
 	struct err err;
-	int found = target_find(target, snapshot->pool, &volume->uuid, &backing, &err);
+	int found = target_find(target, snapshot->pool, &volume->uuid, target->answer_wait_ms,
+				&backing, &err);
 
 	if (found < 0)
 		add(ret, VOLUME_DEGRADED, "BackingUnreadable", "%s", err.msg);

@@ -90,7 +90,7 @@ static int find_run(struct target_ask *ask, void *arg, struct err *err)
 	return find->found < 0 ? -1 : 0;
 }
 
-int target_find(struct target *target, struct pool *pool, const struct uuid *uuid,
+int target_find(struct target *target, struct pool *pool, const struct uuid *uuid, uint64_t wait_ms,
 		struct pool_backing *ret, struct err *err)
 {
 	struct find *find = xcalloc(1, sizeof(*find));
@@ -104,7 +104,7 @@ int target_find(struct target *target, struct pool *pool, const struct uuid *uui
 	int found;
 
 	*find = (struct find) { .target = target, .pool = pool, .uuid = *uuid };
-	if (target_ask(target, &work, target->answer_wait_ms, err) < 0)
+	if (target_ask(target, &work, wait_ms, err) < 0)
 		return -1;
 	found = find->found;
 	if (found)

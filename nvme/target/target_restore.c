@@ -30,10 +30,14 @@ static bool set_aside(struct pool *pool, const char *name, const struct err *why
 static void count_backing(struct target *target, struct pool *pool, const struct uuid *uuid)
 {
 	struct pool_backing backing;
-	struct err ignored;
+	struct err err;
+	int found = target_find(target, pool, uuid, target->start_wait_ms, &backing, &err);
 
-	if (target_find(target, pool, uuid, &backing, &ignored) > 0)
+	if (found > 0)
 		pool_count(pool, backing.size_bytes);
+	else if (found < 0)
+		log_error("what a volume takes is not counted; its pool may be overcommitted",
+			  KV("pool", pool->name), KV("volume", uuid->text), KV_ERR(&err));
 }
 
 /* Only what is malformed is set aside: a newer version, or what cannot be read now, may be whole. */
@@ -339,7 +343,8 @@ static struct pool *pool_of_export(struct target *target, const struct nvmet_fou
 
 	for (size_t i = 0; found->uuid.text[0] && i < target->pool_count; i++)
 		if (target_path_is_in(target->pools[i], &found->uuid, found->device_path) &&
-		    target_find(target, target->pools[i], &found->uuid, &backing, &ignored) > 0)
+		    target_find(target, target->pools[i], &found->uuid, target->answer_wait_ms,
+				&backing, &ignored) > 0)
 			return target->pools[i];
 	return NULL;
 }

@@ -168,8 +168,8 @@ void target_matches_fini(struct target_matches *matches);
  */
 int target_look(struct target *target, struct target_matches *matches, struct err *err);
 
-/* As pool_find, with a turn taken; ERR_UNAVAILABLE when it takes longer than a moment. */
-int target_find(struct target *target, struct pool *pool, const struct uuid *uuid,
+/* As pool_find, with a turn taken; ERR_UNAVAILABLE when it takes longer than wait_ms. */
+int target_find(struct target *target, struct pool *pool, const struct uuid *uuid, uint64_t wait_ms,
 		struct pool_backing *ret, struct err *err);
 
 /* Whether some export says that the host is of our making. */

@@ -245,7 +245,8 @@ static int refuse_backed(struct target *target, const struct target_entry *entry
 
 		if (pool[0] && strcmp(target->pools[i]->name, pool) != 0)
 			continue;
-		found = target_find(target, target->pools[i], &entry->uuid, &backing, err);
+		found = target_find(target, target->pools[i], &entry->uuid, target->answer_wait_ms,
+				    &backing, err);
 		if (found < 0)
 			return -1;
 		if (found)
