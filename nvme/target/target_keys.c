@@ -277,10 +277,15 @@ static void restore_host(struct target *target, const struct target_host *host)
 {
 	enum dhchap_mode mode = dhchap_keys_mode(&host->keys.keys);
 	struct err err = ERR_INIT;
+	bool keyed, known;
 
-	if (!any_keyed(host->exports))
+	pthread_mutex_lock(&target->lock);
+	keyed = any_keyed(host->exports);
+	known = host->exports[mode];
+	pthread_mutex_unlock(&target->lock);
+	if (!keyed)
 		return;
-	if (!host->exports[mode])
+	if (!known)
 		log_error("the keys of a host are gone; publish its volumes again",
 			  KV("host", host->nqn));
 	else if (nvmet_host_keys_set(&target->nvmet, host->nqn, &host->keys.keys, &err) < 0)
@@ -288,12 +293,15 @@ static void restore_host(struct target *target, const struct target_host *host)
 }
 
 /* Whether a record could not be read: whose keys its volume needs is not known. */
-static bool is_anything_unread(const struct target *target)
+static bool is_anything_unread(struct target *target)
 {
-	for (size_t i = 0; i < target->entries.count; i++)
-		if (target_entry_at(target, i)->quarantined)
-			return true;
-	return false;
+	bool unread = false;
+
+	pthread_mutex_lock(&target->lock);
+	for (size_t i = 0; !unread && i < target->entries.count; i++)
+		unread = target_entry_at(target, i)->quarantined;
+	pthread_mutex_unlock(&target->lock);
+	return unread;
 }
 
 int target_keys_restore(struct target *target, struct err *err)

@@ -301,10 +301,21 @@ static void phase_run(struct target *target, const struct phase *phase, const st
 			  KV_NUM("volumes", step_count - i));
 }
 
+/* What a pool kept may end at any time, and its volume with it. */
+static size_t volume_count(struct target *target)
+{
+	size_t count;
+
+	pthread_mutex_lock(&target->lock);
+	count = target->entries.count;
+	pthread_mutex_unlock(&target->lock);
+	return count;
+}
+
 /* In all pools. The caller frees the volumes for which it was done. */
 static struct uuid *phase_do(struct target *target, const struct phase *phase, size_t *ret_count)
 {
-	struct uuid *uuids = xcalloc(target->entries.count, sizeof(*uuids));
+	struct uuid *uuids = xcalloc(volume_count(target), sizeof(*uuids));
 
 	*ret_count = 0;
 	for (size_t i = 0; i < target->pool_count; i++)
@@ -453,6 +464,6 @@ int target_restore(struct target *target, struct err *err)
 	if (nvmet_link(&target->nvmet, prepared, count, &failure) < 0)
 		log_error("volumes not reachable", KV_NUM("exports", count), KV_ERR(&failure));
 	log_info("target restored", KV("target", target->id),
-		 KV_NUM("volumes", target->entries.count), KV_NUM("exports", count));
+		 KV_NUM("volumes", volume_count(target)), KV_NUM("exports", count));
 	return 0;
 }
