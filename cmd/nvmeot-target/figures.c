@@ -25,8 +25,10 @@ static void put_states(const struct target_tally *tally, FILE *out)
 	metrics_head(out, "nvmeot_target_pool_up", "gauge",
 		     "Whether the pool's storage answers, by its last answer.");
 	for (size_t i = 0; i < tally->pool_count; i++)
-		metrics_sample(out, "nvmeot_target_pool_up", tally->pools[i].answers, "pool",
-			       tally->pools[i].name, "kind", tally->pools[i].kind, NULL);
+		if (tally->pools[i].heard)
+			metrics_sample(out, "nvmeot_target_pool_up", tally->pools[i].answers,
+				       "pool", tally->pools[i].name, "kind", tally->pools[i].kind,
+				       NULL);
 	metrics_head(out, "nvmeot_target_pool_warning", "gauge",
 		     "Whether an operator should see to the pool; nvmeotctl targets says why.");
 	for (size_t i = 0; i < tally->pool_count; i++)

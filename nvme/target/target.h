@@ -212,6 +212,7 @@ struct target_info {
 struct target_pool_tally {
 	const char *name; /* borrowed, for the life of the target */
 	const char *kind;
+	bool heard;   /* whether it answers is known: it has said so, or is late to */
 	bool answers; /* it has said how much room it has, and owes no answer; else all are 0 */
 	uint64_t capacity_bytes;
 	uint64_t available_bytes;

@@ -231,8 +231,9 @@ static void known(struct target *target, size_t place, struct target_answer *ret
 	if (is_overdue(target, room))
 		ret->failed = overdue(target, place, &ret->err) < 0;
 	else if (!room->answered)
-		ret->failed = err_set(&ret->err, ERR_UNAVAILABLE, "pool %s was not asked yet",
-				      target->pools[place]->name) < 0;
+		ret->failed = ret->unheard = err_set(&ret->err, ERR_UNAVAILABLE,
+						     "pool %s has not answered yet",
+						     target->pools[place]->name) < 0;
 	if (deadline_passed(room->until) && !is_open(room)) {
 		struct err ignored;
 

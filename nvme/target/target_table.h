@@ -279,6 +279,7 @@ struct target_answer {
 	uint64_t provisioned_bytes; /* what it has promised */
 	bool failed;		    /* with this: */
 	struct err err;
+	bool unheard; /* and nothing is wrong with that yet; then it has failed, too */
 };
 
 /* As target_usage, of all pools at once: no longer than of one. answers has a place for each. */
@@ -286,7 +287,7 @@ void target_usages(struct target *target, struct target_answer answers[]);
 
 /*
  * What was heard of each pool last, without waiting for any: one that has not been heard of yet, or
- * owes an answer for a moment, has failed. Asks anew, for the next caller, what is some seconds old.
+ * owes an answer for too long, has failed. Asks anew, for the next caller, what is some seconds old.
  */
 void target_usages_known(struct target *target, struct target_answer answers[]);
 

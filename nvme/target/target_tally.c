@@ -22,6 +22,7 @@ static struct target_pool_tally pool_of(const struct pool *pool, const struct ta
 {
 	struct target_pool_tally tally = { .name = pool->name, .kind = pool->ops->kind };
 
+	tally.heard = !answer->unheard;
 	if (answer->failed)
 		return tally;
 	tally.answers = true;

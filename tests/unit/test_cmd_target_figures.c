@@ -31,11 +31,11 @@ static void test_target(void **state)
 	metrics_check(early);
 	assert_true(metrics_find(early, "nvmeot_target_volumes") == 1);
 	assert_true(metrics_find(early, "nvmeot_target_exports") == 0);
-	assert_true(metrics_find(early, "nvmeot_target_pool_up{pool=\"fast\",kind=\"dir\"}") == 0);
+	assert_true(metrics_find(early, "nvmeot_target_pool_up{pool=\"fast\",kind=\"dir\"}") == -1);
 	assert_true(metrics_find(early, "nvmeot_target_pool_capacity_bytes{pool=\"fast\"}") == -1);
 	assert_true(target_pools_quiet(target));
 	later = figures();
-	assert_int_equal(metrics_check(later), metrics_check(early) + 2 * 5);
+	assert_int_equal(metrics_check(later), metrics_check(early) + 2 * 6);
 	assert_true(metrics_find(later, "nvmeot_target_pool_up{pool=\"fast\",kind=\"dir\"}") == 1);
 	assert_true(metrics_find(later, "nvmeot_target_pool_capacity_bytes{pool=\"fast\"}") > 0);
 	assert_true(metrics_find(later, "nvmeot_target_pool_provisioned_bytes{pool=\"fast\"}") > 0);

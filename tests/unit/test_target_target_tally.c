@@ -2,6 +2,7 @@
 /* The target's figures: what they count, and that a pool that hangs keeps nobody. */
 #include "tests/unit/target_fixture.h"
 
+#include <poll.h>
 #include <pthread.h>
 
 #include "nvme/base/clock.h"
@@ -49,12 +50,12 @@ static void test_nobody_asked_yet(void **state)
 	first = pool_now(0);
 	assert_string_equal(first.name, "fast");
 	assert_string_equal(first.kind, "dir");
-	assert_false(first.answers);
+	assert_false(first.heard || first.answers);
 	assert_int_equal(first.capacity_bytes, 0);
 	/* But now they are. */
 	assert_true(target_pools_quiet(target));
 	first = pool_now(0);
-	assert_true(first.answers);
+	assert_true(first.heard && first.answers);
 	assert_true(first.capacity_bytes > first.available_bytes);
 	assert_true(first.available_bytes > 0);
 	assert_int_equal(first.provisioned_bytes, 0);
@@ -114,6 +115,30 @@ static void test_allocated(void **state)
 	assert_true(pool_now(0).allocated_bytes > 0);
 }
 
+/* It is not said to be down for as long as it may yet answer in time. */
+static void test_silent_from_the_start(void **state)
+{
+	static struct pool_ops ops;
+
+	(void)state;
+	ops = plain_ops();
+	ops.room = slow_room;
+	pthread_mutex_lock(&lock);
+	target->pools[0]->ops = &ops;
+	hung = true;
+	pthread_mutex_unlock(&lock);
+	assert_false(pool_now(0).heard);
+	assert_false(pool_now(0).heard);
+	target->answer_wait_ms = 1;
+	poll(NULL, 0, 2);
+	assert_true(pool_now(0).heard);
+	assert_false(pool_now(0).answers);
+	hang(false);
+	target->answer_wait_ms = 10000;
+	assert_true(target_pools_quiet(target));
+	assert_true(pool_now(0).answers);
+}
+
 static void test_a_hung_pool_keeps_nobody(void **state)
 {
 	static struct pool_ops ops;
@@ -149,11 +174,9 @@ static void test_a_hung_pool_keeps_nobody(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_nobody_asked_yet),
-		CASE(test_volumes),
-		CASE(test_quarantined),
-		CASE(test_allocated),
-		CASE(test_a_hung_pool_keeps_nobody),
+		CASE(test_nobody_asked_yet),	  CASE(test_volumes),
+		CASE(test_quarantined),		  CASE(test_allocated),
+		CASE(test_silent_from_the_start), CASE(test_a_hung_pool_keeps_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
