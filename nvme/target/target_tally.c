@@ -4,18 +4,30 @@
 
 #include "nvme/target/target_table.h"
 
-static void count(struct target *target, struct target_tally *ret)
+#define AT_ONCE 512 /* volumes are counted before others get the table */
+
+/* Those after a UUID, which goes on to the last one counted; false: that was the last of all. */
+static bool count_some(struct target *target, struct uuid *after, struct target_tally *ret)
 {
+	size_t at, end;
+	bool more;
+
 	pthread_mutex_lock(&target->lock);
-	for (size_t i = 0; i < target->entries.count; i++) {
-		const struct target_entry *entry = target_entry_at(target, i);
+	if (index_find(&target->entries, after->text, &at))
+		at++;
+	end = at + AT_ONCE;
+	for (; at < end && at < target->entries.count; at++) {
+		const struct target_entry *entry = target_entry_at(target, at);
 
 		ret->volumes += entry->present;
 		ret->quarantined += entry->quarantined;
 		if (entry->present)
 			ret->exports += entry->volume.export_count;
+		*after = entry->uuid;
 	}
+	more = at < target->entries.count;
 	pthread_mutex_unlock(&target->lock);
+	return more;
 }
 
 static struct target_pool_tally pool_of(const struct pool *pool, const struct target_answer *answer)
@@ -37,9 +49,11 @@ static struct target_pool_tally pool_of(const struct pool *pool, const struct ta
 void target_tally(struct target *target, struct target_tally *ret)
 {
 	cleanup_free struct target_answer *answers = xcalloc(target->pool_count, sizeof(*answers));
+	struct uuid after = { 0 };
 
 	*ret = (struct target_tally) { .pool_count = target->pool_count };
-	count(target, ret);
+	while (count_some(target, &after, ret))
+		;
 	target_usages_known(target, answers);
 	ret->pools = xcalloc(target->pool_count, sizeof(*ret->pools));
 	for (size_t i = 0; i < target->pool_count; i++)

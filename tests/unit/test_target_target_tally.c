@@ -80,6 +80,25 @@ static void test_volumes(void **state)
 	assert_true(tally.pools[0].provisioned_bytes > 0);
 }
 
+/* More than are counted at once. */
+static void test_many_volumes(void **state)
+{
+	struct target_tally tally cleanup_target_tally = { 0 };
+
+	(void)state;
+	for (unsigned i = 0; i < 1025; i++) {
+		cleanup_volume struct volume volume = { .export_count = 0 };
+
+		snprintf(volume.uuid.text, sizeof(volume.uuid.text),
+			 "%08x-0000-4000-8000-000000000000", i * 2654435761U);
+		pthread_mutex_lock(&target->lock);
+		target_entry_ensure(target, &volume.uuid)->present = i % 5 > 0;
+		pthread_mutex_unlock(&target->lock);
+	}
+	target_tally(target, &tally);
+	assert_int_equal(tally.volumes, 820);
+}
+
 static void test_quarantined(void **state)
 {
 	struct target_tally tally cleanup_target_tally = { 0 };
@@ -174,9 +193,13 @@ static void test_a_hung_pool_keeps_nobody(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_nobody_asked_yet),	  CASE(test_volumes),
-		CASE(test_quarantined),		  CASE(test_allocated),
-		CASE(test_silent_from_the_start), CASE(test_a_hung_pool_keeps_nobody),
+		CASE(test_nobody_asked_yet),
+		CASE(test_volumes),
+		CASE(test_many_volumes),
+		CASE(test_quarantined),
+		CASE(test_allocated),
+		CASE(test_silent_from_the_start),
+		CASE(test_a_hung_pool_keeps_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
