@@ -9,8 +9,12 @@
 #include "cmd/metrics.h"
 #include "csi/http/server.h"
 
-/* A call that waits for so long, or is taken in for so long, is no matter of load. */
-#define STALLED_MS 30000
+/*
+ * A call that waits for so long, or is taken in for so long, is no matter of load, nor of what
+ * hangs: who asked for that has given up by then, which frees the worker. The kubelet waits for
+ * 2 min, longer than anybody else.
+ */
+#define STALLED_MS 150000
 
 struct monitor {
 	struct monitor_config config;

@@ -9,6 +9,8 @@
 #include "cmd/metrics.c"
 #include "cmd/monitor.c"
 
+#define KUBELET_WAIT_MS 120000 /* pkg/volume/csi/csi_plugin.go: csiTimeout */
+
 struct life {
 	struct fixture f;
 	struct rpc_server *server;
@@ -119,6 +121,8 @@ static void test_calls_that_stand_still(void **state)
 
 	(void)state;
 	begin(&life);
+	/* What hangs may hold all workers for as long as the kubelet waits. */
+	assert_true(life.monitor->stalled_ms > KUBELET_WAIT_MS);
 	life.monitor->stalled_ms = 20;
 	serve(&life, (struct rpc_server_config) { .max_workers = 1 });
 	client = fixture_client(life.f.endpoint, NULL);
