@@ -29,9 +29,11 @@ static bool set_aside(struct pool *pool, const char *name, const struct err *why
 /* What its volume may still write is unknown, but at most this. */
 static void count_backing(struct target *target, struct pool *pool, const struct uuid *uuid)
 {
+	uint64_t left_ms = (uint64_t)deadline_poll_ms(target->count_until);
+	uint64_t wait_ms = left_ms > target->answer_wait_ms ? left_ms : target->answer_wait_ms;
 	struct pool_backing backing;
 	struct err err;
-	int found = target_find(target, pool, uuid, target->start_wait_ms, &backing, &err);
+	int found = target_find(target, pool, uuid, wait_ms, &backing, &err);
 
 	if (found > 0)
 		pool_count(pool, backing.size_bytes);
@@ -175,6 +177,7 @@ static int report_strays(struct target *target, struct pool *pool, struct err *e
 
 static int load_all(struct target *target, struct err *err)
 {
+	target->count_until = deadline_after_ms(target->start_wait_ms);
 	for (size_t i = 0; i < target->pool_count; i++)
 		if (load_pool(target, target->pools[i], RECORD_LIVE, err) < 0)
 			return -1;

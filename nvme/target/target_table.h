@@ -74,8 +74,9 @@ struct target {
 
 	sem_t *turns; /* one for each pool; see target_turn_take */
 	uint64_t turn_wait_ms;
-	uint64_t answer_wait_ms; /* for what the storage is asked by a thread of its own */
-	uint64_t start_wait_ms;	 /* … while the target starts */
+	uint64_t answer_wait_ms;     /* for what the storage is asked by a thread of its own */
+	uint64_t start_wait_ms;	     /* … while the target starts */
+	struct deadline count_until; /* … for all that is counted then, and then for a moment each */
 };
 
 /* --- volumes ---------------------------------------------------------------------------------- */

@@ -10,6 +10,7 @@
 #include "nvme/target/record.h"
 
 #define WAIT_MS 50
+#define START_MS (10 * WAIT_MS)
 #define THIRD "7f6f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a13"
 #define CALLS (TARGET_TURNS + 4)
 
@@ -120,7 +121,8 @@ static void test_health_does_not_wait_for_ever(void **state)
 	assert_says(found.items[0].message, "volume " UUID);
 }
 
-#define ABSENT "00000000-0000-4000-8000-000000000000"
+#define ABSENT_REST "-0000-4000-8000-000000000000"
+#define ABSENT "00000000" ABSENT_REST
 
 static void test_orphans_do_not_wait_for_ever(void **state)
 {
@@ -209,7 +211,7 @@ static void start_hung(const struct pool_ops *ops)
 	assert_ok(open_target(&err), &err);
 	target->pools[0]->ops = ops;
 	target->answer_wait_ms = WAIT_MS;
-	target->start_wait_ms = 10 * WAIT_MS;
+	target->start_wait_ms = START_MS;
 	started = 0;
 	hung = true;
 	assert_ok(target_restore(target, &err), &err);
@@ -274,6 +276,24 @@ static void test_start_counts_what_it_cannot_read(void **state)
 	assert_int_equal(provisioned("fast"), 1 << 20);
 }
 
+/* Many that are unreadable keep the start no longer than one volume does, but for moments. */
+static void test_start_counts_not_for_ever(void **state)
+{
+	static struct pool_ops ops;
+	uint64_t begin_ns = clock_now_ns();
+
+	(void)state;
+	ops = plain_ops();
+	ops.find = slow_find;
+	for (int i = 0; i < 5; i++) {
+		cleanup_free char *path = xasprintf("fast/%08x" ABSENT_REST ".json", i);
+
+		put(path, "{ no record");
+	}
+	start_hung(&ops);
+	assert_true(clock_now_ns() - begin_ns < 4 * (uint64_t)START_MS * 1000000);
+}
+
 #define LOOK_CASE(f) cmocka_unit_test_setup_teardown(f, setup, release)
 
 int main(void)
@@ -287,6 +307,7 @@ int main(void)
 		LOOK_CASE(test_start_goes_on_without_a_pool),
 		LOOK_CASE(test_start_finishes_what_it_can),
 		LOOK_CASE(test_start_counts_what_it_cannot_read),
+		LOOK_CASE(test_start_counts_not_for_ever),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
