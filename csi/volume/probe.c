@@ -139,15 +139,17 @@ static ssize_t first_nonzero(const unsigned char *data, size_t len)
 
 /*
  * The same device past the page cache: what is read in bulk is not copied there, and comes in fewer
- * requests. -1: not of this kind.
+ * requests. -1: not of this kind, or in blocks larger than what is read.
  */
 static int open_direct(int fd)
 {
 	char text[32];
 	struct strb path = strb_over(text, sizeof(text));
 	struct stat st;
+	int block_bytes;
 
-	if (fstat(fd, &st) < 0 || !S_ISBLK(st.st_mode))
+	if (fstat(fd, &st) < 0 || !S_ISBLK(st.st_mode) || ioctl(fd, BLKSSZGET, &block_bytes) < 0 ||
+	    (uint64_t)block_bytes > SPOT_BYTES)
 		return -1;
 	strb_addf(&path, "/proc/self/fd/%d", fd);
 	return open(text, O_RDONLY | O_DIRECT | O_CLOEXEC);

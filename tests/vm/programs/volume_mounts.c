@@ -5,6 +5,8 @@
  */
 #include "volume_fixture.h"
 
+#include <linux/loop.h>
+#include <sys/ioctl.h>
 #include <sys/statvfs.h>
 
 #include "csi/volume/journal.h"
@@ -481,6 +483,26 @@ static void test_probe(void **state)
 	assert_string_equal(result.fs_type, "xfs");
 }
 
+/* Blocks that are larger than the reads of a probe, which Linux 6.15 and later know. */
+static void test_probe_of_large_blocks(void **state)
+{
+	int fd = open(device, O_RDONLY | O_CLOEXEC);
+	int rc = ioctl(fd, LOOP_SET_BLOCK_SIZE, 16384);
+	struct probe_result result;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	close(fd);
+	if (rc < 0) {
+		print_message("# this kernel has no blocks of 16 KiB\n");
+		return;
+	}
+	fd = open(device, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(probe_device(fd, device, SIZE, &result, &err), 0);
+	assert_true(result.empty);
+	close(fd);
+}
+
 /* A blank device, all but eight sectors of which can be read. */
 static void probe_with_bad_spot(uint64_t bad)
 {
@@ -552,6 +574,7 @@ int main(void)
 		DEVICE_TEST(test_unreplayed_btrfs),
 		DEVICE_TEST(test_bind_of_device_node),
 		DEVICE_TEST(test_probe),
+		DEVICE_TEST(test_probe_of_large_blocks),
 		DEVICE_TEST(test_probe_of_failing_device),
 	};
 
