@@ -97,19 +97,35 @@ static int look(const struct root *sysfs, struct place *place, struct err *err)
 	return 0;
 }
 
+/* All that find_entry and place_private look at. */
+static int read_mounts(const struct node *node, const struct node_record *record, const char *path,
+		       struct mount_table *ret, struct err *err)
+{
+	char private[PATH_MAX], file[PATH_MAX];
+	const char *const paths[] = { private, path, file };
+	struct mount_table table cleanup_mount_table = { 0 };
+
+	device_private_path(node, record, private);
+	device_stage_path(path, true, record, file);
+	if (mount_table_read_at(paths, 2, &table, err) < 0)
+		return -1;
+	/* In a file system that is mounted at the path, looking for the file may hang. */
+	if (!mount_table_find(&table, path))
+		return mount_table_read_at(paths, ARRAY_SIZE(paths), ret, err);
+	*ret = table;
+	table = (struct mount_table) { 0 };
+	return 0;
+}
+
 int place_find(const struct node *node, const char *volume_id, const char *path, struct place *ret,
 	       struct err *err)
 {
 	struct place place cleanup_place = { 0 };
-	char canonical[PATH_MAX], file[PATH_MAX], private[PATH_MAX];
-	const char *const paths[] = { canonical, file, private };
+	char canonical[PATH_MAX];
 
 	if (identify(node, volume_id, &place.record, err) < 0 ||
-	    resolve(&place.record, path, canonical, err) < 0)
-		return -1;
-	device_stage_path(canonical, true, &place.record, file);
-	device_private_path(node, &place.record, private);
-	if (mount_table_read_at(paths, ARRAY_SIZE(paths), &place.table, err) < 0)
+	    resolve(&place.record, path, canonical, err) < 0 ||
+	    read_mounts(node, &place.record, canonical, &place.table, err) < 0)
 		return -1;
 	place.entry = find_entry(&place.record, canonical, &place.table);
 	if (!place.entry)

@@ -62,7 +62,8 @@ int mount_table_parse(char *text, struct mount_table *ret, struct err *err);
  * the kernel can be asked for one mount (csi/volume/mount_look.h) its cost does not grow with the
  * mounts of the node; otherwise it is the whole table. Looks at what is mounted there, as statx
  * does when it need not be up to date: file systems with a block device answer from memory, one of
- * a foreign network might wait.
+ * a foreign network might wait. So do all for a path within them: none may lie below a mount that
+ * may hang.
  */
 int mount_table_read_at(const char *const paths[], size_t count, struct mount_table *ret,
 			struct err *err);

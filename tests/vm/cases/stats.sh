@@ -141,6 +141,9 @@ check "cut, not noticed yet: stats are told" within 5500 stats "$hung" "$(pod hu
 check "cut, not noticed yet: health is told" within 5500 health "$hung"
 wait_for 30 live 2
 check "cut: stats of the hung one are told" within 5500 stats "$hung" "$(pod hung)"
+# Its root directory is in no cache: whoever looks for a name there hangs.
+echo 3 >/proc/sys/vm/drop_caches
+check "cut, nothing cached: stats of the hung one are told" within 5500 stats "$hung" "$(pod hung)"
 check "cut: there is no path" within 5500 is_health "INACCESSIBLE NoPath" "$hung" "$(pod hung)"
 check "cut: of two portals one is lost" within 5500 is_health "DEGRADED PathLost" "$both"
 check "cut: with the other portal all is well" is_health "" "$near"
