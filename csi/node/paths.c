@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define UNMOUNT_LIMIT 128 /* of one path; more do nothing */
+
 /* The name of the device whose node is bound; NULL for other mounts. Borrowed. */
 static const char *node_name(const struct mount_entry *entry)
 {
@@ -107,11 +109,15 @@ static int unmount_one(const struct root *sysfs, const char *path, const struct 
 int paths_unmount_ours(const struct root *sysfs, const char *path, const struct host_namespace *ns,
 		       struct err *err)
 {
-	int unmounted;
+	for (int i = 0; i < UNMOUNT_LIMIT; i++) {
+		int unmounted = unmount_one(sysfs, path, ns, err);
 
-	while ((unmounted = unmount_one(sysfs, path, ns, err)) > 0)
-		;
-	return unmounted;
+		if (unmounted <= 0)
+			return unmounted;
+	}
+	return err_set(err, ERR_FAILED_PRECONDITION,
+		       "%s is still mounted after %d unmounts; is it hidden below another mount?",
+		       path, UNMOUNT_LIMIT);
 }
 
 int paths_create_file(const char *path, struct err *err)

@@ -29,7 +29,8 @@ int paths_check_staging(const char *path, char ret[PATH_MAX], struct err *err);
 
 /*
  * Unmounts everything at path that is of the namespace (NULL: it is gone) or dead. Nothing there is
- * fine; a foreign mount is ERR_FAILED_PRECONDITION and stays, with all that lies below it.
+ * fine; a foreign mount is ERR_FAILED_PRECONDITION and stays, with all that lies below it. So is
+ * one that the kernel does not let go of, or does not find because another hides it.
  */
 int paths_unmount_ours(const struct root *sysfs, const char *path, const struct host_namespace *ns,
 		       struct err *err);

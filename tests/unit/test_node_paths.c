@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
 
 #include "csi/node/paths.h"
 #include "nvme/base/file.h"
@@ -267,6 +269,49 @@ static void test_unmount_foreign(void **state)
 	rmdir(path);
 }
 
+enum { REFUSED, OTHERWISE, NOT_ALLOWED };
+
+/* To a user namespace, the mounts that were there before are locked. */
+static void unmount_locked(const char *path, const struct host_namespace *ns)
+{
+	struct err err = ERR_INIT;
+
+	alarm(20);
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+		_exit(NOT_ALLOWED);
+	_exit(paths_unmount_ours(&root, path, ns, &err) < 0 && strstr(err.msg, "still mounted") ?
+		      REFUSED :
+		      OTHERWISE);
+}
+
+/* An unmount that does nothing is not tried for ever. */
+static void test_unmount_in_vain(void **state)
+{
+	const char *path = at("locked");
+	struct stat st;
+	struct host_namespace ns;
+	int status;
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(own_mounts(), 0);
+	NEEDS_MOUNT();
+	assert_int_equal(mkdir(path, 0755), 0);
+	assert_int_equal(mount("none", path, "tmpfs", 0, NULL), 0);
+	assert_int_equal(stat(path, &st), 0);
+	ns = (struct host_namespace) { .major = major(st.st_dev), .minor = minor(st.st_dev) };
+	child = fork();
+	if (child == 0)
+		unmount_locked(path, &ns);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(umount(path), 0);
+	rmdir(path);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == NOT_ALLOWED)
+		skip();
+	assert_int_equal(WEXITSTATUS(status), REFUSED);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -280,6 +325,7 @@ int main(void)
 		TEST(test_is_of),
 		TEST(test_is_dead),
 		TEST(test_unmount_foreign),
+		TEST(test_unmount_in_vain),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
