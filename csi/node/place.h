@@ -2,7 +2,8 @@
 /*
  * Where a volume is on this node: what a call that names a volume and a path means, for calls that
  * look at a volume or grow it and neither mount nor unmount. Answered by the volume's record, by
- * mountinfo and by sysfs, so that it never hangs on a device.
+ * what is mounted at the path, which is not looked into, and by sysfs, so that it never hangs on a
+ * device.
  */
 #ifndef CSI_NODE_PLACE_H
 #define CSI_NODE_PLACE_H

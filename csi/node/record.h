@@ -68,10 +68,10 @@ int node_record_remove(const struct root *state, const char *volume_id, struct e
 
 /*
  * Goes over all records (of volumes on the subsystem nqn; NULL: on any) until the function returns
- * true; returns 1 if it did, 0 if none did, -1
- * when they cannot be listed. One that cannot be read or is malformed is logged and passed over, so
- * that it stands in the way of its own volume alone: what a "no" leads to has to be safe by the
- * kernel's truth. Costs a read per staged volume: only for what cannot be decided otherwise.
+ * true; returns 1 if it did, 0 if none did, -1 when they cannot be listed. One that cannot be read
+ * or is malformed is passed over (and logged, unless it does not have the nqn), so that it stands
+ * in the way of its own volume alone: what a "no" leads to has to be safe by the kernel's truth.
+ * Costs a read per staged volume: only for what cannot be decided otherwise.
  */
 int node_record_any(const struct root *state, const char *nqn,
 		    bool (*matches)(const struct node_record *record, void *context), void *context,
