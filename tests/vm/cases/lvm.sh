@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # A pool of thin volumes: its whole life by its own operations, what it looks like to a connected
-# host, a crash of it at any command, of lvm2 at any of its calls, device nodes that are gone, and its
-# ends: full data, full metadata.
-# timeout: 2400
+# host, what a killed lvm2 left suspended, device nodes that are gone, and its ends: full data, full
+# metadata. What may fail or die on the way is in lvm-faults.
+# timeout: 1200
 # The hosts' writes to a full pool.
 # expect-kernel: (Buffer )?I/O error
 
@@ -12,37 +12,8 @@
 . "$NVMEOT_SRC/tests/vm/guest/export.sh"
 # shellcheck source=tests/vm/guest/thin_pool.sh
 . "$NVMEOT_SRC/tests/vm/guest/thin_pool.sh"
-
-bytes=$((18 << 20)) # not a multiple of the extent size
-grown=$((41 << 20))
-
-# One process for most of it: opening a pool takes some commands of lvm2.
-serve() {
-	local to from
-
-	coproc server { exec "$NVMEOT_BUILD/tests/pool_ops" p=lvm:vg/tp -; }
-	to=${server[1]} from=${server[0]} server_pid=$server_PID
-	exec {to_server}>&"$to" {from_server}<&"$from"
-	# Its input ends with the last of them.
-	exec {to}>&- {from}<&-
-}
-
-unserve() {
-	exec {to_server}>&- {from_server}<&-
-	wait "$server_pid" || true
-}
-
-ops() {
-	local line
-
-	echo "$*" >&"$to_server"
-	while IFS= read -r line <&"$from_server"; do
-		[[ $line != . ]] || return 0
-		[[ $line != !* ]] || { echo "${line#!}" >&2; return 1; }
-		echo "$line"
-	done
-	return 2
-}
+# shellcheck source=tests/vm/guest/pool_ops.sh
+. "$NVMEOT_SRC/tests/vm/guest/pool_ops.sh"
 
 offer() {
 	export_at "$1"
@@ -83,140 +54,6 @@ writes_flush() {
 	before=$(flushes)
 	dd if=/dev/urandom of="$device" bs=64k count="$1" seek="$2" oflag=direct status=none
 	echo $(($(flushes) - before))
-}
-
-# A program of that name, before the real one on PATH, whose N-th call from now on is made to fail:
-# "before" it does anything, "after" it has done it, or with its caller "killed" before.
-make_faulty() {
-	mkdir -p /run/faulty
-	cat >"/run/faulty/$1" <<-EOF
-		#!/bin/bash
-		read -r n how </run/faulty/plan
-		echo "\$((n - 1)) \$how" >/run/faulty/plan
-		[[ \$n == 1 ]] || exec $(type -P "$1") "\$@"
-		case \$how in
-		before) echo "made to fail" >&2 && exit 5 ;;
-		killed) kill -KILL \$PPID && exit 5 ;;
-		after) $(type -P "$1") "\$@" && echo "made to fail" >&2 && exit 5 ;;
-		esac
-	EOF
-	chmod +x "/run/faulty/$1"
-}
-
-plan() {
-	echo "$1 $2" >/run/faulty/plan
-}
-
-gone() {
-	faulty remove "$uuid"
-}
-
-fresh() {
-	faulty remove "$uuid"
-	faulty create "$uuid" "$bytes" volatile
-}
-
-# fault_everywhere FOUND BEGIN OPERATION...: from what BEGIN makes, the operation with its N-th
-# command failing, and then again: it must converge to what is to be found. Begins after the three
-# that open a pool, and ends at the N that is never reached.
-fault_everywhere() {
-	local expected=$1 begin=$2 how n left points=0
-	shift 2
-
-	for how in before after killed; do
-		for ((n = 4; n < 11; n++)); do
-			plan 0 before
-			"$begin"
-			plan "$n" "$how"
-			faulty "$@" >/run/faulty/out 2>&1 || true
-			read -r left _ </run/faulty/plan
-			((left <= 0)) || break
-			points=$((points + 1))
-			plan 0 before
-			faulty "$@"
-			[[ $(faulty find "$uuid") == "$expected" ]]
-		done
-	done
-	((points >= 3))
-	echo "# $1: a command failed or was killed at each of $points points" >&3
-}
-
-faulty() {
-	PATH=/run/faulty:$PATH "$NVMEOT_BUILD/tests/pool_ops" p=lvm:vg/tp "$@"
-}
-
-# An lvm2 that dies at the N-th of its ioctls, if the command is the planned one.
-make_mortal() {
-	mkdir -p /run/mortal
-	cat >/run/mortal/lvm <<-EOF
-		#!/bin/bash
-		read -r command n </run/mortal/plan
-		[[ \$command == "\$1" ]] || exec $(type -P lvm) "\$@"
-		echo killed >/run/mortal/plan
-		strace -qq -o /dev/null -e trace=ioctl -e inject=ioctl:signal=KILL:when=\$n \\
-			$(type -P lvm) "\$@" || exit
-		echo ended >/run/mortal/plan
-	EOF
-	chmod +x /run/mortal/lvm
-}
-
-suspended() {
-	dmsetup info -c --noheadings -o name,suspended | grep -c Suspended || true
-}
-
-removed() {
-	ops remove "$uuid"
-}
-
-anew() {
-	removed
-	ops create "$uuid" "$bytes" volatile
-}
-
-# killed_everywhere COMMAND BEGIN FOUND OPERATION...: by a process that goes on.
-killed_everywhere() {
-	local command=$1 begin=$2 expected=$3 n points=0
-	shift 3
-
-	for ((n = 1; n < 300; n += 18)); do
-		"$begin"
-		echo "$command $n" >/run/mortal/plan
-		ops "$@" || true
-		[[ $(suspended) == 0 ]]
-		[[ $(</run/mortal/plan) == killed ]] || break
-		points=$((points + 1))
-		ops "$@"
-		[[ $(ops find "$uuid") == "$expected" ]]
-	done
-	[[ $(</run/mortal/plan) == ended ]]
-	((points >= 3))
-	echo "# $1: $command was killed at $points points" >&3
-}
-
-no_records() {
-	lvm lvremove "${quiet[@]}" -q -y vg/nvmeot-records-tp
-}
-
-# The records' file system is made whole, or made again, wherever its maker is killed.
-first_open_killed_everywhere() {
-	local n how points=0
-
-	for how in after killed; do
-		for ((n = 3; n < 10; n++)); do
-			no_records
-			plan "$n" "$how"
-			faulty list >/run/faulty/out 2>&1 || true
-			read -r left _ </run/faulty/plan
-			((left <= 0)) || break
-			points=$((points + 1))
-			plan 0 before
-			faulty create "$uuid" "$bytes" volatile
-			[[ $(faulty list) == "$uuid" ]]
-			faulty remove "$uuid"
-		done
-	done
-	((points >= 4))
-	echo "# first open: a command failed or was killed at each of $points points" >&3
 }
 
 one_life() {
@@ -286,7 +123,7 @@ one_life() {
 make_thin_pool
 check "a thin pool that is not there is named" refuses FAILED_PRECONDITION "no thin pool vg/tq" \
 	"$NVMEOT_BUILD/tests/pool_ops" p=lvm:vg/tq list
-check "nothing is in a new pool" [ -z "$("$NVMEOT_BUILD/tests/pool_ops" p=lvm:vg/tp list)" ]
+check "nothing is in a new pool" [ -z "$(once list)" ]
 check "and nothing stays mounted" not grep nvmeot /proc/self/mountinfo
 serve
 note "capacity $(usage_of capacity), available $(usage_of available)"
@@ -299,38 +136,18 @@ note "write cache volatile"
 one_life volatile
 unserve
 
-make_faulty lvm
-make_faulty mkfs.ext4
-check "creating survives each of its commands" \
-	fault_everywhere "$((20 << 20)) blank" gone create "$uuid" "$bytes" volatile
-check "so does growing" fault_everywhere "$((44 << 20)) blank" fresh grow "$uuid" "$grown"
-check "so does removing" fault_everywhere absent fresh remove "$uuid"
-plan 0 before
-gone
-check "so does the making of the records' file system" first_open_killed_everywhere
-
-make_mortal
-echo none 0 >/run/mortal/plan
-PATH=/run/mortal:$PATH serve
-check "creating survives the death of lvm2" \
-	killed_everywhere lvcreate removed "$((20 << 20)) blank" create "$uuid" "$bytes" volatile
-check "so does growing" \
-	killed_everywhere lvextend anew "$((44 << 20)) blank" grow "$uuid" "$grown"
-check "so does removing" killed_everywhere lvremove anew absent remove "$uuid"
-unserve
-plan 0 before
-fresh
+once create "$uuid" "$bytes" volatile
 for device in "vg-nvmeot--${uuid//-/--}" vg-tp-tpool vg-tp_tdata; do
 	dmsetup suspend --noflush --nolockfs "$device"
 done
-check "an open resumes what was left suspended" faulty find "$uuid"
+check "an open resumes what was left suspended" once find "$uuid"
 check "all of it" [ "$(suspended)" = 0 ]
 rm -rf /dev/vg /dev/mapper/vg-*
-check "without device nodes it is found" [ "$(faulty find "$uuid")" = "$((20 << 20)) blank" ]
+check "without device nodes it is found" [ "$(once find "$uuid")" = "$((20 << 20)) blank" ]
 rm -rf /dev/vg /dev/mapper/vg-*
-check "attached" faulty attach-rw "$uuid" "$bytes" volatile
-check "and detached" faulty detach "$uuid"
-gone
+check "attached" once attach-rw "$uuid" "$bytes" volatile
+check "and detached" once detach "$uuid"
+once remove "$uuid"
 
 serve
 ops create "$uuid" "$((1 << 30))" volatile
