@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "csi/request/topology.h"
+#include "nvme/base/hash.h"
 #include "nvme/base/log.h"
 #include "nvme/base/strb.h"
 
@@ -31,17 +32,9 @@ struct rejects {
 	uint64_t least_full_bytes;
 };
 
-/* FNV-1a: the same on every machine, for ever. */
-static uint64_t hash_add(uint64_t hash, const char *text)
-{
-	for (const unsigned char *p = (const unsigned char *)text; *p; p++)
-		hash = (hash ^ *p) * 0x100000001b3ULL;
-	return hash;
-}
-
 static uint64_t lot_of(const struct uuid *uuid, const struct agent *target)
 {
-	return hash_add(hash_add(0xcbf29ce484222325ULL, uuid->text), agent_name(target));
+	return hash_add(hash_add(HASH_BEGIN, uuid->text), agent_name(target));
 }
 
 static bool is_meant(const struct survey_entry *entry, const struct placement_wish *wish)

@@ -8,8 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define UNMOUNT_LIMIT 128 /* of one path; more do nothing */
-
 /* The name of the device whose node is bound; NULL for other mounts. Borrowed. */
 static const char *node_name(const struct mount_entry *entry)
 {
@@ -109,15 +107,13 @@ static int unmount_one(const struct root *sysfs, const char *path, const struct 
 int paths_unmount_ours(const struct root *sysfs, const char *path, const struct host_namespace *ns,
 		       struct err *err)
 {
-	for (int i = 0; i < UNMOUNT_LIMIT; i++) {
+	for (int i = 0; i < MOUNT_UNMOUNTS_MAX; i++) {
 		int unmounted = unmount_one(sysfs, path, ns, err);
 
 		if (unmounted <= 0)
 			return unmounted;
 	}
-	return err_set(err, ERR_FAILED_PRECONDITION,
-		       "%s is still mounted after %d unmounts; is it hidden below another mount?",
-		       path, UNMOUNT_LIMIT);
+	return mount_is_stuck(path, err);
 }
 
 int paths_create_file(const char *path, struct err *err)

@@ -11,7 +11,6 @@
 #include "csi/rpc/status.h"
 #include "nvme/base/log.h"
 
-#define NS_PER_S 1000000000ULL
 #define METHOD_NAME_MAX 256 /* longer paths are cut, and then match nothing */
 
 #define container_of(p, type, member) ((type *)((char *)(p)-offsetof(type, member)))

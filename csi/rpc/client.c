@@ -25,7 +25,6 @@
 #define BACKOFF_FIRST_MS 200
 #define BACKOFF_MAX_MS 2000
 #define CONNECT_MS 10000 /* for one attempt, with its TLS handshake */
-#define NS_PER_S 1000000000ULL
 
 /* Shared by the calls that run on it; a change of the TLS files brings a new one. */
 struct channel {

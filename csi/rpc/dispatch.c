@@ -10,7 +10,6 @@
 #include "nvme/base/log.h"
 
 #define LOGGED_REQUEST_MAX 2048 /* longer ones are cut, so that the line stays whole */
-#define NS_PER_MS 1000000U
 
 static ProtobufCMessage *unpack(struct rpc_call *call, const struct rpc_method *method,
 				const void *data, size_t size, struct err *err)

@@ -12,7 +12,6 @@
 #include "nvme/base/log.h"
 
 #define STACK_BYTES (512 * 1024)
-#define NS_PER_MS 1000000U
 
 struct rpc_pool {
 	pthread_mutex_t lock;

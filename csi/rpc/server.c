@@ -26,7 +26,6 @@
 #define HANDSHAKE_MS 20000
 #define KEEPALIVE_MS 60000
 #define KEEPALIVE_TIMEOUT_MS 20000
-#define NS_PER_MS 1000000U
 
 struct rpc_server {
 	struct rpc_serving serving;

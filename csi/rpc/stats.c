@@ -4,8 +4,6 @@
 
 #include <stdlib.h>
 
-#define NS_PER_MS 1000000ULL
-
 const uint64_t rpc_stats_bounds_ms[RPC_STATS_BUCKETS] = { 5, 50, 250, 1000, 5000, 15000, 60000 };
 
 struct rpc_stats_row {

@@ -31,7 +31,6 @@ static const struct {
 
 #define READ_TRIES 3
 #define FILE_MAX (256 * 1024) /* a bundle of many authorities fits */
-#define NS_PER_S 1000000000ULL
 #define DAY_S (24 * 60 * 60)
 #define WARN_DAYS 7
 

@@ -142,8 +142,13 @@ int mount_bind(const char *source, const char *target, const struct mount_option
  */
 int mount_unmount(const char *target, struct err *err);
 
-/* Unmounts until mountinfo shows nothing at target. */
+#define MOUNT_UNMOUNTS_MAX 128 /* of one path; more do nothing */
+
+/* Unmounts until mountinfo shows nothing at target; mount_is_stuck when that does not help. */
 int mount_unmount_all(const char *target, struct err *err);
+
+/* Raises ERR_FAILED_PRECONDITION: something is still there after so many unmounts. Returns -1. */
+int mount_is_stuck(const char *target, struct err *err);
 
 /*
  * Whether no superblock holds a block device any more, wherever its mounts were (another mount

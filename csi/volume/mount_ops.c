@@ -16,8 +16,6 @@
 #include "nvme/base/root.h"
 #include "nvme/base/strb.h"
 
-#define UNMOUNT_ALL_LIMIT 128
-
 /* What mountinfo must say about a new mount. */
 struct wanted {
 	bool readonly;
@@ -318,7 +316,7 @@ int mount_unmount(const char *target, struct err *err)
 
 int mount_unmount_all(const char *target, struct err *err)
 {
-	for (int i = 0; i < UNMOUNT_ALL_LIMIT; i++) {
+	for (int i = 0; i < MOUNT_UNMOUNTS_MAX; i++) {
 		struct mount_table table cleanup_mount_table = { 0 };
 
 		/* A mount that is hidden is in the whole table alone. */
@@ -327,9 +325,14 @@ int mount_unmount_all(const char *target, struct err *err)
 		if (!mount_table_find(&table, target))
 			return 0;
 	}
+	return mount_is_stuck(target, err);
+}
+
+int mount_is_stuck(const char *target, struct err *err)
+{
 	return err_set(err, ERR_FAILED_PRECONDITION,
 		       "%s is still mounted after %d unmounts; is it hidden below another mount?",
-		       target, UNMOUNT_ALL_LIMIT);
+		       target, MOUNT_UNMOUNTS_MAX);
 }
 
 /* Whether any file system type keeps a superblock of that name. */

@@ -4,9 +4,6 @@
 
 #include <limits.h>
 
-#define NS_PER_MS 1000000ULL
-#define NS_PER_S 1000000000ULL
-
 uint64_t clock_now_ns(void)
 {
 	struct timespec ts;

@@ -8,6 +8,9 @@
 #include <stdint.h>
 #include <time.h>
 
+#define NS_PER_MS ((uint64_t)1000000)
+#define NS_PER_S ((uint64_t)1000000000)
+
 struct deadline {
 	uint64_t at_ns; /* CLOCK_MONOTONIC; UINT64_MAX: none */
 };

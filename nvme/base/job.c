@@ -13,8 +13,6 @@
 
 #define STACK_BYTES (512 * 1024)
 #define IDLE_MS 10000 /* how long a thread waits for another job */
-#define NS_PER_S 1e9
-#define NS_PER_MS 1000000U
 
 struct job {
 	struct job *next;
@@ -293,7 +291,7 @@ static bool is_same(const struct job *job, const struct job_work *work)
 
 static double seconds_since(uint64_t ns)
 {
-	return (double)(clock_now_ns() - ns) / NS_PER_S;
+	return (double)(clock_now_ns() - ns) / (double)NS_PER_S;
 }
 
 static int refuse(const struct job *job, const struct job_work *work, struct err *err)

@@ -8,6 +8,7 @@
 
 #include "nvme/base/job.h"
 #include "nvme/base/log.h"
+#include "nvme/base/hash.h"
 #include "nvme/base/strb.h"
 #include "nvme/host/controller.h"
 #include "nvme/host/dhchap.h"
@@ -99,7 +100,7 @@ static int connect_portal(const struct host *host, const char *nqn, const struct
 static int is_suspect(const struct host *host, struct err *err)
 {
 	cleanup_host_nodes struct host_nodes nodes = { 0 };
-	uint32_t ours = host_text_hash(host->identity.nqn), is;
+	uint32_t ours = (uint32_t)hash_add(HASH_BEGIN, host->identity.nqn), is;
 	int suspect = 0;
 
 	if (host_nodes_list(&host->sysfs, CONTROLLERS, &nodes, err) < 0)

@@ -111,13 +111,3 @@ void host_node_know(const struct host_node_entry *node, uint32_t what)
 	known.slots[slot].what = what;
 	pthread_mutex_unlock(&known.lock);
 }
-
-/* FNV-1a */
-uint32_t host_text_hash(const char *text)
-{
-	uint32_t hash = 2166136261U;
-
-	while (*text)
-		hash = (hash ^ (unsigned char)*text++) * 16777619U;
-	return hash;
-}

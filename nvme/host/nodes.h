@@ -34,9 +34,7 @@ void host_nodes_fini(struct host_nodes *nodes);
 
 /* What host_node_know said last of this node; false: nothing is known (any more). */
 bool host_node_recall(const struct host_node_entry *node, uint32_t *ret);
+/* what: of a text, hash_add(HASH_BEGIN, text) cut off. */
 void host_node_know(const struct host_node_entry *node, uint32_t what);
-
-/* A number for a text, to be known by. */
-uint32_t host_text_hash(const char *text);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "nvme/base/hash.h"
 #include "nvme/host/nodes.h"
 
 #define SUBSYSTEMS "class/nvme-subsystem"
@@ -72,7 +73,7 @@ static int visit_subsystem(const struct walk *walk, const struct host_node_entry
 	rc = host_attribute_read(walk->sysfs, dir, "subsysnqn", found, sizeof(found), err);
 	if (rc <= 0)
 		return rc;
-	host_node_know(subsystem, host_text_hash(found));
+	host_node_know(subsystem, (uint32_t)hash_add(HASH_BEGIN, found));
 	if (walk->nqn && strcmp(walk->nqn, found) != 0)
 		return 0;
 	if (root_list(walk->sysfs, &names, err, "%s", dir) < 0)
@@ -115,7 +116,7 @@ static bool give_hint(uint32_t hash, struct host_node_entry *ret)
 static int walk_one(const struct walk *walk, struct err *err)
 {
 	cleanup_host_nodes struct host_nodes subsystems = { 0 };
-	uint32_t hash = host_text_hash(walk->nqn), is;
+	uint32_t hash = (uint32_t)hash_add(HASH_BEGIN, walk->nqn), is;
 	struct host_node_entry hinted;
 	int visited = give_hint(hash, &hinted) ? visit_subsystem(walk, &hinted, err) : 0;
 

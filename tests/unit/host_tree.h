@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "nvme/base/file.h"
+#include "nvme/host/host.h"
 
 #define NQN "nqn.2026-11.io.nvmeot:3f2b8c1d-7a64-4f0b-b0c5-9d8e7f6a5b4c"
 #define OTHER_NQN "nqn.2026-11.io.nvmeot:other"
@@ -103,6 +104,20 @@ static inline int tree_teardown(void **state)
 	(void)state;
 	root_close(&tree);
 	return nftw(tree.path, tree_remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/* Opens a host over the tree, as HOST_NQN, whose state is in the tree, too. */
+static inline int tree_open_host(struct host *host)
+{
+	cleanup_free char *state_dir = xasprintf("%s/state", tree.path);
+	cleanup_free char *nqn_file = xasprintf("%s/nqn_file", tree.path);
+	const struct host_paths paths = {
+		.sysfs = tree.path, .dev = tree.path, .nqn_file = nqn_file, .state_dir = state_dir
+	};
+	struct err err;
+
+	tree_put(".", "nqn_file", HOST_NQN);
+	return host_open(host, &paths, &err);
 }
 
 #endif

@@ -18,19 +18,13 @@ static struct node node = { .state = ROOT_INIT };
 
 static int setup(void **state)
 {
-	cleanup_free char *state_dir = NULL, *nqn_file = NULL;
-	struct host_paths paths;
+	cleanup_free char *state_dir = NULL;
 	struct err err;
 
 	if (tree_setup(state) < 0)
 		return -1;
-	tree_put(".", "nqn_file", HOST_NQN);
 	state_dir = xasprintf("%s/state", tree.path);
-	nqn_file = xasprintf("%s/nqn_file", tree.path);
-	paths = (struct host_paths) {
-		.sysfs = tree.path, .dev = tree.path, .nqn_file = nqn_file, .state_dir = state_dir
-	};
-	return host_open(&host, &paths, &err) < 0 || node_open(&node, &host, state_dir, &err) < 0;
+	return tree_open_host(&host) < 0 || node_open(&node, &host, state_dir, &err) < 0;
 }
 
 static int teardown(void **state)

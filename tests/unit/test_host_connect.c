@@ -23,19 +23,7 @@ static struct host_connect_outcome outcome;
 
 static int setup(void **state)
 {
-	cleanup_free char *state_dir = NULL, *nqn_file = NULL;
-	struct host_paths paths = { 0 };
-	struct err err;
-
-	if (tree_setup(state) < 0)
-		return -1;
-	tree_put(".", "nqn_file", HOST_NQN);
-	state_dir = xasprintf("%s/state", tree.path);
-	nqn_file = xasprintf("%s/nqn_file", tree.path);
-	paths = (struct host_paths) {
-		.sysfs = tree.path, .dev = tree.path, .nqn_file = nqn_file, .state_dir = state_dir
-	};
-	return host_open(&host, &paths, &err);
+	return tree_setup(state) < 0 || tree_open_host(&host) < 0;
 }
 
 static int teardown(void **state)

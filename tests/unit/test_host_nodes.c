@@ -63,20 +63,12 @@ static void test_one_takes_the_place_of_another(void **state)
 	assert_int_equal(what, 2);
 }
 
-static void test_hash_tells_texts_apart(void **state)
-{
-	(void)state;
-	assert_int_equal(host_text_hash(NQN), host_text_hash(NQN));
-	assert_int_not_equal(host_text_hash(NQN), host_text_hash(OTHER_NQN));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_list, tree_setup, tree_teardown),
 		cmocka_unit_test(test_sysfs_numbers_its_nodes),
 		cmocka_unit_test(test_one_takes_the_place_of_another),
-		cmocka_unit_test(test_hash_tells_texts_apart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
