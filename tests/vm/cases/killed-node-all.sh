@@ -5,7 +5,7 @@
 # writes, which only a node that remembers its own unfinished mkfs can finish; and a node that
 # authenticates itself, where the kernel can.
 # by hand: the long form of killed-node
-# timeout: 1200
+# timeout: 5400
 # shellcheck source=tests/vm/guest/killed_node.sh
 . "$NVMEOT_SRC/tests/vm/guest/killed_node.sh"
 
