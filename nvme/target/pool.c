@@ -186,6 +186,13 @@ void pool_count(struct pool *pool, uint64_t bytes)
 	pthread_mutex_unlock(&pool->lock);
 }
 
+void pool_set_shares(struct pool *pool)
+{
+	pthread_mutex_lock(&pool->lock);
+	pool->shares = true;
+	pthread_mutex_unlock(&pool->lock);
+}
+
 /* --- backings --------------------------------------------------------------------------------- */
 
 int pool_create(struct pool *pool, const struct volume *volume, bool again, struct err *err)
@@ -216,6 +223,18 @@ int pool_find(struct pool *pool, const struct uuid *uuid, struct pool_backing *r
 int pool_remove(struct pool *pool, const struct uuid *uuid, struct err *err)
 {
 	return pool->ops->remove(pool, uuid, err);
+}
+
+int pool_copy(struct pool *pool, const struct volume *copy, const struct volume *from,
+	      struct err *err)
+{
+	pool_set_shares(pool);
+	return pool->ops->copy(pool, copy, from, err);
+}
+
+int pool_copy_finish(struct pool *pool, const struct volume *copy, struct err *err)
+{
+	return pool->ops->copy_finish(pool, copy, err);
 }
 
 int pool_list(struct pool *pool, struct root_names *ret, struct err *err)

@@ -14,6 +14,10 @@
  * may be R times as much, but nothing is promised any more once only the reserve is free. The
  * storage is asked each time, what volumes have allocated is looked up once a minute at most: what
  * others have done since is taken for the doing of volumes until then.
+ *
+ * A copy takes no storage at first: it shares what its source has. A clone promises its whole size
+ * all the same. A snapshot promises what its source had allocated when it was taken, which is what
+ * stays allocated when all of that source is written anew. What is shared counts once as allocated.
  */
 #ifndef NVME_TARGET_POOL_H
 #define NVME_TARGET_POOL_H
@@ -38,6 +42,7 @@ struct pool {
 	 * writing nor discarding nor deleting changes, only what others do. */
 	uint64_t usable_bytes;
 	struct deadline measure_again;
+	bool shares; /* some of its backings may share storage, since they are copies */
 };
 
 #define POOL_RESERVE_PERCENT 2 /* of the capacity */
@@ -64,8 +69,10 @@ struct pool_usage {
 };
 
 struct pool_backing {
-	uint64_t size_bytes; /* may be rounded up: of the storage, not of what hosts see */
-	bool blank; /* no data at all: every byte reads as zero and none was ever written */
+	uint64_t size_bytes;	  /* may be rounded up: of the storage, not of what hosts see */
+	uint64_t allocated_bytes; /* for data, also what it shares */
+	bool unfinished; /* a copy that was taken and is not whole; in a dir its path ends in .new */
+	bool blank;	 /* no data at all: every byte reads as zero and none was ever written */
 };
 
 /*
@@ -87,6 +94,9 @@ struct pool_ops {
 		    struct err *err);
 	int (*remove)(struct pool *pool, const struct uuid *uuid, struct err *err);
 	int (*list)(struct pool *pool, struct root_names *ret, struct err *err);
+	int (*copy)(struct pool *pool, const struct volume *copy, const struct volume *from,
+		    struct err *err);
+	int (*copy_finish)(struct pool *pool, const struct volume *copy, struct err *err);
 	/* What pool_usage needs: room each time, allocation, which may look at each volume, at
 	 * most once a minute. Both have one caller at a time. */
 	int (*room)(struct pool *pool, struct pool_room *ret, struct err *err);
@@ -124,6 +134,24 @@ int pool_create(struct pool *pool, const struct volume *volume, bool again, stru
 int pool_grow(struct pool *pool, const struct volume *volume, struct err *err);
 
 /*
+ * Takes a copy of the backing of `from`, a volume or snapshot of the same pool, as it is at one
+ * moment within this call, also under a writer; for pool_copy_finish to make it the backing of
+ * `copy`, which may be larger and may be a snapshot. What an earlier call took is dropped. A record
+ * must say already that copy is being made. ERR_DATA_LOSS: the source is gone or has another size
+ * than its volume; ERR_FAILED_PRECONDITION: this storage has no copies, which it names;
+ * ERR_RESOURCE_EXHAUSTED.
+ */
+int pool_copy(struct pool *pool, const struct volume *copy, const struct volume *from,
+	      struct err *err);
+
+/*
+ * Makes the copy that was taken a backing: of the copy's size, with synchronous writes unless
+ * volatile_cache. Durable once its record is committed after it. Finishes what an interrupted call
+ * began.
+ */
+int pool_copy_finish(struct pool *pool, const struct volume *copy, struct err *err);
+
+/*
  * Takes bytes of the pool for a volume that is to be made or grown, under a lock, so that two
  * callers never take the same: ERR_RESOURCE_EXHAUSTED when they are more than pool_usage calls
  * available. Give them back with pool_unpromise when the volume is gone or was not made. A kind
@@ -134,6 +162,9 @@ void pool_unpromise(struct pool *pool, uint64_t bytes);
 
 /* Counts a volume that is there already, whether there is room or not: for start-up. */
 void pool_count(struct pool *pool, uint64_t bytes);
+
+/* Says that some of its backings may share storage. */
+void pool_set_shares(struct pool *pool);
 
 /*
  * Makes sure that the backing is fit to be exported: there, of the recorded size (else
@@ -151,10 +182,10 @@ int pool_detach(struct pool *pool, const struct uuid *uuid, struct err *err);
 int pool_find(struct pool *pool, const struct uuid *uuid, struct pool_backing *ret,
 	      struct err *err);
 
-/* Removes a backing and what it holds; an absent one is fine. */
+/* Removes a backing and what it holds, finished or not; an absent one is fine. */
 int pool_remove(struct pool *pool, const struct uuid *uuid, struct err *err);
 
-/* The UUIDs, as text, of all backings. */
+/* The UUIDs, as text, of all backings, also unfinished ones. */
 int pool_list(struct pool *pool, struct root_names *ret, struct err *err);
 
 /* How much room there is; see above. Waits for a pool_promise of the same pool. */

@@ -1,127 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The pool kind "dir": a directory with one sparse file a volume. Writes are synchronous by the
- * inode flag FS_SYNC_FL, so that nvmet's acknowledgement means durable without buffered I/O.
+ * The pool kind "dir": a directory with one sparse file, its image, a volume or snapshot. Snapshots
+ * and clones share blocks with what they are copies of.
  */
 #include "nvme/target/pool.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/fs.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
+#include "nvme/target/image.h"
 #include "nvme/target/record.h"
+#include "nvme/target/space.h"
 #include "nvme/target/view.h"
-
-#define IMAGE_SUFFIX ".img"
-#define IMAGE_NAME_SIZE (UUID_TEXT_SIZE + sizeof(IMAGE_SUFFIX))
-
-static void image_name(const struct uuid *uuid, char out[IMAGE_NAME_SIZE])
-{
-	snprintf(out, IMAGE_NAME_SIZE, "%s%s", uuid->text, IMAGE_SUFFIX);
-}
-
-/* For messages. */
-static const char *fs_name(int fd)
-{
-	static const struct {
-		long magic;
-		const char *name;
-	} known[] = {
-		{ EXT4_SUPER_MAGIC, "ext4" },	{ XFS_SUPER_MAGIC, "xfs" },
-		{ BTRFS_SUPER_MAGIC, "btrfs" }, { TMPFS_MAGIC, "tmpfs" },
-		{ NFS_SUPER_MAGIC, "nfs" },	{ OVERLAYFS_SUPER_MAGIC, "overlay" },
-		{ F2FS_SUPER_MAGIC, "f2fs" },
-	};
-	struct statfs st;
-
-	if (fstatfs(fd, &st) == 0)
-		for (size_t i = 0; i < ARRAY_SIZE(known); i++)
-			if (known[i].magic == (long)st.f_type)
-				return known[i].name;
-	return "unknown";
-}
-
-static bool is_sync(int fd)
-{
-	int flags = 0;
-
-	return ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0 && (flags & FS_SYNC_FL);
-}
-
-/* Read back, because a file system may take the flag and not keep it. */
-static int sync_ensure(const struct pool *pool, const char *name, int fd, struct err *err)
-{
-	int flags = 0, failed = 0;
-
-	if (is_sync(fd))
-		return 0;
-	if (ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0)
-		failed = errno;
-	flags |= FS_SYNC_FL;
-	if (!failed && ioctl(fd, FS_IOC_SETFLAGS, &flags) < 0)
-		failed = errno;
-	if (is_sync(fd))
-		return 0;
-	return err_set(err, ERR_FAILED_PRECONDITION,
-		       "%s/%s: the %s file system cannot make writes synchronous (FS_SYNC_FL: %s); "
-		       "put the pool on ext4, xfs or btrfs, or give up the durability of "
-		       "acknowledged writes with the parameter writeCache: volatile",
-		       pool->records.path, name, fs_name(fd),
-		       failed ? strerrordesc_np(failed) : "not kept");
-}
-
-/* 1: opened; 0: absent. */
-static int image_open(const struct pool *pool, const char *name, int flags, int *ret,
-		      struct err *err)
-{
-	cleanup_close int fd = -1;
-	struct stat st;
-
-	fd = openat(pool->records.fd, name, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-	if (fd < 0 && errno == ENOENT)
-		return 0;
-	if (fd < 0)
-		return err_sys(err, errno, "open %s/%s", pool->records.path, name);
-	if (fstat(fd, &st) < 0)
-		return err_sys(err, errno, "stat %s/%s", pool->records.path, name);
-	if (!S_ISREG(st.st_mode))
-		return err_set(err, ERR_INTERNAL, "%s/%s is not a regular file", pool->records.path,
-			       name);
-	*ret = steal_fd(&fd);
-	return 1;
-}
-
-static int image_is_blank(const struct pool *pool, const char *name, int fd, bool *ret,
-			  struct err *err)
-{
-	off_t data = lseek(fd, 0, SEEK_DATA);
-
-	if (data < 0 && errno != ENXIO)
-		return err_sys(err, errno, "look for data in %s/%s", pool->records.path, name);
-	*ret = data < 0;
-	return 0;
-}
-
-static int image_resize(const struct pool *pool, const char *name, int fd,
-			const struct volume *volume, struct err *err)
-{
-	if (ftruncate(fd, (off_t)volume->size_bytes) == 0)
-		return 0;
-	err_sys(err, errno, "set the size of %s/%s to %" PRIu64 " bytes", pool->records.path, name,
-		volume->size_bytes);
-	return err->sys == EFBIG ? err_recode(err, ERR_OUT_OF_RANGE) : -1;
-}
 
 static int dir_create(struct pool *pool, const struct volume *volume, bool again, struct err *err)
 {
@@ -131,40 +29,21 @@ static int dir_create(struct pool *pool, const struct volume *volume, bool again
 
 	(void)again;
 	image_name(&volume->uuid, name);
-	if (image_open(pool, name, O_RDWR | O_CREAT, &fd, err) < 0 ||
-	    image_is_blank(pool, name, fd, &blank, err) < 0)
+	if (image_open(&pool->records, name, O_RDWR | O_CREAT, &fd, err) < 0 ||
+	    image_is_blank(&pool->records, name, fd, &blank, err) < 0)
 		return -1;
 	if (!blank)
 		return err_set(err, ERR_FAILED_PRECONDITION,
 			       "%s/%s holds data and has no record: move it away, or put its "
 			       "record back",
 			       pool->records.path, name);
-	if (!volume->volatile_cache && sync_ensure(pool, name, fd, err) < 0)
+	if (!volume->volatile_cache && image_sync(&pool->records, name, fd, err) < 0)
 		return -1;
-	if (image_resize(pool, name, fd, volume, err) < 0)
+	if (image_resize(&pool->records, name, fd, volume, err) < 0)
 		return -1;
 	/* Its name becomes durable together with the record's, which is in the same directory. */
 	if (fsync(fd) < 0)
 		return err_sys(err, errno, "fsync %s/%s", pool->records.path, name);
-	return 0;
-}
-
-/* Opens the image of a volume that has one, and says its size. */
-static int image_get(const struct pool *pool, const char *name, int flags, int *ret,
-		     uint64_t *ret_size, struct err *err)
-{
-	struct stat st;
-	int found;
-
-	found = image_open(pool, name, flags, ret, err);
-	if (found < 0)
-		return -1;
-	if (!found)
-		return err_set(err, ERR_DATA_LOSS, "the backing %s/%s of the volume is gone",
-			       pool->records.path, name);
-	if (fstat(*ret, &st) < 0)
-		return err_sys(err, errno, "stat %s/%s", pool->records.path, name);
-	*ret_size = (uint64_t)st.st_size;
 	return 0;
 }
 
@@ -175,14 +54,14 @@ static int dir_grow(struct pool *pool, const struct volume *volume, struct err *
 	uint64_t size = 0;
 
 	image_name(&volume->uuid, name);
-	if (image_get(pool, name, O_RDWR, &fd, &size, err) < 0)
+	if (image_get(&pool->records, name, O_RDWR, &fd, &size, err) < 0)
 		return -1;
 	if (size > volume->size_bytes)
 		return err_set(err, ERR_INTERNAL,
 			       "%s/%s has %" PRIu64 " bytes, more than the %" PRIu64
 			       " it is to grow to; backings are never cut",
 			       pool->records.path, name, size, volume->size_bytes);
-	if (size < volume->size_bytes && image_resize(pool, name, fd, volume, err) < 0)
+	if (size < volume->size_bytes && image_resize(&pool->records, name, fd, volume, err) < 0)
 		return -1;
 	if (fsync(fd) < 0)
 		return err_sys(err, errno, "fsync %s/%s", pool->records.path, name);
@@ -197,7 +76,7 @@ static int dir_attach(struct pool *pool, const struct volume *volume, bool reado
 	uint64_t size = 0;
 
 	image_name(&volume->uuid, name);
-	if (image_get(pool, name, readonly ? O_RDONLY : O_RDWR, &fd, &size, err) < 0)
+	if (image_get(&pool->records, name, readonly ? O_RDONLY : O_RDWR, &fd, &size, err) < 0)
 		return -1;
 	/* The larger size of an expansion under way is as good. */
 	if (size != volume->size_bytes && size != volume->growing_bytes)
@@ -206,7 +85,7 @@ static int dir_attach(struct pool *pool, const struct volume *volume, bool reado
 			       pool->records.path, name, size, volume->size_bytes);
 	if (readonly)
 		return view_ensure(&volume->uuid, fd, size, err);
-	return volume->volatile_cache ? 0 : sync_ensure(pool, name, fd, err);
+	return volume->volatile_cache ? 0 : image_sync(&pool->records, name, fd, err);
 }
 
 static int dir_detach(struct pool *pool, const struct uuid *uuid, struct err *err)
@@ -215,50 +94,82 @@ static int dir_detach(struct pool *pool, const struct uuid *uuid, struct err *er
 	return view_remove(uuid, err);
 }
 
+/* What stat(2) says that an image takes, without what the file system needs for itself. */
+static uint64_t allocated_of(const struct stat *st)
+{
+	uint64_t allocated = (uint64_t)st->st_blocks * 512;
+
+	return allocated < (uint64_t)st->st_size ? allocated : (uint64_t)st->st_size;
+}
+
 static int dir_find(struct pool *pool, const struct uuid *uuid, struct pool_backing *ret,
 		    struct err *err)
 {
 	cleanup_close int fd = -1;
 	char name[IMAGE_NAME_SIZE];
+	bool unfinished = false;
 	struct stat st;
 	bool blank = false;
 	int found;
 
 	image_name(uuid, name);
-	found = image_open(pool, name, O_RDONLY, &fd, err);
+	found = image_open(&pool->records, name, O_RDONLY, &fd, err);
+	if (found == 0) {
+		unfinished = true;
+		image_new_name(uuid, name);
+		found = image_open(&pool->records, name, O_RDONLY, &fd, err);
+	}
 	if (found <= 0)
 		return found;
 	if (fstat(fd, &st) < 0)
 		return err_sys(err, errno, "stat %s/%s", pool->records.path, name);
-	if (image_is_blank(pool, name, fd, &blank, err) < 0)
+	if (image_is_blank(&pool->records, name, fd, &blank, err) < 0)
 		return -1;
-	*ret = (struct pool_backing) { .size_bytes = (uint64_t)st.st_size, .blank = blank };
+	*ret = (struct pool_backing) { .size_bytes = (uint64_t)st.st_size,
+				       .allocated_bytes = allocated_of(&st),
+				       .blank = blank && !unfinished,
+				       .unfinished = unfinished };
 	return 1;
 }
 
 static int dir_remove(struct pool *pool, const struct uuid *uuid, struct err *err)
 {
-	char name[IMAGE_NAME_SIZE];
-
-	image_name(uuid, name);
-	if (root_unlink(&pool->records, err, "%s", name) < 0)
-		return -1;
-	if (fsync(pool->records.fd) < 0)
-		return err_sys(err, errno, "fsync %s", pool->records.path);
-	return 0;
+	return image_remove(&pool->records, uuid, err);
 }
 
-/* Cuts the suffix off; false when the name is not that of an image. */
-static bool name_to_uuid(char *name, const void *context)
+static int dir_copy(struct pool *pool, const struct volume *copy, const struct volume *from,
+		    struct err *err)
 {
-	size_t len = strlen(name), suffix = strlen(IMAGE_SUFFIX);
+	return image_copy(&pool->records, copy, from, err);
+}
+
+static int dir_copy_finish(struct pool *pool, const struct volume *copy, struct err *err)
+{
+	return image_copy_finish(&pool->records, copy, err);
+}
+
+static bool cut_suffix(char *name, const char *suffix)
+{
+	size_t len = strlen(name), suffix_len = strlen(suffix);
+
+	if (len <= suffix_len || strcmp(name + len - suffix_len, suffix) != 0)
+		return false;
+	name[len - suffix_len] = '\0';
+	return true;
+}
+
+/* Cuts the suffix off; false when the name is not that of an image, or the image itself is there. */
+static bool name_to_uuid(char *name, const void *records)
+{
 	struct err ignored;
 	struct uuid uuid;
 
-	(void)context;
-	if (len <= suffix || strcmp(name + len - suffix, IMAGE_SUFFIX) != 0)
+	if (cut_suffix(name, IMAGE_NEW_SUFFIX)) {
+		if (root_exists(records, "%s" IMAGE_SUFFIX, name))
+			return false;
+	} else if (!cut_suffix(name, IMAGE_SUFFIX)) {
 		return false;
-	name[len - suffix] = '\0';
+	}
 	return parse_uuid("image", name, &uuid, &ignored) == 0 && strcmp(uuid.text, name) == 0;
 }
 
@@ -266,37 +177,46 @@ static int dir_list(struct pool *pool, struct root_names *ret, struct err *err)
 {
 	if (root_list(&pool->records, ret, err, ".") < 0)
 		return -1;
-	root_names_filter(ret, name_to_uuid, NULL);
+	root_names_filter(ret, name_to_uuid, &pool->records);
 	return 0;
 }
 
 /* --- room ------------------------------------------------------------------------------------- */
 
+/* One that cannot be looked at counts as none: with too little less is promised. */
+static void add_allocated(const struct pool *pool, const char *name, struct space *space)
+{
+	cleanup_close int fd = -1;
+	struct err ignored;
+	struct stat st;
+
+	if (fstatat(pool->records.fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return;
+	if (!pool->shares || !st.st_blocks)
+		space->own_bytes += allocated_of(&st);
+	else if (image_open(&pool->records, name, O_RDONLY, &fd, &ignored) > 0)
+		space_add(space, fd, (uint64_t)st.st_size, &ignored);
+}
+
 /* An image without a record is somebody else's file here. */
 static int dir_allocation(struct pool *pool, struct pool_allocation *ret, struct err *err)
 {
 	cleanup_root_names struct root_names names = { 0 };
-	struct pool_allocation sum = { 0 };
+	cleanup_space struct space space = { 0 };
 
 	if (record_list(&pool->records, RECORD_LIVE, &names, err) < 0)
 		return -1;
 	for (size_t i = 0; i < names.count; i++) {
 		char name[IMAGE_NAME_SIZE];
-		uint64_t allocated;
 		struct err ignored;
 		struct uuid uuid;
-		struct stat st;
 
 		if (record_name_uuid(names.names[i], &uuid, &ignored) < 0)
 			continue;
 		image_name(&uuid, name);
-		if (fstatat(pool->records.fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			continue;
-		/* Without what the file system needs for itself. */
-		allocated = (uint64_t)st.st_blocks * 512;
-		sum.bytes += allocated < (uint64_t)st.st_size ? allocated : (uint64_t)st.st_size;
+		add_allocated(pool, name, &space);
 	}
-	*ret = sum;
+	*ret = (struct pool_allocation) { .bytes = space_bytes(&space) };
 	return 0;
 }
 
@@ -384,6 +304,8 @@ const struct pool_ops pool_dir_ops = {
 	.detach = dir_detach,
 	.find = dir_find,
 	.remove = dir_remove,
+	.copy = dir_copy,
+	.copy_finish = dir_copy_finish,
 	.list = dir_list,
 	.room = dir_room,
 	.allocation = dir_allocation,

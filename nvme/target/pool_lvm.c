@@ -250,7 +250,9 @@ static int backing_look(const struct lvm *lvm, const char *name, lv_finder find,
 		return found;
 	if (lv_mapped(lvm, name, &mapped, err) < 0)
 		return -1;
-	*ret = (struct pool_backing) { .size_bytes = lv.size_bytes, .blank = mapped == 0 };
+	*ret = (struct pool_backing) { .size_bytes = lv.size_bytes,
+				       .allocated_bytes = mapped,
+				       .blank = mapped == 0 };
 	return 1;
 }
 
@@ -414,6 +416,21 @@ static int pool_lvm_detach(struct pool *pool, const struct uuid *uuid, struct er
 	if (through_remove(uuid, err) < 0)
 		return -1;
 	return dm_remove(uuid, err);
+}
+
+static int pool_lvm_copy(struct pool *pool, const struct volume *copy, const struct volume *from,
+			 struct err *err)
+{
+	(void)copy;
+	return err_set(err, ERR_UNIMPLEMENTED,
+		       "pool %s is of kind lvm, which has no snapshots and no clones yet: %s %s is "
+		       "not copied",
+		       pool->name, volume_sort_name(from), from->uuid.text);
+}
+
+static int pool_lvm_copy_finish(struct pool *pool, const struct volume *copy, struct err *err)
+{
+	return pool_lvm_copy(pool, copy, copy, err);
 }
 
 static int pool_lvm_remove(struct pool *pool, const struct uuid *uuid, struct err *err)
@@ -673,6 +690,8 @@ const struct pool_ops pool_lvm_ops = {
 	.detach = pool_lvm_detach,
 	.find = pool_lvm_find,
 	.remove = pool_lvm_remove,
+	.copy = pool_lvm_copy,
+	.copy_finish = pool_lvm_copy_finish,
 	.list = pool_lvm_list,
 	.room = pool_lvm_room,
 	.allocation = pool_lvm_allocation,

@@ -73,6 +73,39 @@ static json_object *format_exports(const struct volume *volume)
 	return array;
 }
 
+static json_object *format_source(const struct volume *volume)
+{
+	json_object *object = json_object_new_object();
+
+	add_text(object, volume->source_is_snapshot ? "snapshot" : "volume", volume->source.text);
+	return object;
+}
+
+static json_object *format_group(const struct volume_snapshot *snapshot)
+{
+	json_object *object = json_object_new_object();
+	json_object *members = json_object_new_array();
+
+	add_text(object, "uuid", snapshot->group.text);
+	add_text(object, "name", snapshot->group_name);
+	for (size_t i = 0; i < snapshot->member_count; i++)
+		json_object_array_add(members, json_object_new_string(snapshot->members[i].text));
+	json_object_object_add(object, "members", members);
+	return object;
+}
+
+static json_object *format_snapshot(const struct volume_snapshot *snapshot)
+{
+	json_object *object = json_object_new_object();
+
+	json_object_object_add(object, "createdNs",
+			       json_object_new_int64((int64_t)snapshot->created_ns));
+	add_bytes(object, "heldBytes", snapshot->held_bytes);
+	if (snapshot->group.text[0])
+		json_object_object_add(object, "group", format_group(snapshot));
+	return object;
+}
+
 char *record_format(const struct volume *volume)
 {
 	cleanup_json json_object *object = json_object_new_object();
@@ -93,6 +126,10 @@ char *record_format(const struct volume *volume)
 		json_object_object_add(object, "mutableParameters",
 				       format_parameters(volume->mutables, volume->mutable_count));
 	json_object_object_add(object, "exports", format_exports(volume));
+	if (volume_is_copy(volume))
+		json_object_object_add(object, "source", format_source(volume));
+	if (volume_is_snapshot(volume))
+		json_object_object_add(object, "snapshot", format_snapshot(&volume->snapshot));
 	return xasprintf("%s\n", json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY));
 }
 
@@ -269,6 +306,95 @@ static int parse_exports(json_object *array, struct volume *volume, struct err *
 	return 0;
 }
 
+static int take_uuid(json_object *object, const char *key, struct uuid *ret, struct err *err)
+{
+	const char *text;
+
+	if (take_text(object, key, &text, err) < 0 || parse_uuid(key, text, ret, err) < 0)
+		return -1;
+	return 0;
+}
+
+static int parse_source(json_object *object, struct volume *volume, struct err *err)
+{
+	static const char *const known[] = { "volume", "snapshot" };
+	json_object *source;
+
+	if (take_optional(object, "source", json_type_object, &source, err) < 0)
+		return -1;
+	if (!source)
+		return 0;
+	if (only_fields(source, known, ARRAY_SIZE(known), err) < 0)
+		return -1;
+	if (json_object_object_length(source) != 1)
+		return err_set(err, ERR_DATA_LOSS, "\"source\" has %d fields instead of one",
+			       json_object_object_length(source));
+	volume->source_is_snapshot = json_object_object_get_ex(source, "snapshot", NULL);
+	return take_uuid(source, volume->source_is_snapshot ? "snapshot" : "volume",
+			 &volume->source, err);
+}
+
+static int parse_members(json_object *array, struct volume *volume, struct err *err)
+{
+	size_t count = json_object_array_length(array);
+
+	if (count > VOLUME_GROUP_MAX)
+		return err_set(err, ERR_DATA_LOSS, "%zu members are more than %d", count,
+			       VOLUME_GROUP_MAX);
+	for (size_t i = 0; i < count; i++) {
+		json_object *item = json_object_array_get_idx(array, i);
+		struct uuid uuid;
+
+		if (!json_object_is_type(item, json_type_string))
+			return err_set(err, ERR_DATA_LOSS, "an entry of \"members\" is no text");
+		if (parse_uuid("members", json_object_get_string(item), &uuid, err) < 0)
+			return -1;
+		volume_add_member(volume, &uuid);
+	}
+	return 0;
+}
+
+static int parse_group(json_object *object, struct volume *volume, struct err *err)
+{
+	static const char *const known[] = { "uuid", "name", "members" };
+	json_object *group, *members;
+	const char *name;
+
+	if (take_optional(object, "group", json_type_object, &group, err) < 0)
+		return -1;
+	if (!group)
+		return 0;
+	if (only_fields(group, known, ARRAY_SIZE(known), err) < 0 ||
+	    take_uuid(group, "uuid", &volume->snapshot.group, err) < 0 ||
+	    take_text(group, "name", &name, err) < 0 ||
+	    take(group, "members", json_type_array, &members, err) < 0)
+		return -1;
+	volume->snapshot.group_name = xstrdup(name);
+	return parse_members(members, volume, err);
+}
+
+static int parse_snapshot(json_object *object, struct volume *volume, struct err *err)
+{
+	static const char *const known[] = { "createdNs", "heldBytes", "group" };
+	json_object *snapshot, *created, *held;
+
+	if (take_optional(object, "snapshot", json_type_object, &snapshot, err) < 0)
+		return -1;
+	if (!snapshot)
+		return 0;
+	if (only_fields(snapshot, known, ARRAY_SIZE(known), err) < 0 ||
+	    take(snapshot, "createdNs", json_type_int, &created, err) < 0 ||
+	    take(snapshot, "heldBytes", json_type_int, &held, err) < 0 ||
+	    parse_group(snapshot, volume, err) < 0)
+		return -1;
+	/* A negative number becomes a huge one here, which volume_check refuses. */
+	volume->snapshot.created_ns = (uint64_t)json_object_get_int64(created);
+	volume->snapshot.held_bytes = (uint64_t)json_object_get_int64(held);
+	if (!volume->snapshot.created_ns)
+		return err_set(err, ERR_DATA_LOSS, "field \"createdNs\" is 0");
+	return 0;
+}
+
 static int parse_identity(json_object *object, const struct uuid *uuid, struct volume *volume,
 			  struct err *err)
 {
@@ -319,8 +445,8 @@ static int parse_object(json_object *object, const struct uuid *uuid, struct vol
 			struct err *err)
 {
 	static const char *const known[] = {
-		"version",    "uuid",  "name",	     "sizeBytes", "growingTo",
-		"writeCache", "state", "parameters", "exports",	  "mutableParameters"
+		"version", "uuid",	 "name",    "sizeBytes",	 "growingTo", "writeCache",
+		"state",   "parameters", "exports", "mutableParameters", "source",    "snapshot"
 	};
 	json_object *exports;
 
@@ -330,7 +456,8 @@ static int parse_object(json_object *object, const struct uuid *uuid, struct vol
 	    parse_settings(object, volume, err) < 0 ||
 	    parse_all_parameters(object, volume, err) < 0 ||
 	    take(object, "exports", json_type_array, &exports, err) < 0 ||
-	    parse_exports(exports, volume, err) < 0)
+	    parse_exports(exports, volume, err) < 0 || parse_source(object, volume, err) < 0 ||
+	    parse_snapshot(object, volume, err) < 0)
 		return -1;
 	return volume_check(volume, err);
 }

@@ -16,11 +16,18 @@
  *	  "writeCache": "none", "state": "ready", "parameters": { "key": "value" },
  *	  "mutableParameters": { "key": "value" },
  *	  "exports": [ { "hostNqn": "…", "access": "single-node", "readonly": false,
- *			 "hostMade": true, "dhchap": "one-way" } ] }
+ *			 "hostMade": true, "dhchap": "one-way" } ],
+ *	  "source": { "volume": "…" },
+ *	  "snapshot": { "createdNs": 1, "heldBytes": 4096,
+ *			"group": { "uuid": "…", "name": "…", "members": [ "…", "…" ] } } }
  *
  * growingTo is there while an expansion is under way: the backing has either size then. Where it,
  * mutableParameters, hostMade and dhchap are absent there is none, none, false, and "none". The
  * keys of dhchap are elsewhere: see host_keys.h.
+ *
+ * source is there if the backing began as a copy: of a "volume", or of a "snapshot". With snapshot
+ * this is the record of one, which has no exports; group is there if it was taken with others,
+ *which are its members, itself too: so a start knows the whole of a group from any record of it.
  */
 #ifndef NVME_TARGET_RECORD_H
 #define NVME_TARGET_RECORD_H

@@ -46,6 +46,7 @@ int target_new(const struct target_config *config, struct target **ret, struct e
 	target->start_wait_ms = START_WAIT_MS;
 	pthread_mutex_init(&target->lock, NULL);
 	pthread_cond_init(&target->heard, NULL);
+	nvmet_pause_init(&target->pause, strcmp(config->nvmet_path ?: NVMET_PATH, NVMET_PATH) == 0);
 	if (!parse_is_name(config->id))
 		return err_set(err, ERR_INVALID_ARGUMENT,
 			       "target name \"%.64s\" is not 1 to 32 characters of a-z, 0-9 and -",
@@ -70,7 +71,7 @@ void target_free(struct target *target)
 		struct target_entry *entry = target_entry_at(target, i);
 
 		volume_fini(&entry->volume);
-		pthread_mutex_destroy(&entry->busy);
+		pthread_rwlock_destroy(&entry->busy);
 		free(entry);
 	}
 	index_fini(&target->entries);
@@ -86,6 +87,7 @@ void target_free(struct target *target)
 	free(target->turns);
 	free(target->topology);
 	nvmet_close(&target->nvmet);
+	nvmet_pause_fini(&target->pause);
 	pthread_cond_destroy(&target->heard);
 	pthread_mutex_destroy(&target->lock);
 	free(target);
@@ -173,7 +175,8 @@ static void collect_page(struct target *target, const char *after, size_t max,
 	for (; at < target->entries.count; at++) {
 		const struct target_entry *e = target_entry_at(target, at);
 
-		if (!e->present || e->volume.state != VOLUME_READY)
+		if (!e->present || e->volume.state != VOLUME_READY ||
+		    volume_is_snapshot(&e->volume))
 			continue;
 		*ret_more = ret->count == max;
 		if (*ret_more)

@@ -73,9 +73,14 @@ int target_restore(struct target *target, struct err *err);
 /*
  * Creates the volume that request describes (uuid, name, size_bytes, volatile_cache, parameters;
  * pool may be empty: the one with most room of those that answer within some
- * seconds; ERR_UNAVAILABLE when none does). One that exists with the same name, size, write cache
- * (and pool, if one is named) is returned as it is; ERR_ALREADY_EXISTS says what differs.
+ * seconds; ERR_UNAVAILABLE when none does). One that exists with the same name, size, write cache,
+ * source (and pool, if one is named) is returned as it is; ERR_ALREADY_EXISTS says what differs.
  * ERR_INVALID_ARGUMENT, ERR_RESOURCE_EXHAUSTED, ERR_FAILED_PRECONDITION.
+ *
+ * With a source it is a copy of that volume or snapshot, in the same pool, as it is at one moment,
+ * also under a writer; it is never blank, so that nobody formats it. ERR_NOT_FOUND: there is no
+ * such source. ERR_OUT_OF_RANGE: the source is larger. ERR_INVALID_ARGUMENT: the pool is another
+ * one. ERR_ABORTED: the source is being changed. ERR_FAILED_PRECONDITION: its pool has no copies.
  */
 int target_create(struct target *target, const struct volume *request, struct volume *ret,
 		  struct err *err);
@@ -194,6 +199,62 @@ int target_export_keyed(struct target *target, const char *uuid, const struct vo
  */
 int target_unexport(struct target *target, const char *uuid, const char *host_nqn, struct err *err);
 
+/* --- snapshots -------------------------------------------------------------------------------- */
+
+struct target_snapshot_item {
+	struct uuid uuid;
+	const char *name;
+	struct uuid volume;
+};
+
+/* Snapshots to be taken at one moment: one, or, with a group, one or several of different volumes. */
+struct target_snapshot_request {
+	const struct target_snapshot_item *items;
+	size_t count;
+	struct uuid group;			   /* empty: none */
+	const char *group_name;			   /* of a group */
+	const struct volume_parameter *parameters; /* kept with each of them */
+	size_t parameter_count;
+};
+
+/*
+ * Takes them all or none: a write that was sent after another had been acknowledged is never in
+ * them without that other one. With several of which hosts write to more than one, these hosts are
+ * kept waiting meanwhile (nvmet_pause.h). Existing ones with the same names, volumes and group are
+ * returned as they are, in the order of the request; ERR_ALREADY_EXISTS says what differs, also
+ * that only a part of a group is there. ERR_NOT_FOUND: there is no such volume. ERR_ABORTED: one of
+ * the volumes is being changed. ERR_FAILED_PRECONDITION: a pool has no copies, or nftables cannot
+ * be used. ERR_RESOURCE_EXHAUSTED. ERR_UNAVAILABLE: copying took too long to be of one moment.
+ * ERR_INVALID_ARGUMENT.
+ */
+int target_snapshot_take(struct target *target, const struct target_snapshot_request *request,
+			 struct volume_list *ret, struct err *err);
+
+/* As target_get. ERR_UNAVAILABLE is not among its errors: no backing is looked at. */
+int target_snapshot_get(struct target *target, const char *uuid, const char *pool,
+			struct volume *ret, struct err *err);
+
+struct target_snapshot_query {
+	const char *after; /* as target_list */
+	size_t max;
+	const char *volume; /* only those of this volume, which may be gone; "": of all */
+	const char *group;  /* only those of this group; "": all */
+};
+
+/* A page of them, in the order of their UUIDs: as target_list. */
+int target_snapshot_list(struct target *target, const struct target_snapshot_query *query,
+			 struct volume_list *ret, bool *ret_more, struct err *err);
+
+/*
+ * Deletes a snapshot, as target_delete a volume. Those of the same volume or group, and volumes
+ * made from it, stay. A volume's UUID is that of no snapshot: nothing is done, as for an absent
+ * one; the same holds for target_delete and a snapshot's.
+ */
+int target_snapshot_delete(struct target *target, const char *uuid, const char *pool,
+			   struct err *err);
+
+/* --- the target itself ------------------------------------------------------------------------ */
+
 struct target_pool_info {
 	char name[VOLUME_POOL_SIZE];
 	const char *kind;
@@ -224,6 +285,7 @@ struct target_pool_tally {
 /* Figures for metrics. */
 struct target_tally {
 	size_t volumes;	    /* that are there, also those being made and deleted */
+	size_t snapshots;   /* the same */
 	size_t quarantined; /* whose records could not be read */
 	size_t exports;
 	struct target_pool_tally *pools;

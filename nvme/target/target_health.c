@@ -39,7 +39,8 @@ static bool take_snapshot(struct target *target, const struct uuid *uuid, struct
 
 	pthread_mutex_lock(&target->lock);
 	entry = target_entry_find(target, uuid);
-	there = entry && entry->present && entry->volume.state == VOLUME_READY;
+	there = entry && entry->present && entry->volume.state == VOLUME_READY &&
+		!volume_is_snapshot(&entry->volume);
 	if (there)
 		*ret = (struct snapshot) { .volume = volume_copy(&entry->volume),
 					   .pool = entry->pool,
@@ -84,7 +85,7 @@ static void judge_backing(struct target *target, const struct snapshot *snapshot
 
 	if (found < 0)
 		add(ret, VOLUME_DEGRADED, "BackingUnreadable", "%s", err.msg);
-	else if (!found)
+	else if (!found || backing.unfinished)
 		add(ret, VOLUME_DATA_LOSS, "BackingMissing",
 		    "the backing of the volume in pool %s is gone; put it back from a backup",
 		    snapshot->pool->name);

@@ -138,7 +138,8 @@ static void look_at_bad_record(struct part *part, const char *name)
 static void look_at_backing(struct part *part, const char *name)
 {
 	struct volume volume = { .volatile_cache = true };
-	struct pool_backing backing;
+	struct pool_backing backing = { 0 };
+	cleanup_free char *whole = NULL;
 	struct look look;
 	char path[PATH_MAX];
 	struct err ignored;
@@ -149,12 +150,13 @@ static void look_at_backing(struct part *part, const char *name)
 	    pool_find(part->pool, &volume.uuid, &backing, &ignored) <= 0)
 		return;
 	pool_device_path(part->pool, &volume, false, path);
+	whole = xasprintf("%s%s", path, backing.unfinished ? ".new" : "");
 	if (look.known == KNOWN_NOTHING)
-		add(&part->found, "backing", part->pool, &volume.uuid, xstrdup(path),
+		add(&part->found, "backing", part->pool, &volume.uuid, steal_ptr(&whole),
 		    "it has no record; put its record back and restart the target, or remove it "
 		    "if its data is not needed");
 	else
-		add(&part->found, "backing", part->pool, &volume.uuid, xstrdup(path),
+		add(&part->found, "backing", part->pool, &volume.uuid, steal_ptr(&whole),
 		    "the volume is in pool %s; remove this one if its data is not needed",
 		    look.pool->name);
 }

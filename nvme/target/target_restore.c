@@ -129,6 +129,8 @@ static void load_record(struct target *target, struct pool *pool, const char *na
 	if (found <= 0)
 		return;
 	pool_count(pool, volume_promised_bytes(&volume));
+	if (volume_is_copy(&volume))
+		pool_set_shares(pool);
 	target_put(target, target_entry_ensure(target, &uuid), pool, &volume);
 }
 

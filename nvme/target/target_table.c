@@ -21,7 +21,7 @@ struct target_entry *target_entry_ensure(struct target *target, const struct uui
 		return entry;
 	entry = xcalloc(1, sizeof(*entry));
 	entry->uuid = *uuid;
-	pthread_mutex_init(&entry->busy, NULL);
+	pthread_rwlock_init(&entry->busy, NULL);
 	index_add(&target->entries, entry);
 	return entry;
 }
@@ -29,7 +29,7 @@ struct target_entry *target_entry_ensure(struct target *target, const struct uui
 static void entry_free(struct target_entry *entry)
 {
 	volume_fini(&entry->volume);
-	pthread_mutex_destroy(&entry->busy);
+	pthread_rwlock_destroy(&entry->busy);
 	free(entry);
 }
 
@@ -67,36 +67,66 @@ static void unref(struct target *target, struct target_entry *entry)
 		entry_free(entry);
 }
 
-int target_acquire(struct target *target, const char *uuid, struct target_entry **ret,
-		   struct err *err)
+/* The lock is tried, by this function. */
+static int acquire(struct target *target, struct target_entry *entry,
+		   int (*trylock)(pthread_rwlock_t *lock), struct err *err)
 {
-	struct target_entry *entry;
-	struct uuid key;
-
-	if (parse_uuid("volume", uuid, &key, err) < 0)
-		return -1;
-	pthread_mutex_lock(&target->lock);
-	entry = target_entry_ensure(target, &key);
-	entry->refs++;
-	entry->call = ++target->calls;
-	pthread_mutex_unlock(&target->lock);
-	if (pthread_mutex_trylock(&entry->busy) != 0) {
+	if (trylock(&entry->busy) != 0) {
+		err_set(err, ERR_ABORTED, "another call for %s is under way", entry->uuid.text);
 		unref(target, entry);
-		return err_set(err, ERR_ABORTED, "another call for volume %s is under way",
-			       key.text);
+		return -1;
 	}
 	if (entry->quarantined) {
 		target_quarantined(entry, err);
 		target_release(target, entry);
 		return -1;
 	}
+	return 0;
+}
+
+int target_acquire(struct target *target, const char *uuid, struct target_entry **ret,
+		   struct err *err)
+{
+	struct target_entry *entry;
+	struct uuid key;
+
+	if (parse_uuid("uuid", uuid, &key, err) < 0)
+		return -1;
+	pthread_mutex_lock(&target->lock);
+	entry = target_entry_ensure(target, &key);
+	entry->refs++;
+	entry->call = ++target->calls;
+	pthread_mutex_unlock(&target->lock);
+	if (acquire(target, entry, pthread_rwlock_trywrlock, err) < 0)
+		return -1;
+	*ret = entry;
+	return 0;
+}
+
+int target_acquire_shared(struct target *target, const char *uuid, struct target_entry **ret,
+			  struct err *err)
+{
+	struct target_entry *entry;
+	struct uuid key;
+
+	if (parse_uuid("uuid", uuid, &key, err) < 0)
+		return -1;
+	pthread_mutex_lock(&target->lock);
+	entry = target_entry_find(target, &key);
+	if (entry)
+		entry->refs++;
+	pthread_mutex_unlock(&target->lock);
+	if (!entry)
+		return err_set(err, ERR_NOT_FOUND, "target %s has no %s", target->id, key.text);
+	if (acquire(target, entry, pthread_rwlock_tryrdlock, err) < 0)
+		return -1;
 	*ret = entry;
 	return 0;
 }
 
 void target_release(struct target *target, struct target_entry *entry)
 {
-	pthread_mutex_unlock(&entry->busy);
+	pthread_rwlock_unlock(&entry->busy);
 	unref(target, entry);
 }
 
@@ -140,19 +170,34 @@ int target_take(struct target *target, const char *uuid, struct target_entry **r
 	return 0;
 }
 
+static int expect(const struct target *target, const struct target_entry *entry, const char *pool,
+		  bool snapshot, struct err *err)
+{
+	const char *sort = snapshot ? "snapshot" : "volume";
+
+	if (!entry->present || volume_is_snapshot(&entry->volume) != snapshot ||
+	    (pool[0] && strcmp(pool, entry->pool->name) != 0))
+		return err_set(err, ERR_NOT_FOUND, "target %s has no %s %s%s%.64s", target->id,
+			       sort, entry->uuid.text, pool[0] ? " in pool " : "", pool);
+	if (entry->volume.state != VOLUME_READY)
+		return err_set(err, ERR_ABORTED,
+			       "%s %s is in state %s: its %s was begun and runs, or must be "
+			       "asked for again first",
+			       sort, entry->uuid.text, volume_state_name(entry->volume.state),
+			       entry->volume.state == VOLUME_CREATING ? "creation" : "deletion");
+	return 0;
+}
+
 int target_expect(const struct target *target, const struct target_entry *entry, const char *pool,
 		  struct err *err)
 {
-	if (!entry->present || (pool[0] && strcmp(pool, entry->pool->name) != 0))
-		return err_set(err, ERR_NOT_FOUND, "target %s has no volume %s%s%.64s", target->id,
-			       entry->uuid.text, pool[0] ? " in pool " : "", pool);
-	if (entry->volume.state != VOLUME_READY)
-		return err_set(err, ERR_ABORTED,
-			       "volume %s is in state %s: its %s was begun and runs, or must be "
-			       "asked for again first",
-			       entry->uuid.text, volume_state_name(entry->volume.state),
-			       entry->volume.state == VOLUME_CREATING ? "creation" : "deletion");
-	return 0;
+	return expect(target, entry, pool, false, err);
+}
+
+int target_expect_snapshot(const struct target *target, const struct target_entry *entry,
+			   const char *pool, struct err *err)
+{
+	return expect(target, entry, pool, true, err);
 }
 
 int target_expect_backing(const struct target_entry *entry, struct err *err)
@@ -162,7 +207,7 @@ int target_expect_backing(const struct target_entry *entry, struct err *err)
 
 	if (found < 0)
 		return -1;
-	if (!found)
+	if (!found || backing.unfinished)
 		return err_set(err, ERR_DATA_LOSS, "the backing of volume %s in pool %s is gone",
 			       entry->uuid.text, entry->pool->name);
 	if (backing.size_bytes < entry->volume.size_bytes)
@@ -256,6 +301,8 @@ bool target_is_blank(struct pool *pool, const struct volume *volume)
 	struct err err;
 	int found;
 
+	if (volume_is_copy(volume))
+		return false;
 	found = pool_find(pool, &volume->uuid, &backing, &err);
 	if (found < 0)
 		log_warning("backing cannot be read", KV("volume", volume->uuid.text),

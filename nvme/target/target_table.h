@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The target's table of volumes, for the files of this folder only. An entry's `busy` lock is held
- * by whoever changes its volume; the target's `lock` is held for moments, to find entries and to
- * swap or copy a volume. Whoever holds busy may read the entry's volume without lock.
+ * The target's table of volumes and snapshots, for the files of this folder only. An entry's `busy`
+ * lock is held by whoever changes its volume, and shared by those who copy it; the target's `lock`
+ * is held for moments, to find entries and to swap or copy a volume. Whoever holds busy, shared or
+ * not, may read the entry's volume without lock.
  */
 #ifndef NVME_TARGET_TARGET_TABLE_H
 #define NVME_TARGET_TARGET_TABLE_H
@@ -15,6 +16,7 @@
 #include "nvme/target/host_keys.h"
 #include "nvme/target/index.h"
 #include "nvme/target/nvmet.h"
+#include "nvme/target/nvmet_pause.h"
 #include "nvme/target/pool.h"
 #include "nvme/target/target.h"
 
@@ -26,7 +28,7 @@ struct target_entry {
 	bool unsure;	  /* writing the record failed: it may say something newer; pool is valid */
 	struct volume volume;
 	struct pool *pool;
-	pthread_mutex_t busy;
+	pthread_rwlock_t busy;
 	unsigned refs;
 	uint64_t call; /* the number of the last call that wanted the entry */
 };
@@ -63,6 +65,7 @@ struct target {
 	struct target_label *topology;
 	size_t topology_count;
 	struct nvmet nvmet;
+	struct nvmet_pause pause; /* while several copies are taken */
 
 	pthread_mutex_t lock;	   /* of the members below */
 	struct index entries;	   /* of struct target_entry, by UUID */
@@ -89,6 +92,9 @@ struct target {
  */
 int target_acquire(struct target *target, const char *uuid, struct target_entry **ret,
 		   struct err *err);
+/* The same for reading it: others may do so, too, at the same time. One is never made. */
+int target_acquire_shared(struct target *target, const char *uuid, struct target_entry **ret,
+			  struct err *err);
 void target_release(struct target *target, struct target_entry *entry);
 
 /*
@@ -118,10 +124,12 @@ int target_quarantined(const struct target_entry *entry, struct err *err);
 
 /*
  * Raises ERR_NOT_FOUND unless the volume is there and in this pool (empty: any), ERR_ABORTED when
- * it is being created or deleted.
+ * it is being created or deleted. A snapshot is no volume, and a volume no snapshot.
  */
 int target_expect(const struct target *target, const struct target_entry *entry, const char *pool,
 		  struct err *err);
+int target_expect_snapshot(const struct target *target, const struct target_entry *entry,
+			   const char *pool, struct err *err);
 
 /* Raises ERR_DATA_LOSS when the backing of a volume is gone or smaller than the volume. */
 int target_expect_backing(const struct target_entry *entry, struct err *err);
@@ -143,7 +151,8 @@ int target_commit(struct target *target, struct target_entry *entry, struct pool
  */
 int target_forget(struct target *target, struct target_entry *entry, struct err *err);
 
-/* Whether its backing is blank now; one that cannot be read is not. */
+/* Whether its backing is blank now; one that cannot be read is not, and no copy ever is: whatever
+ * it is a copy of has been used. */
 bool target_is_blank(struct pool *pool, const struct volume *volume);
 
 /* A copy for a caller, with `blank` as it is now. */
@@ -249,6 +258,34 @@ int target_finish_create(struct target *target, struct target_entry *entry, bool
 			 struct err *err);
 int target_finish_delete(struct target *target, struct target_entry *entry, struct err *err);
 int target_finish_expand(struct target *target, struct target_entry *entry, struct err *err);
+
+/* What an earlier deletion of it left; none is fine. Takes a turn in its pool. */
+int target_finish_old(struct target *target, struct target_entry *entry, struct err *err);
+
+/* --- copies ----------------------------------------------------------------------------------- */
+
+/* A snapshot or clone that is to be made. */
+struct target_copy {
+	struct target_entry *entry;	 /* of what is made, held; nothing is there yet */
+	const struct target_entry *from; /* of its source, held at least shared */
+	struct volume volume;		 /* what is made; taken over once there is a record of it */
+};
+
+/*
+ * Makes all of them or none, of one moment: a write that was sent after another was acknowledged is
+ * in none of them without that other one. When it fails what was begun is taken back, which
+ * ERR_INTERNAL says if it could not be; after an error of the last step, which makes their records
+ * those of ready ones, the same call, or the next start, goes on. ERR_UNAVAILABLE: the hosts could
+ * not be kept from writing for as long as several copies took. Takes turns in the pools.
+ */
+int target_copies_make(struct target *target, struct target_copy copies[], size_t count,
+		       struct err *err);
+
+/*
+ * Of a copy that an earlier call began: on to its end if all copies of its group have been made,
+ * else back to nothing. The caller has a turn in its pool.
+ */
+int target_copy_resume(struct target *target, struct target_entry *entry, struct err *err);
 
 /* --- pools ------------------------------------------------------------------------------------ */
 

@@ -19,7 +19,10 @@ static bool count_some(struct target *target, struct uuid *after, struct target_
 	for (; at < end && at < target->entries.count; at++) {
 		const struct target_entry *entry = target_entry_at(target, at);
 
-		ret->volumes += entry->present;
+		if (entry->present && volume_is_snapshot(&entry->volume))
+			ret->snapshots++;
+		else
+			ret->volumes += entry->present;
 		ret->quarantined += entry->quarantined;
 		if (entry->present)
 			ret->exports += entry->volume.export_count;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Creating and deleting volumes. */
+/* Creating volumes, blank or as copies, and deleting them and snapshots. */
 #include "nvme/target/target.h"
 
 #include <inttypes.h>
@@ -15,6 +15,13 @@
 static const char *cache_name(bool volatile_cache)
 {
 	return volatile_cache ? "volatile" : "none";
+}
+
+static const char *source_sort(const struct volume *volume)
+{
+	if (!volume_is_copy(volume))
+		return "none";
+	return volume->source_is_snapshot ? "snapshot " : "volume ";
 }
 
 /* Whether an existing volume is what request asks for. */
@@ -33,6 +40,10 @@ static int check_same(const struct volume *have, const struct volume *request, s
 			  cache_name(have->volatile_cache), cache_name(request->volatile_cache));
 	if (request->pool[0] && strcmp(have->pool, request->pool) != 0)
 		strb_addf(&differs, " pool %s (asked for: %s)", have->pool, request->pool);
+	if (have->source_is_snapshot != request->source_is_snapshot ||
+	    strcmp(have->source.text, request->source.text) != 0)
+		strb_addf(&differs, " source %s%s (asked for: %s%s)", source_sort(have),
+			  have->source.text, source_sort(request), request->source.text);
 	if (!differs.len)
 		return 0;
 	return err_set(err, ERR_ALREADY_EXISTS, "volume %s exists with%s", have->uuid.text, text);
@@ -113,8 +124,11 @@ static int fail_create(struct target *target, struct target_entry *entry, bool a
 int target_finish_create(struct target *target, struct target_entry *entry, bool again,
 			 struct err *err)
 {
-	cleanup_volume struct volume ready = volume_copy(&entry->volume);
+	cleanup_volume struct volume ready = { 0 };
 
+	if (volume_is_copy(&entry->volume))
+		return target_copy_resume(target, entry, err);
+	ready = volume_copy(&entry->volume);
 	if (pool_create(entry->pool, &entry->volume, again, err) < 0) {
 		fail_create(target, entry, again, err);
 		return err_wrap(err, "create volume %s in pool %s", ready.uuid.text, ready.pool);
@@ -164,8 +178,90 @@ static int create_in(struct target *target, struct target_entry *entry, struct p
 	return 0;
 }
 
-/* A deletion of the same volume that did not come to its end. */
-static int finish_old(struct target *target, struct target_entry *entry, struct err *err)
+/* --- from a source ---------------------------------------------------------------------------- */
+
+/* The copy that an earlier call began: then it is there, or it is not. */
+static int resume_old(struct target *target, struct target_entry *entry, struct err *err)
+{
+	cleanup_turn struct target_turn turn = { 0 };
+
+	if (!entry->present || entry->volume.state != VOLUME_CREATING)
+		return 0;
+	if (target_turn_take(target, entry->pool, &turn, err) < 0)
+		return -1;
+	return target_copy_resume(target, entry, err);
+}
+
+/* Whether a source can become what request asks for. */
+static int check_source(const struct target *target, const struct target_entry *from,
+			const struct volume *request, struct err *err)
+{
+	const struct volume *source = &from->volume;
+	int r = request->source_is_snapshot ? target_expect_snapshot(target, from, "", err) :
+					      target_expect(target, from, "", err);
+
+	if (r < 0)
+		return -1;
+	if (source->growing_bytes)
+		return err_set(err, ERR_ABORTED,
+			       "volume %s is being expanded to %" PRIu64
+			       " bytes: that must be asked for again first",
+			       source->uuid.text, source->growing_bytes);
+	if (request->pool[0] && strcmp(request->pool, from->pool->name) != 0)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "%s %s is in pool %s, and a copy of it cannot be in pool %s",
+			       volume_sort_name(source), source->uuid.text, from->pool->name,
+			       request->pool);
+	if (request->size_bytes < source->size_bytes)
+		return err_set(err, ERR_OUT_OF_RANGE,
+			       "%" PRIu64 " bytes are less than the %" PRIu64
+			       " of %s %s, of which the volume is to be a copy",
+			       request->size_bytes, source->size_bytes, volume_sort_name(source),
+			       source->uuid.text);
+	return 0;
+}
+
+static int copy_new(struct target *target, struct target_entry *entry, const struct volume *request,
+		    struct err *err)
+{
+	struct target_copy copy = { .entry = entry };
+	struct target_entry *from;
+	int r;
+
+	if (strcmp(request->source.text, entry->uuid.text) == 0)
+		return err_set(err, ERR_INVALID_ARGUMENT, "volume %s is to be a copy of itself",
+			       entry->uuid.text);
+	if (target_acquire_shared(target, request->source.text, &from, err) < 0)
+		return -1;
+	r = check_source(target, from, request, err);
+	if (r == 0) {
+		copy.from = from;
+		copy.volume = volume_copy(request);
+		copy.volume.uuid = entry->uuid;
+		copy.volume.export_count = 0;
+		copy.volume.growing_bytes = 0;
+		r = target_copies_make(target, &copy, 1, err);
+		volume_fini(&copy.volume);
+	}
+	target_release(target, from);
+	return r < 0 ? err_wrap(err, "create volume %s", entry->uuid.text) : 0;
+}
+
+static int create_copy(struct target *target, struct target_entry *entry,
+		       const struct volume *request, struct volume *ret, struct err *err)
+{
+	if (resume_old(target, entry, err) < 0)
+		return -1;
+	if (entry->present ? check_same(&entry->volume, request, err) < 0 :
+			     copy_new(target, entry, request, err) < 0)
+		return -1;
+	*ret = target_result(entry->pool, &entry->volume);
+	return 0;
+}
+
+/* --- both ------------------------------------------------------------------------------------- */
+
+int target_finish_old(struct target *target, struct target_entry *entry, struct err *err)
 {
 	cleanup_turn struct target_turn turn = { 0 };
 
@@ -176,23 +272,35 @@ static int finish_old(struct target *target, struct target_entry *entry, struct 
 	return target_finish_delete(target, entry, err);
 }
 
+static int create_locked(struct target *target, struct target_entry *entry,
+			 const struct volume *request, struct volume *ret, struct err *err)
+{
+	struct pool *pool = NULL;
+
+	if (target_finish_old(target, entry, err) < 0)
+		return -1;
+	if (entry->present && volume_is_snapshot(&entry->volume))
+		return err_set(err, ERR_ALREADY_EXISTS, "%s is a snapshot and no volume",
+			       entry->uuid.text);
+	if (entry->present ? volume_is_copy(&entry->volume) : volume_is_copy(request))
+		return create_copy(target, entry, request, ret, err);
+	if (entry->present)
+		pool = entry->pool;
+	else if (choose_pool(target, request->pool, &pool, err) < 0)
+		return -1;
+	return create_in(target, entry, pool, request, ret, err);
+}
+
 int target_create(struct target *target, const struct volume *request, struct volume *ret,
 		  struct err *err)
 {
 	struct target_entry *entry;
-	struct pool *pool = NULL;
 	int r;
 
 	if (volume_check(request, err) < 0 ||
 	    target_take(target, request->uuid.text, &entry, err) < 0)
 		return -1;
-	r = finish_old(target, entry, err);
-	if (r == 0 && entry->present)
-		pool = entry->pool;
-	else if (r == 0)
-		r = choose_pool(target, request->pool, &pool, err);
-	if (r == 0)
-		r = create_in(target, entry, pool, request, ret, err);
+	r = create_locked(target, entry, request, ret, err);
 	target_release(target, entry);
 	return r;
 }
@@ -262,23 +370,27 @@ static int delete_present(struct target *target, struct target_entry *entry, str
 {
 	cleanup_volume struct volume deleting = volume_copy(&entry->volume);
 	cleanup_turn struct target_turn turn = { 0 };
-	uint64_t unused = volume_promised_bytes(&deleting) - deleting.size_bytes;
+	uint64_t promised = volume_promised_bytes(&deleting);
 
 	deleting.state = VOLUME_DELETING;
 	deleting.growing_bytes = 0;
 	if (target_turn_take(target, entry->pool, &turn, err) < 0 ||
 	    target_commit(target, entry, entry->pool, &deleting, err) < 0)
 		return -1;
-	pool_unpromise(entry->pool, unused);
+	pool_unpromise(entry->pool, promised - volume_promised_bytes(&entry->volume));
 	return target_finish_delete(target, entry, err);
 }
 
 static int delete_locked(struct target *target, struct target_entry *entry, const char *pool,
-			 struct err *err)
+			 bool snapshot, struct err *err)
 {
+	/* Of this sort there is none. */
+	if (entry->present && volume_is_snapshot(&entry->volume) != snapshot)
+		return 0;
 	if (entry->present && pool[0] && strcmp(pool, entry->pool->name) != 0)
-		return err_set(err, ERR_FAILED_PRECONDITION, "volume %s is in pool %s, not in %s",
-			       entry->uuid.text, entry->pool->name, pool);
+		return err_set(err, ERR_FAILED_PRECONDITION, "%s %s is in pool %s, not in %s",
+			       volume_sort_name(&entry->volume), entry->uuid.text,
+			       entry->pool->name, pool);
 	if (entry->present && entry->volume.export_count)
 		return refuse_exported(&entry->volume, err);
 	if (refuse_served(target, entry, err) < 0)
@@ -288,19 +400,31 @@ static int delete_locked(struct target *target, struct target_entry *entry, cons
 	return delete_present(target, entry, err);
 }
 
-int target_delete(struct target *target, const char *uuid, const char *pool, struct err *err)
+static int delete_sort(struct target *target, const char *uuid, const char *pool, bool snapshot,
+		       struct err *err)
 {
 	struct target_entry *entry;
 	int r;
 
 	if (pool[0] && !target_pool_find(target, pool))
 		return err_set(err, ERR_FAILED_PRECONDITION,
-			       "target %s has no pool \"%.64s\"; whether volume %.36s is there "
+			       "target %s has no pool \"%.64s\"; whether %s %.36s is there "
 			       "cannot be known: give the agent that pool",
-			       target->id, pool, uuid);
+			       target->id, pool, snapshot ? "snapshot" : "volume", uuid);
 	if (target_take(target, uuid, &entry, err) < 0)
 		return -1;
-	r = delete_locked(target, entry, pool, err);
+	r = delete_locked(target, entry, pool, snapshot, err);
 	target_release(target, entry);
 	return r;
+}
+
+int target_delete(struct target *target, const char *uuid, const char *pool, struct err *err)
+{
+	return delete_sort(target, uuid, pool, false, err);
+}
+
+int target_snapshot_delete(struct target *target, const char *uuid, const char *pool,
+			   struct err *err)
+{
+	return delete_sort(target, uuid, pool, true, err);
 }

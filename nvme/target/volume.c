@@ -21,6 +21,8 @@ void volume_fini(struct volume *volume)
 	parameters_free(volume->parameters, volume->parameter_count);
 	parameters_free(volume->mutables, volume->mutable_count);
 	free(volume->exports);
+	free(volume->snapshot.group_name);
+	free(volume->snapshot.members);
 	free(volume->name);
 	*volume = (struct volume) { 0 };
 }
@@ -44,6 +46,13 @@ struct volume volume_copy(const struct volume *volume)
 	copy.mutable_count = 0;
 	copy.exports = NULL;
 	copy.export_count = 0;
+	copy.snapshot.group_name = NULL;
+	copy.snapshot.members = NULL;
+	copy.snapshot.member_count = 0;
+	if (volume->snapshot.group_name)
+		copy.snapshot.group_name = xstrdup(volume->snapshot.group_name);
+	for (size_t i = 0; i < volume->snapshot.member_count; i++)
+		volume_add_member(&copy, &volume->snapshot.members[i]);
 	for (size_t i = 0; i < volume->parameter_count; i++)
 		volume_add_parameter(&copy, volume->parameters[i].key, volume->parameters[i].value);
 	for (size_t i = 0; i < volume->mutable_count; i++)
@@ -79,6 +88,15 @@ void volume_set_mutable(struct volume *volume, const char *key, const char *valu
 		.key = xstrdup(key),
 		.value = xstrdup(value),
 	};
+}
+
+void volume_add_member(struct volume *volume, const struct uuid *member)
+{
+	struct volume_snapshot *snapshot = &volume->snapshot;
+
+	snapshot->members =
+		xrealloc(snapshot->members, snapshot->member_count + 1, sizeof(*snapshot->members));
+	snapshot->members[snapshot->member_count++] = *member;
 }
 
 void volume_add_export(struct volume *volume, const struct volume_export *entry)
@@ -181,13 +199,74 @@ static int growing_check(const struct volume *volume, struct err *err)
 	return 0;
 }
 
+bool volume_is_snapshot(const struct volume *volume)
+{
+	return volume->snapshot.created_ns;
+}
+
+bool volume_is_copy(const struct volume *volume)
+{
+	return volume->source.text[0];
+}
+
+const char *volume_sort_name(const struct volume *volume)
+{
+	return volume_is_snapshot(volume) ? "snapshot" : "volume";
+}
+
+/* Whether a group has its own snapshot among its members, and each of them once. */
+static bool members_are_sane(const struct volume *volume)
+{
+	const struct volume_snapshot *snapshot = &volume->snapshot;
+	size_t own = 0;
+
+	for (size_t i = 0; i < snapshot->member_count; i++) {
+		own += strcmp(snapshot->members[i].text, volume->uuid.text) == 0;
+		for (size_t j = 0; j < i; j++)
+			if (strcmp(snapshot->members[i].text, snapshot->members[j].text) == 0)
+				return false;
+	}
+	return own == (snapshot->group.text[0] ? 1 : 0) &&
+	       snapshot->member_count <= VOLUME_GROUP_MAX;
+}
+
+static int snapshot_check(const struct volume *volume, struct err *err)
+{
+	const struct volume_snapshot *snapshot = &volume->snapshot;
+
+	if (!volume_is_snapshot(volume))
+		return 0;
+	if (!volume_is_copy(volume) || volume->source_is_snapshot)
+		return err_set(err, ERR_INVALID_ARGUMENT, "snapshot %s is of no volume",
+			       volume->uuid.text);
+	if (volume->export_count || volume->growing_bytes || volume->mutable_count)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "snapshot %s has exports, grows or has mutable parameters",
+			       volume->uuid.text);
+	if (snapshot->created_ns > INT64_MAX || snapshot->held_bytes > INT64_MAX)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "snapshot %s: a time or a size is negative", volume->uuid.text);
+	if (snapshot->group.text[0] && (!snapshot->group_name || !snapshot->group_name[0] ||
+					strlen(snapshot->group_name) > VOLUME_NAME_MAX))
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "group name \"%.64s\" does not have 1 to %d bytes",
+			       snapshot->group_name ?: "", VOLUME_NAME_MAX);
+	if (!members_are_sane(volume))
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "snapshot %s is not once among the at most %d different members of "
+			       "its group",
+			       volume->uuid.text, VOLUME_GROUP_MAX);
+	return 0;
+}
+
 int volume_check(const struct volume *volume, struct err *err)
 {
 	if (!volume->name || !volume->name[0] || strlen(volume->name) > VOLUME_NAME_MAX)
 		return err_set(err, ERR_INVALID_ARGUMENT,
-			       "volume name \"%.64s\" does not have 1 to %d bytes",
-			       volume->name ?: "", VOLUME_NAME_MAX);
+			       "%s name \"%.64s\" does not have 1 to %d bytes",
+			       volume_sort_name(volume), volume->name ?: "", VOLUME_NAME_MAX);
 	if (volume_check_size(volume->size_bytes, err) < 0 || growing_check(volume, err) < 0 ||
+	    snapshot_check(volume, err) < 0 ||
 	    parameters_check(volume->parameters, volume->parameter_count, err) < 0)
 		return -1;
 	return parameters_check(volume->mutables, volume->mutable_count, err);
@@ -195,6 +274,8 @@ int volume_check(const struct volume *volume, struct err *err)
 
 uint64_t volume_promised_bytes(const struct volume *volume)
 {
+	if (volume_is_snapshot(volume))
+		return volume->snapshot.held_bytes;
 	return volume->growing_bytes ?: volume->size_bytes;
 }
 

@@ -2,6 +2,9 @@
 /*
  * A volume as the target knows it: plain data, no locks, no files. What may be exported to whom is
  * decided here, by pure functions, so that the rule against two writers can be read in one place.
+ *
+ * A snapshot is a volume of another sort: what a volume held at one moment. It has a name, a size,
+ * a record and a backing as a volume has, but is never exported, grown or modified.
  */
 #ifndef NVME_TARGET_VOLUME_H
 #define NVME_TARGET_VOLUME_H
@@ -23,6 +26,7 @@
 #define VOLUME_PARAMETERS_MAX 64
 #define VOLUME_KEY_MAX 128
 #define VOLUME_VALUE_MAX 1024
+#define VOLUME_GROUP_MAX 64 /* snapshots that are taken at one moment */
 
 enum volume_access {
 	VOLUME_SINGLE_NODE,  /* one host at a time */
@@ -47,7 +51,17 @@ struct volume_parameter {
 	char *value;
 };
 
-/* Owns name, parameters, mutables and exports. */
+/* What only a snapshot has. Owns group_name and members. */
+struct volume_snapshot {
+	uint64_t created_ns; /* since 1970 (UTC); 0: this is no snapshot */
+	uint64_t held_bytes; /* what its source had allocated: the storage may have to keep as much */
+	struct uuid group;   /* the group it was taken with; empty: none, as the next three */
+	char *group_name;
+	struct uuid *members; /* all snapshots of the group, this one too */
+	size_t member_count;
+};
+
+/* Owns name, parameters, mutables, exports and what the snapshot owns. */
 struct volume {
 	struct uuid uuid;
 	char pool[VOLUME_POOL_SIZE];
@@ -57,6 +71,9 @@ struct volume {
 	bool volatile_cache;	/* acknowledged writes may be lost by a crash of the target box */
 	bool blank; /* in results only: the backing had no data at the time of the call */
 	enum volume_state state;
+	struct uuid source; /* what it was copied from, which may be gone; empty: it began blank */
+	bool source_is_snapshot;
+	struct volume_snapshot snapshot;
 	struct volume_parameter *parameters; /* as created */
 	size_t parameter_count;
 	struct volume_parameter *mutables; /* as last modified */
@@ -98,10 +115,27 @@ const char *volume_state_name(enum volume_state state);
 /* Whether size_bytes can be the size of a volume; ERR_INVALID_ARGUMENT says what would be. */
 int volume_check_size(uint64_t size_bytes, struct err *err);
 
-/* Sizes, name and the bounds of both kinds of parameters. ERR_INVALID_ARGUMENT names the value. */
+/*
+ * Sizes, name, the bounds of both kinds of parameters, and what a snapshot may not have.
+ * ERR_INVALID_ARGUMENT names the value.
+ */
 int volume_check(const struct volume *volume, struct err *err);
 
-/* What it takes of its pool: its size, or the one it is growing to. */
+bool volume_is_snapshot(const struct volume *volume);
+
+/* Whether it was, or is being, made as a copy of something: a snapshot, a restored one, a clone. */
+bool volume_is_copy(const struct volume *volume);
+
+/* "snapshot" or "volume", for messages. */
+const char *volume_sort_name(const struct volume *volume);
+
+/* Adds to the members of a snapshot's group. */
+void volume_add_member(struct volume *volume, const struct uuid *member);
+
+/*
+ * What it takes of its pool: its size, or the one it is growing to; of a snapshot what it may keep
+ * from being freed.
+ */
 uint64_t volume_promised_bytes(const struct volume *volume);
 
 /* Whether its exports are read-only; false when it has none. */
