@@ -4,8 +4,9 @@
 
 #include <string.h>
 
-#include "csi/agent/wire.h"
 #include "csi/agent/convert.h"
+#include "csi/agent/serve.h"
+#include "csi/agent/wire.h"
 #include "csi/request/ids.h"
 #include "target.pb-c.h"
 
@@ -19,8 +20,7 @@ static int get_info(struct rpc_call *call, const void *request, void *response, 
 	return 0;
 }
 
-/* Whether the request is for this agent. */
-static int check_target(struct rpc_call *call, const char *asked, struct err *err)
+int serve_check_target(struct rpc_call *call, const char *asked, struct err *err)
 {
 	const char *own = target_id(call->context);
 
@@ -32,6 +32,11 @@ static int check_target(struct rpc_call *call, const char *asked, struct err *er
 		       asked, own);
 }
 
+int serve_check_looker(struct rpc_call *call, const char *asked, struct err *err)
+{
+	return *asked ? serve_check_target(call, asked, err) : 0;
+}
+
 static int check_size(int64_t size_bytes, struct err *err)
 {
 	if (size_bytes <= 0)
@@ -40,13 +45,28 @@ static int check_size(int64_t size_bytes, struct err *err)
 	return 0;
 }
 
-/* Before they are copied. */
-static int check_count(const char *field, size_t count, struct err *err)
+int serve_check_count(const char *field, size_t count, struct err *err)
 {
 	if (count > VOLUME_PARAMETERS_MAX)
 		return err_set(err, ERR_INVALID_ARGUMENT, "%s: %zu entries are more than %d", field,
 			       count, VOLUME_PARAMETERS_MAX);
 	return 0;
+}
+
+static int source_from_wire(const Nvmeot__Target__V1__Source *source, struct volume *ret,
+			    struct err *err)
+{
+	if (!source || (!*source->snapshot_uuid && !*source->volume_uuid))
+		return 0;
+	if (*source->snapshot_uuid && *source->volume_uuid)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "source: both snapshot_uuid \"%.64s\" and volume_uuid \"%.64s\"",
+			       source->snapshot_uuid, source->volume_uuid);
+	ret->source_is_snapshot = *source->snapshot_uuid;
+	return ret->source_is_snapshot ?
+		       parse_uuid("source.snapshot_uuid", source->snapshot_uuid, &ret->source,
+				  err) :
+		       parse_uuid("source.volume_uuid", source->volume_uuid, &ret->source, err);
 }
 
 /* A volume as the request describes it; the strings in it are owned by the result. */
@@ -61,8 +81,9 @@ static int volume_from_wire(const Nvmeot__Target__V1__CreateVolumeRequest *creat
 		return err_set(err, ERR_INVALID_ARGUMENT, "pool \"%.64s\" is not a pool name",
 			       create->pool);
 	if (check_size(create->size_bytes, err) < 0 ||
-	    check_count("parameters", create->n_parameters, err) < 0 ||
-	    check_count("mutable_parameters", create->n_mutable_parameters, err) < 0)
+	    serve_check_count("parameters", create->n_parameters, err) < 0 ||
+	    serve_check_count("mutable_parameters", create->n_mutable_parameters, err) < 0 ||
+	    source_from_wire(create->source, ret, err) < 0)
 		return -1;
 	strcpy(ret->pool, create->pool);
 	ret->name = xstrdup(create->name);
@@ -83,7 +104,7 @@ static int create_volume(struct rpc_call *call, const void *request, void *respo
 	struct volume wanted cleanup_volume = { 0 }, made cleanup_volume = { 0 };
 
 	if (volume_from_wire(create, &wanted, err) < 0 ||
-	    check_target(call, create->target_id, err) < 0)
+	    serve_check_target(call, create->target_id, err) < 0)
 		return -1;
 	/* Its caller may be creating the volume elsewhere by now. */
 	if (rpc_call_cancelled(call))
@@ -102,7 +123,7 @@ static int get_volume(struct rpc_call *call, const void *request, void *response
 	struct volume found cleanup_volume = { 0 };
 
 	if (require_text("uuid", get->uuid, UUID_TEXT_SIZE - 1, err) < 0 ||
-	    (*get->target_id && check_target(call, get->target_id, err) < 0) ||
+	    serve_check_looker(call, get->target_id, err) < 0 ||
 	    target_get(call->context, get->uuid, get->pool, &found, err) < 0)
 		return -1;
 	answer->volume = wire_volume(call, &found);
@@ -111,7 +132,11 @@ static int get_volume(struct rpc_call *call, const void *request, void *response
 	return 0;
 }
 
-#define LIST_MAX 1000
+size_t serve_page_max(int32_t max_entries)
+{
+	return max_entries > 0 && max_entries < SERVE_LIST_MAX ? (size_t)max_entries :
+								 SERVE_LIST_MAX;
+}
 
 /* As many of the volumes as fit into one answer, and at least one. */
 static void fill_page(struct rpc_call *call, const struct volume_list *found, bool conditions,
@@ -139,12 +164,10 @@ static int list_volumes(struct rpc_call *call, const void *request, void *respon
 	const Nvmeot__Target__V1__ListVolumesRequest *list = request;
 	Nvmeot__Target__V1__ListVolumesResponse *answer = response;
 	struct volume_list found cleanup_volume_list = { 0 };
-	size_t max = list->max_entries > 0 && list->max_entries < LIST_MAX ?
-			     (size_t)list->max_entries :
-			     LIST_MAX;
+	size_t max = serve_page_max(list->max_entries);
 	bool more = false;
 
-	if ((*list->target_id && check_target(call, list->target_id, err) < 0) ||
+	if (serve_check_looker(call, list->target_id, err) < 0 ||
 	    target_list(call->context, list->start_after, max, &found, &more, err) < 0)
 		return -1;
 	answer->more = more;
@@ -161,7 +184,7 @@ static int expand_volume(struct rpc_call *call, const void *request, void *respo
 
 	if (require_text("uuid", expand->uuid, UUID_TEXT_SIZE - 1, err) < 0 ||
 	    check_size(expand->size_bytes, err) < 0 ||
-	    check_target(call, expand->target_id, err) < 0 ||
+	    serve_check_target(call, expand->target_id, err) < 0 ||
 	    target_expand(call->context, expand->uuid, expand->pool, (uint64_t)expand->size_bytes,
 			  &volume, err) < 0)
 		return -1;
@@ -178,8 +201,8 @@ static int modify_volume(struct rpc_call *call, const void *request, void *respo
 	struct volume volume cleanup_volume = { 0 };
 
 	if (require_text("uuid", modify->uuid, UUID_TEXT_SIZE - 1, err) < 0 ||
-	    check_count("mutable_parameters", modify->n_mutable_parameters, err) < 0 ||
-	    check_target(call, modify->target_id, err) < 0)
+	    serve_check_count("mutable_parameters", modify->n_mutable_parameters, err) < 0 ||
+	    serve_check_target(call, modify->target_id, err) < 0)
 		return -1;
 	for (size_t i = 0; i < modify->n_mutable_parameters; i++)
 		set[i] =
@@ -199,7 +222,7 @@ static int delete_volume(struct rpc_call *call, const void *request, void *respo
 
 	(void)response;
 	if (require_text("uuid", delete->uuid, UUID_TEXT_SIZE - 1, err) < 0 ||
-	    check_target(call, delete->target_id, err) < 0)
+	    serve_check_target(call, delete->target_id, err) < 0)
 		return -1;
 	return target_delete(call->context, delete->uuid, delete->pool, err);
 }
@@ -218,7 +241,7 @@ static int export_volume(struct rpc_call *call, const void *request, void *respo
 	    convert_access_from_wire(export->mode, &wanted.access, err) < 0 ||
 	    dhchap_keys_parse("dhchap_secret", export->dhchap_secret, "dhchap_ctrl_secret",
 			      export->dhchap_ctrl_secret, &keys, err) < 0 ||
-	    check_target(call, export->target_id, err) < 0 ||
+	    serve_check_target(call, export->target_id, err) < 0 ||
 	    target_has(call->context, export->uuid, export->pool, err) < 0)
 		return -1;
 	wanted.dhchap = dhchap_keys_mode(&keys);
@@ -235,7 +258,7 @@ static int unexport_volume(struct rpc_call *call, const void *request, void *res
 
 	(void)response;
 	if (require_text("uuid", unexport->uuid, UUID_TEXT_SIZE - 1, err) < 0 ||
-	    check_target(call, unexport->target_id, err) < 0)
+	    serve_check_target(call, unexport->target_id, err) < 0)
 		return -1;
 	return target_unexport(call->context, unexport->uuid, unexport->host_nqn, err);
 }
@@ -245,7 +268,7 @@ static int list_orphans(struct rpc_call *call, const void *request, void *respon
 	const Nvmeot__Target__V1__ListOrphansRequest *list = request;
 	struct target_orphans found cleanup_target_orphans = { 0 };
 
-	if ((*list->target_id && check_target(call, list->target_id, err) < 0) ||
+	if (serve_check_looker(call, list->target_id, err) < 0 ||
 	    target_orphans(call->context, &found, err) < 0)
 		return -1;
 	wire_orphans(call, &found, response);
@@ -266,6 +289,16 @@ LOCK_OF(lock_of_modify, ModifyVolumeRequest)
 LOCK_OF(lock_of_delete, DeleteVolumeRequest)
 LOCK_OF(lock_of_export, ExportRequest)
 LOCK_OF(lock_of_unexport, UnexportRequest)
+LOCK_OF(lock_of_delete_snapshot, DeleteSnapshotRequest)
+
+/* The others of a group have their own locks in the target. */
+static const char *lock_of_snapshots(struct rpc_call *call, const void *request)
+{
+	const Nvmeot__Target__V1__CreateSnapshotsRequest *create = request;
+
+	(void)call;
+	return create->n_snapshots ? create->snapshots[0]->uuid : NULL;
+}
 
 static const struct rpc_method methods[] = {
 	{ .name = "GetInfo",
@@ -318,6 +351,26 @@ static const struct rpc_method methods[] = {
 	  .response = &nvmeot__target__v1__list_orphans_response__descriptor,
 	  .handle = list_orphans,
 	  .quiet = true },
+	{ .name = "CreateSnapshots",
+	  .request = &nvmeot__target__v1__create_snapshots_request__descriptor,
+	  .response = &nvmeot__target__v1__create_snapshots_response__descriptor,
+	  .handle = serve_create_snapshots,
+	  .lock_key = lock_of_snapshots },
+	{ .name = "GetSnapshot",
+	  .request = &nvmeot__target__v1__get_snapshot_request__descriptor,
+	  .response = &nvmeot__target__v1__get_snapshot_response__descriptor,
+	  .handle = serve_get_snapshot,
+	  .quiet = true },
+	{ .name = "ListSnapshots",
+	  .request = &nvmeot__target__v1__list_snapshots_request__descriptor,
+	  .response = &nvmeot__target__v1__list_snapshots_response__descriptor,
+	  .handle = serve_list_snapshots,
+	  .quiet = true },
+	{ .name = "DeleteSnapshot",
+	  .request = &nvmeot__target__v1__delete_snapshot_request__descriptor,
+	  .response = &nvmeot__target__v1__delete_snapshot_response__descriptor,
+	  .handle = serve_delete_snapshot,
+	  .lock_key = lock_of_delete_snapshot },
 };
 
 struct rpc_service agent_service(struct target *target)

@@ -102,6 +102,41 @@ Nvmeot__Target__V1__Volume *wire_volume(struct rpc_call *call, const struct volu
 	fill_exports(call, volume, wire);
 	fill_parameters(call, volume, wire);
 	fill_mutables(call, volume, wire);
+	if (volume_is_copy(volume)) {
+		char *source = rpc_strdup(call, volume->source.text);
+
+		wire->source = NEW(call, Source, source);
+		if (volume->source_is_snapshot)
+			wire->source->snapshot_uuid = source;
+		else
+			wire->source->volume_uuid = source;
+	}
+	return wire;
+}
+
+Nvmeot__Target__V1__Snapshot *wire_snapshot(struct rpc_call *call, const struct volume *snapshot)
+{
+	Nvmeot__Target__V1__Snapshot *wire = NEW(call, Snapshot, snapshot);
+
+	wire->uuid = rpc_strdup(call, snapshot->uuid.text);
+	wire->pool = rpc_strdup(call, snapshot->pool);
+	wire->name = rpc_strdup(call, snapshot->name);
+	wire->volume_uuid = rpc_strdup(call, snapshot->source.text);
+	wire->size_bytes = (int64_t)snapshot->size_bytes;
+	wire->created_ns = (int64_t)snapshot->snapshot.created_ns;
+	/* No pool can tell without a walk over all that shares blocks with it. */
+	wire->used_bytes = -1;
+	wire->group_uuid = rpc_strdup(call, snapshot->snapshot.group.text);
+	wire->group_name = rpc_strdup(call, snapshot->snapshot.group_name ?: "");
+	wire->parameters = rpc_alloc(call, snapshot->parameter_count * sizeof(*wire->parameters));
+	for (size_t i = 0; i < snapshot->parameter_count; i++) {
+		Nvmeot__Target__V1__Snapshot__ParametersEntry *entry =
+			NEW(call, Snapshot__ParametersEntry, snapshot__parameters_entry);
+
+		entry->key = rpc_strdup(call, snapshot->parameters[i].key);
+		entry->value = rpc_strdup(call, snapshot->parameters[i].value);
+		wire->parameters[wire->n_parameters++] = entry;
+	}
 	return wire;
 }
 

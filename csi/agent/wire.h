@@ -13,6 +13,8 @@
 /* A volume without conditions. */
 Nvmeot__Target__V1__Volume *wire_volume(struct rpc_call *call, const struct volume *volume);
 
+Nvmeot__Target__V1__Snapshot *wire_snapshot(struct rpc_call *call, const struct volume *snapshot);
+
 /* Looks what is wrong with the volume, and adds that. */
 void wire_conditions(struct rpc_call *call, const struct uuid *uuid,
 		     Nvmeot__Target__V1__Volume *wire);
