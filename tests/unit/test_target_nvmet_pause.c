@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The pause's commands, and what is known of its length; what it does is for tests/vm. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "nvme/target/nvmet_pause.h"
+
+static char text[4096];
+static int runs;
+static bool fails;
+static struct nvmet_pause pause_;
+static struct portal portals[2];
+
+static int note(const char *commands, struct err *err)
+{
+	snprintf(text, sizeof(text), "%s", commands);
+	runs++;
+	return fails ? err_set(err, ERR_INTERNAL, "nft says no") : 0;
+}
+
+static int setup(void **state)
+{
+	struct err err;
+
+	(void)state;
+	runs = 0;
+	fails = false;
+	nvmet_pause_init(&pause_, false);
+	pause_.run = note;
+	return portal_parse("tcp://192.0.2.1:4420", &portals[0], &err) < 0 ||
+			       portal_parse("tcp://[2001:db8::1]:4421", &portals[1], &err) < 0 ?
+		       -1 :
+		       0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	nvmet_pause_fini(&pause_);
+	return 0;
+}
+
+static void test_commands(void **state)
+{
+	const char *first = "add table inet nvmeot_pause\ndelete table inet nvmeot_pause\n";
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(nvmet_pause_begin(&pause_, portals, 2, &err), 0);
+	assert_memory_equal(text, first, strlen(first));
+	assert_non_null(strstr(text, "elements = { 192.0.2.1 . 4420 timeout 2s }"));
+	assert_non_null(strstr(text, "elements = { 2001:db8::1 . 4421 timeout 2s }"));
+	assert_non_null(strstr(text, "ip daddr . tcp dport @portals4 drop"));
+	assert_non_null(strstr(text, "ip6 daddr . tcp dport @portals6 drop"));
+	assert_true(nvmet_pause_end(&pause_));
+	assert_int_equal(runs, 2);
+	assert_string_equal(text, first);
+}
+
+static void test_failures(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	fails = true;
+	assert_int_equal(nvmet_pause_begin(&pause_, portals, 2, &err), -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+	assert_non_null(strstr(err.msg, "nft says no"));
+	/* Nobody is kept waiting by one that failed. */
+	fails = false;
+	assert_int_equal(nvmet_pause_begin(&pause_, portals, 2, &err), 0);
+	/* It ends by itself. */
+	fails = true;
+	assert_true(nvmet_pause_end(&pause_));
+}
+
+static void test_one_that_took_too_long(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(nvmet_pause_begin(&pause_, portals, 2, &err), 0);
+	pause_.begun_ns -= NVMET_PAUSE_MS * NS_PER_MS;
+	assert_false(nvmet_pause_end(&pause_));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_commands),
+		TEST(test_failures),
+		TEST(test_one_that_took_too_long),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
