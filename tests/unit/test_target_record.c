@@ -18,6 +18,7 @@
 
 #define HOST "nqn.2014-08.org.nvmexpress:uuid:aaaaaaaa-0000-4000-8000-000000000001"
 #define UUID "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11"
+#define OTHER "6e6f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a12"
 
 static const struct uuid uuid = { UUID };
 
@@ -102,6 +103,17 @@ static const char good[] =
 	"\"exports\":[{\"hostNqn\":\"" HOST "\",\"access\":\"single-node\","
 	"\"readonly\":false}]}";
 
+/* The same as a snapshot's, of which the rows below change something. */
+#define SNAPSHOT_FROM "\"writeCache\":\"none\""
+#define SNAPSHOT(volume, created, held, more)                                                      \
+	SNAPSHOT_FROM ",\"source\":{\"volume\":\"" volume                                          \
+		      "\"},\"snapshot\":{\"createdNs\":" created ",\"heldBytes\":" held more "}"
+#define GROUP(name, members)                                                                       \
+	",\"group\":{\"uuid\":\"" OTHER "\",\"name\":\"" name "\",\"members\":[" members "]}"
+#define BARE(settings)                                                                             \
+	"{\"version\":1,\"uuid\":\"" UUID "\",\"name\":\"n\",\"sizeBytes\":4096," settings         \
+	",\"state\":\"ready\",\"parameters\":{},\"exports\":[]}"
+
 struct row {
 	const char *from;
 	const char *to;
@@ -159,6 +171,26 @@ static const struct row rows[] = {
 	{ "]}", "]", "not JSON" },
 	{ "]}", "]}{}", "not JSON" },
 	{ "]}", "]} x", "not JSON" },
+	{ "\"ready\"", "\"ready\",\"source\":7", "\"source\" is of type int" },
+	{ "\"ready\"", "\"ready\",\"source\":{}", "\"source\" has 0 fields" },
+	{ "\"ready\"", "\"ready\",\"source\":{\"volume\":\"" OTHER "\",\"snapshot\":\"" OTHER "\"}",
+	  "\"source\" has 2 fields" },
+	{ "\"ready\"", "\"ready\",\"source\":{\"volume\":\"x\"}", "volume \"x\"" },
+	{ "\"ready\"", "\"ready\",\"source\":{\"host\":\"" OTHER "\"}", "unknown field \"host\"" },
+	{ SNAPSHOT_FROM, SNAPSHOT(OTHER, "1", "4096", ""), "has exports" },
+	{ "\"ready\"", "\"ready\",\"snapshot\":{\"createdNs\":1,\"heldBytes\":0}",
+	  "is of no volume" },
+	{ good, BARE(SNAPSHOT(OTHER, "0", "4096", "")), "\"createdNs\" is 0" },
+	{ good, BARE(SNAPSHOT(OTHER, "-1", "4096", "")), "is negative" },
+	{ good, BARE(SNAPSHOT(OTHER, "1", "-1", "")), "is negative" },
+	{ good, BARE(SNAPSHOT(OTHER, "1", "\"1\"", "")), "\"heldBytes\" is of type string" },
+	{ good, BARE(SNAPSHOT(OTHER, "1", "1", ",\"x\":1")), "unknown field \"x\"" },
+	{ good, BARE(SNAPSHOT(OTHER, "1", "1", GROUP("", "\"" UUID "\""))), "group name" },
+	{ good, BARE(SNAPSHOT(OTHER, "1", "1", GROUP("g", ""))), "is not once among" },
+	{ good, BARE(SNAPSHOT(OTHER, "1", "1", GROUP("g", "\"" OTHER "\""))), "is not once among" },
+	{ good, BARE(SNAPSHOT(OTHER, "1", "1", GROUP("g", "\"" UUID "\",\"" UUID "\""))),
+	  "is not once among" },
+	{ good, BARE(SNAPSHOT(OTHER, "1", "1", GROUP("g", "7"))), "\"members\" is no text" },
 	{ good, "", "not JSON" },
 	{ good, "[]", "not a JSON object" },
 	{ good, "null", "not a JSON object" },
@@ -193,6 +225,63 @@ static void test_malformed(void **state)
 	}
 }
 
+static void assert_same_copy(const struct volume *volume, bool creating)
+{
+	cleanup_free char *text = record_format(volume);
+	cleanup_volume struct volume back = { 0 };
+	struct err err = ERR_INIT;
+
+	if (record_parse(text, &uuid, &back, &err) < 0)
+		fail_msg("%s", err.msg);
+	if (creating)
+		back.state = VOLUME_CREATING;
+	assert_same(volume, &back);
+	assert_string_equal(volume->source.text, back.source.text);
+	assert_int_equal(volume->source_is_snapshot, back.source_is_snapshot);
+	assert_int_equal(volume->snapshot.created_ns, back.snapshot.created_ns);
+	assert_int_equal(volume->snapshot.held_bytes, back.snapshot.held_bytes);
+	assert_string_equal(volume->snapshot.group.text, back.snapshot.group.text);
+	assert_int_equal(volume->snapshot.member_count, back.snapshot.member_count);
+	for (size_t i = 0; i < volume->snapshot.member_count; i++)
+		assert_string_equal(volume->snapshot.members[i].text,
+				    back.snapshot.members[i].text);
+	if (volume->snapshot.group_name)
+		assert_string_equal(volume->snapshot.group_name, back.snapshot.group_name);
+}
+
+/* Clones, restored volumes, snapshots, and those of a group. */
+static void test_copies_round_trip(void **state)
+{
+	struct uuid other = { OTHER };
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		cleanup_volume struct volume volume = { .uuid = uuid,
+							.name = xstrdup("n"),
+							.size_bytes = 8192,
+							.source = other,
+							.state = VOLUME_READY };
+
+		volume.source_is_snapshot = i == 1;
+		if (i >= 2)
+			volume.snapshot = (struct volume_snapshot) {
+				.created_ns = 1799999999123456789,
+				.held_bytes = 4096,
+			};
+		if (i == 3) {
+			volume.snapshot.group = other;
+			volume.snapshot.group_name = xstrdup("group");
+			volume_add_member(&volume, &uuid);
+			volume_add_member(&volume, &other);
+		}
+		assert_same_copy(&volume, false);
+		volume.state = VOLUME_CREATING;
+		assert_same_copy(&volume, true);
+		volume.state = VOLUME_DELETING;
+		assert_same_copy(&volume, false);
+	}
+}
+
 /* As records were before there were expansions and mutable parameters. */
 static void test_absent_fields(void **state)
 {
@@ -207,6 +296,8 @@ static void test_absent_fields(void **state)
 	text = record_format(&volume);
 	assert_null(strstr(text, "growingTo"));
 	assert_null(strstr(text, "mutableParameters"));
+	assert_null(strstr(text, "source"));
+	assert_null(strstr(text, "snapshot"));
 }
 
 /* Written, it could never be read again. */
@@ -456,6 +547,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_copies_round_trip),
 		cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_absent_fields),
 		cmocka_unit_test(test_too_large_a_record_is_not_written),
