@@ -2,8 +2,11 @@
 /* Messages of the agent protocol as JSON objects for scripts. */
 #include "cmd/nvmeotctl/fields.h"
 
+#include <time.h>
+
 #include "csi/agent/convert.h"
 #include "nvme/base/cleanup.h"
+#include "nvme/base/clock.h"
 
 static void add_text(struct json_object *object, const char *key, const char *text)
 {
@@ -117,6 +120,8 @@ struct json_object *fields_of_volume(const char *target, const Nvmeot__Target__V
 	add_hosts(object, volume);
 	add_text(object, "nqn", volume->nqn);
 	add_texts(object, "portals", volume->portals, volume->n_portals);
+	add_text(object, "source_volume", volume->source ? volume->source->volume_uuid : "");
+	add_text(object, "source_snapshot", volume->source ? volume->source->snapshot_uuid : "");
 	add_map(object, "parameters", volume->parameters, volume->n_parameters);
 	add_map(object, "mutable_parameters", volume->mutable_parameters,
 		volume->n_mutable_parameters);
@@ -132,6 +137,39 @@ struct json_object *fields_of_export(const char *target, const Nvmeot__Target__V
 	add_volume_id(object, target, volume);
 	add_text(object, "host_nqn", export->host_nqn);
 	add_access(object, export);
+	return object;
+}
+
+/* The moment as ISO 8601 has it, to the second. */
+static void add_time(struct json_object *object, const char *key, int64_t ns)
+{
+	time_t seconds = (time_t)(ns / (int64_t)NS_PER_S);
+	char text[64] = "";
+	struct tm tm;
+
+	if (ns > 0 && gmtime_r(&seconds, &tm))
+		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	add_text(object, key, text);
+}
+
+struct json_object *fields_of_snapshot(const char *target,
+				       const Nvmeot__Target__V1__Snapshot *snapshot)
+{
+	struct json_object *object = json_object_new_object();
+	cleanup_free char *id = xasprintf("%s/%s/@%s", target, snapshot->pool, snapshot->uuid);
+
+	add_text(object, "snapshot_id", id);
+	add_text(object, "target", target);
+	add_text(object, "pool", snapshot->pool);
+	add_text(object, "uuid", snapshot->uuid);
+	add_text(object, "name", snapshot->name);
+	add_text(object, "source_volume", snapshot->volume_uuid);
+	add_number(object, "size_bytes", snapshot->size_bytes);
+	add_time(object, "created", snapshot->created_ns);
+	add_number(object, "created_ns", snapshot->created_ns);
+	add_text(object, "group_uuid", snapshot->group_uuid);
+	add_text(object, "group_name", snapshot->group_name);
+	add_map(object, "parameters", snapshot->parameters, snapshot->n_parameters);
 	return object;
 }
 

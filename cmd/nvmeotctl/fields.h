@@ -17,6 +17,9 @@ struct json_object *fields_of_volume(const char *target, const Nvmeot__Target__V
 struct json_object *fields_of_export(const char *target, const Nvmeot__Target__V1__Volume *volume,
 				     const Nvmeot__Target__V1__Export *export);
 
+struct json_object *fields_of_snapshot(const char *target,
+				       const Nvmeot__Target__V1__Snapshot *snapshot);
+
 /* With its pools, as an array. */
 struct json_object *fields_of_target(const Nvmeot__Target__V1__GetInfoResponse *info);
 

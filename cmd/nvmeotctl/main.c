@@ -52,11 +52,12 @@ static void parse_options(struct settings *s, int argc, char **argv, int *ret_fi
 		       "volumes: all volumes, how they are exported, and what is wrong with them\n"
 		       "targets: the agents and the room in their pools\n"
 		       "exports: which hosts may reach which volumes\n"
+		       "snapshots: what was kept of volumes, and when\n"
 		       "orphans: what lies in pools and in the kernel and belongs to no volume\n"
 		       "rpc: one call at --endpoint, JSON in and out; with - calls from stdin, a "
 		       "line each\n\n"
 		       "Every flag has an environment variable: --tls-dir is NVMEOT_TLS_DIR.",
-		.args_doc = "volumes\ntargets\nexports\norphans\n"
+		.args_doc = "volumes\ntargets\nexports\nsnapshots\norphans\n"
 			    "rpc SERVICE METHOD [JSON]\nrpc -",
 		.specs = specs,
 	};

@@ -106,13 +106,11 @@ static int list_begin(struct rpc_client *client, const char *target, const struc
 }
 
 /* An agent whose lists do not move on would be asked for ever. */
-static int list_advance(const Nvmeot__Target__V1__ListVolumesResponse *list, struct uuid *after,
-			struct err *err)
+static int list_advance(bool more, const char *last, struct uuid *after, struct err *err)
 {
-	const char *last = list->n_volumes ? list->volumes[list->n_volumes - 1]->uuid : "";
 	struct uuid uuid;
 
-	if (!list->more) {
+	if (!more) {
 		after->text[0] = '\0';
 		return 0;
 	}
@@ -140,7 +138,9 @@ static int list_finish(struct rpc_pending *pending, const char *target,
 	list = (const Nvmeot__Target__V1__ListVolumesResponse *)answer;
 	for (size_t i = 0; i < list->n_volumes; i++)
 		add(target, list->volumes[i], sink);
-	return list_advance(list, after, err);
+	return list_advance(list->more,
+			    list->n_volumes ? list->volumes[list->n_volumes - 1]->uuid : "", after,
+			    err);
 }
 
 static int volumes_begin(struct rpc_client *client, const char *target, const struct uuid *after,
@@ -192,6 +192,43 @@ static const struct view_column export_columns[] = {
 	{ "HOST NQN", "host_nqn", render_text },
 	{ "MODE", "access", render_text },
 	{ "READONLY", "readonly", render_text },
+};
+
+/* --- snapshots -------------------------------------------------------------------------------- */
+
+static int snapshots_begin(struct rpc_client *client, const char *target, const struct uuid *after,
+			   struct deadline deadline, struct rpc_pending **ret, struct err *err)
+{
+	Nvmeot__Target__V1__ListSnapshotsRequest request =
+		NVMEOT__TARGET__V1__LIST_SNAPSHOTS_REQUEST__INIT;
+
+	request.target_id = (char *)target;
+	request.start_after = (char *)after->text;
+	request.max_entries = PAGE_VOLUMES;
+	return rpc_client_begin(client, METHOD("ListSnapshots"), &request.base, deadline, ret, err);
+}
+
+static int snapshots_finish(struct rpc_pending *pending, const char *target,
+			    const struct view_sink *sink, struct uuid *after, struct err *err)
+{
+	ProtobufCMessage *answer cleanup_message = NULL;
+	const Nvmeot__Target__V1__ListSnapshotsResponse *list;
+
+	if (rpc_pending_finish(pending, &nvmeot__target__v1__list_snapshots_response__descriptor,
+			       &answer, err) < 0)
+		return -1;
+	list = (const Nvmeot__Target__V1__ListSnapshotsResponse *)answer;
+	for (size_t i = 0; i < list->n_snapshots; i++)
+		sink->add(sink->context, fields_of_snapshot(target, list->snapshots[i]));
+	return list_advance(list->more,
+			    list->n_snapshots ? list->snapshots[list->n_snapshots - 1]->uuid : "",
+			    after, err);
+}
+
+static const struct view_column snapshot_columns[] = {
+	{ "SNAPSHOT", "snapshot_id", render_text }, { "NAME", "name", render_text },
+	{ "SIZE", "size_bytes", render_size },	    { "CREATED", "created", render_text },
+	{ "VOLUME", "source_volume", render_text }, { "GROUP", "group_name", render_text },
 };
 
 /* --- targets ---------------------------------------------------------------------------------- */
@@ -282,11 +319,9 @@ static const struct view_column orphan_columns[] = {
 	.begin = name##_begin, .finish = name##_finish
 
 const struct view view_all[] = {
-	{ VIEW(volumes, volume_columns) },
-	{ VIEW(targets, target_columns), .rows = "pools" },
-	{ VIEW(exports, export_columns) },
-	{ VIEW(orphans, orphan_columns) },
-	{ 0 },
+	{ VIEW(volumes, volume_columns) }, { VIEW(targets, target_columns), .rows = "pools" },
+	{ VIEW(exports, export_columns) }, { VIEW(snapshots, snapshot_columns) },
+	{ VIEW(orphans, orphan_columns) }, { 0 },
 };
 
 void view_add_titles(const struct view *view, struct table *table)

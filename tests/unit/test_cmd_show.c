@@ -206,6 +206,34 @@ static int fake_orphans(struct rpc_call *call, const void *request, void *respon
 	return 0;
 }
 
+/* Two pages of one. */
+static int fake_snapshots(struct rpc_call *call, const void *request, void *response,
+			  struct err *ret)
+{
+	const Nvmeot__Target__V1__ListSnapshotsRequest *list = request;
+	Nvmeot__Target__V1__ListSnapshotsResponse *answer = response;
+	Nvmeot__Target__V1__Snapshot *snapshot =
+		RPC_NEW(call, Nvmeot__Target__V1__Snapshot, nvmeot__target__v1__snapshot__init);
+	bool second = *list->start_after;
+
+	if (fake_check(call->context, list->target_id, ret) < 0)
+		return -1;
+	snapshot->uuid = rpc_printf(call, UUID_FORMAT, (size_t)second);
+	snapshot->pool = (char *)"fast";
+	snapshot->name = (char *)(second ? "snap-2" : "snap-1");
+	snapshot->volume_uuid = rpc_printf(call, UUID_FORMAT, (size_t)7);
+	snapshot->size_bytes = 1 << 30;
+	snapshot->created_ns = 1795305600123456789;
+	if (second) {
+		snapshot->group_uuid = rpc_printf(call, UUID_FORMAT, (size_t)9);
+		snapshot->group_name = (char *)"group-1";
+	}
+	answer->snapshots = rpc_alloc(call, sizeof(*answer->snapshots));
+	answer->snapshots[answer->n_snapshots++] = snapshot;
+	answer->more = !second;
+	return 0;
+}
+
 #define FAKE(wire, snake, function)                                                                \
 	{                                                                                          \
 		.name = wire, .request = &nvmeot__target__v1__##snake##_request__descriptor,       \
@@ -217,6 +245,7 @@ static const struct rpc_method methods[] = {
 	FAKE("ListVolumes", list_volumes, fake_list),
 	FAKE("GetInfo", get_info, fake_info),
 	FAKE("ListOrphans", list_orphans, fake_orphans),
+	FAKE("ListSnapshots", list_snapshots, fake_snapshots),
 };
 
 static void fake_start(struct fake *fake, const char *id)
@@ -341,7 +370,8 @@ static void test_volumes_json(void **state)
 		    "\"access\": \"multi-reader\", \"readonly\": true,"
 		    "\"hosts\": [\"" HOST_A "\", \"" HOST_B "\"],"
 		    "\"nqn\": \"nqn.2026-11.io.nvmeot:x\", \"portals\": [\"tcp://192.0.2.1:4420\"],"
-		    "\"parameters\": {\"fsType\": \"xfs\"},"
+		    "\"source_volume\": \"\", \"source_snapshot\": \"\", \"parameters\": "
+		    "{\"fsType\": \"xfs\"},"
 		    "\"mutable_parameters\": {\"queueSize\": \"64\"},"
 		    "\"conditions\": [{\"status\": \"degraded\", \"reason\": \"PoolNearlyFull\","
 		    "\"message\": \"said for people\"}, {\"status\": \"data-loss\","
@@ -353,7 +383,8 @@ static void test_volumes_json(void **state)
 		    "\"size_bytes\": 1073741824, \"write_cache\": \"none\", \"blank\": true,"
 		    "\"access\": null, \"readonly\": false, \"hosts\": [],"
 		    "\"nqn\": \"nqn.2026-11.io.nvmeot:x\", \"portals\": [\"tcp://192.0.2.1:4420\"],"
-		    "\"parameters\": {}, \"mutable_parameters\": {}, \"conditions\": []"
+		    "\"source_volume\": \"\", \"source_snapshot\": \"\", \"parameters\": {}, "
+		    "\"mutable_parameters\": {}, \"conditions\": []"
 		    "}], \"errors\": []}");
 }
 
@@ -416,6 +447,22 @@ static void test_orphans(void **state)
 	assert_json(output, "{\"orphans\": [{\"target\": \"t1\", \"kind\": \"backing\","
 			    "\"pool\": \"fast\", \"uuid\": \"\", \"path\": \"/srv/x.img\","
 			    "\"message\": \"it has no record; delete it\"}], \"errors\": []}");
+}
+
+static void test_snapshots(void **state)
+{
+	(void)state;
+	assert_int_equal(show("snapshots", false), ERR_NONE);
+	assert_says(output, "SNAPSHOT                                       NAME    SIZE  "
+			    "CREATED               VOLUME                                GROUP\n");
+	assert_says(output, "t1/fast/@00000000-0000-4000-8000-000000000000  snap-1  1Gi   "
+			    "2026-11-22T00:00:00Z  00000000-0000-4000-8000-000000000007  -\n");
+	assert_says(output, "snap-2  1Gi   2026-11-22T00:00:00Z  "
+			    "00000000-0000-4000-8000-000000000007  group-1\n");
+	assert_int_equal(show("snapshots", true), ERR_NONE);
+	assert_says(output, "\"snapshot_id\":\"t1/fast/@00000000-0000-4000-8000-000000000001\"");
+	assert_says(output, "\"created_ns\":1795305600123456789");
+	assert_says(output, "\"source_volume\":\"00000000-0000-4000-8000-000000000007\"");
 }
 
 static size_t lines(const char *text)
@@ -531,7 +578,8 @@ static void test_hostile_words(void **state)
 /* The agent at the address is another one. */
 static void test_another_agent(void **state)
 {
-	static const char *const commands[] = { "volumes", "targets", "exports", "orphans" };
+	static const char *const commands[] = { "volumes", "targets", "exports", "snapshots",
+						"orphans" };
 
 	(void)state;
 	one.id = "box";
@@ -579,6 +627,7 @@ int main(void)
 		TEST(test_exports),
 		TEST(test_targets),
 		TEST(test_orphans),
+		TEST(test_snapshots),
 		TEST(test_pages),
 		TEST(test_target_gone),
 		TEST(test_errors_json),

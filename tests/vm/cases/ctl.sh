@@ -50,6 +50,12 @@ check "exact bytes in JSON" prints '["t1/p1/'$uuid'",1073741824,["'$host'"],[]]'
 	'[.volumes[0] | .volume_id, .size_bytes, .hosts, .conditions]' volumes
 check "exports" shows "t1/p1/$uuid +$host +single-node +false" exports
 check "exports in JSON" prints '["single-node",false]' '[.exports[0] | .access, .readonly]' exports
+snapshot=6e6f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a12
+rpc "$agent_address" $target CreateSnapshots "{\"target_id\":\"t1\",\"snapshots\":[{\"uuid\":\"$snapshot\",
+	\"name\":\"snap-1\",\"volume_uuid\":\"$uuid\"}]}" >/dev/null
+check "snapshots" shows "t1/p1/@$snapshot +snap-1 +1Gi +20[0-9T:-]+Z +$uuid +-" snapshots
+rpc "$agent_address" $target DeleteSnapshot "{\"target_id\":\"t1\",\"uuid\":\"$snapshot\"}" >/dev/null
+check "no snapshot any more" prints '[]' .snapshots snapshots
 check "targets" shows "t1 +.* +p1 +dir +[0-9.]+Gi .* tcp://127.0.0.1:4420 .*" targets
 segments='{"example.com/rack":"7","topology.kubernetes.io/zone":"a"}'
 check "where the target stands" prints "$segments" '.targets[0].topology | to_entries | sort_by(.key) |
