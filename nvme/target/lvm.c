@@ -474,6 +474,23 @@ int lvm_create(const struct lvm *lvm, const char *name, uint64_t size_bytes,
 	return change(lvm, &args, "create a thin volume", err);
 }
 
+int lvm_snapshot(const struct lvm *lvm, const char *name, const char *from,
+		 const char *const tags[], struct err *err)
+{
+	struct args args = args_new("lvcreate");
+	char full[2 * LVM_NAME_SIZE];
+
+	full_name(lvm, from, full);
+	add(&args, "--yes");
+	add2(&args, "--name", name);
+	add(&args, "--snapshot");
+	add2(&args, "--setactivationskip", "n");
+	for (; *tags; tags++)
+		add2(&args, "--addtag", *tags);
+	add(&args, full);
+	return change(lvm, &args, "copy a thin volume", err);
+}
+
 int lvm_activate(const struct lvm *lvm, const char *name, struct err *err)
 {
 	struct args args = args_new("lvchange");

@@ -68,6 +68,13 @@ int lvm_claim(const struct lvm *lvm, const char *name, const char *tag, struct e
 int lvm_create(const struct lvm *lvm, const char *name, uint64_t size_bytes,
 	       const char *const tags[], struct err *err);
 
+/*
+ * Makes a thin volume that holds what another one holds at one moment, of its size, and shares its
+ * blocks. Fails as lvm_create.
+ */
+int lvm_snapshot(const struct lvm *lvm, const char *name, const char *from,
+		 const char *const tags[], struct err *err);
+
 /* Makes its device. */
 int lvm_activate(const struct lvm *lvm, const char *name, struct err *err);
 int lvm_grow(const struct lvm *lvm, const char *name, uint64_t size_bytes, struct err *err);

@@ -237,6 +237,11 @@ int pool_copy_finish(struct pool *pool, const struct volume *copy, struct err *e
 	return pool->ops->copy_finish(pool, copy, err);
 }
 
+int pool_copy_is_whole(struct pool *pool, const struct uuid *uuid, struct err *err)
+{
+	return pool->ops->copy_is_whole(pool, uuid, err);
+}
+
 int pool_list(struct pool *pool, struct root_names *ret, struct err *err)
 {
 	return pool->ops->list(pool, ret, err);

@@ -71,8 +71,8 @@ struct pool_usage {
 struct pool_backing {
 	uint64_t size_bytes;	  /* may be rounded up: of the storage, not of what hosts see */
 	uint64_t allocated_bytes; /* for data, also what it shares */
-	bool unfinished; /* a copy that was taken and is not whole; in a dir its path ends in .new */
-	bool blank;	 /* no data at all: every byte reads as zero and none was ever written */
+	bool unfinished;	  /* of a dir: a copy that is not whole, whose path ends in .new */
+	bool blank; /* no data at all: every byte reads as zero and none was ever written */
 };
 
 /*
@@ -97,6 +97,7 @@ struct pool_ops {
 	int (*copy)(struct pool *pool, const struct volume *copy, const struct volume *from,
 		    struct err *err);
 	int (*copy_finish)(struct pool *pool, const struct volume *copy, struct err *err);
+	int (*copy_is_whole)(struct pool *pool, const struct uuid *uuid, struct err *err);
 	/* What pool_usage needs: room each time, allocation, which may look at each volume, at
 	 * most once a minute. Both have one caller at a time. */
 	int (*room)(struct pool *pool, struct pool_room *ret, struct err *err);
@@ -150,6 +151,9 @@ int pool_copy(struct pool *pool, const struct volume *copy, const struct volume 
  * began.
  */
 int pool_copy_finish(struct pool *pool, const struct volume *copy, struct err *err);
+
+/* Whether pool_copy_finish has come to its end. 1: yes; 0: no, or there is no copy; -1: error. */
+int pool_copy_is_whole(struct pool *pool, const struct uuid *uuid, struct err *err);
 
 /*
  * Takes bytes of the pool for a volume that is to be made or grown, under a lock, so that two

@@ -148,6 +148,14 @@ static int dir_copy_finish(struct pool *pool, const struct volume *copy, struct 
 	return image_copy_finish(&pool->records, copy, err);
 }
 
+static int dir_copy_is_whole(struct pool *pool, const struct uuid *uuid, struct err *err)
+{
+	struct pool_backing backing = { 0 };
+	int found = dir_find(pool, uuid, &backing, err);
+
+	return found <= 0 ? found : !backing.unfinished;
+}
+
 static bool cut_suffix(char *name, const char *suffix)
 {
 	size_t len = strlen(name), suffix_len = strlen(suffix);
@@ -306,6 +314,7 @@ const struct pool_ops pool_dir_ops = {
 	.remove = dir_remove,
 	.copy = dir_copy,
 	.copy_finish = dir_copy_finish,
+	.copy_is_whole = dir_copy_is_whole,
 	.list = dir_list,
 	.room = dir_room,
 	.allocation = dir_allocation,

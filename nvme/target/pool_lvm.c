@@ -37,6 +37,7 @@
 #define RECORDS_PREFIX NAME_PREFIX "records-" /* followed by the thin pool's name */
 #define TAG "nvmeot"
 #define FORMATTING_TAG "nvmeot.formatting"
+#define COPYING_TAG "nvmeot.copying"
 #define RECORDS_BYTES (256ULL << 20)
 #define METADATA_LIMIT_PERCENT 90
 #define SYS_PATH "/sys"
@@ -418,19 +419,61 @@ static int pool_lvm_detach(struct pool *pool, const struct uuid *uuid, struct er
 	return dm_remove(uuid, err);
 }
 
+/*
+ * The tag says that it is not whole yet: that of a group the others are not taken, or that it has
+ * the size of its source. Its source is not changed, so the kernel's word for what it is is enough,
+ * and lvm2, which takes its time, is not asked while hosts wait.
+ */
 static int pool_lvm_copy(struct pool *pool, const struct volume *copy, const struct volume *from,
 			 struct err *err)
 {
-	(void)copy;
-	return err_set(err, ERR_UNIMPLEMENTED,
-		       "pool %s is of kind lvm, which has no snapshots and no clones yet: %s %s is "
-		       "not copied",
-		       pool->name, volume_sort_name(from), from->uuid.text);
+	static const char *const tags[] = { TAG, COPYING_TAG, NULL };
+	const struct lvm *lvm = &lvm_pool(pool)->lvm;
+	CLEANUP(lv_close) struct lv lv = { .fd = -1 };
+	char name[LVM_NAME_SIZE], from_name[LVM_NAME_SIZE];
+	int found;
+
+	lv_name(&copy->uuid, name);
+	lv_name(&from->uuid, from_name);
+	found = lv_glance(lvm, from_name, &lv, err);
+	if (found < 0)
+		return -1;
+	if (!found)
+		return err_set(err, ERR_DATA_LOSS, "the backing %s/%s of the %s is gone",
+			       lvm->group, from_name, volume_sort_name(from));
+	if (check_size(lvm, from, &lv, err) < 0)
+		return -1;
+	return lvm_snapshot(lvm, name, from_name, tags, err);
+}
+
+static int pool_lvm_copy_is_whole(struct pool *pool, const struct uuid *uuid, struct err *err)
+{
+	const struct lvm *lvm = &lvm_pool(pool)->lvm;
+	char name[LVM_NAME_SIZE];
+	bool copying = false;
+	int found;
+
+	lv_name(uuid, name);
+	found = lvm_find(lvm, name, COPYING_TAG, &copying, err);
+	return found <= 0 ? found : !copying;
 }
 
 static int pool_lvm_copy_finish(struct pool *pool, const struct volume *copy, struct err *err)
 {
-	return pool_lvm_copy(pool, copy, copy, err);
+	const struct lvm *lvm = &lvm_pool(pool)->lvm;
+	CLEANUP(lv_close) struct lv lv = { .fd = -1 };
+	uint64_t wanted = round_up(lvm, copy->size_bytes);
+	int whole = pool_lvm_copy_is_whole(pool, &copy->uuid, err);
+	char name[LVM_NAME_SIZE];
+
+	if (whole)
+		return whole < 0 ? -1 : 0;
+	lv_name(&copy->uuid, name);
+	if (lv_get(lvm, copy, &lv, err) < 0)
+		return -1;
+	if (lv.size_bytes < wanted && lv_grow(lvm, name, copy->size_bytes, wanted, err) < 0)
+		return -1;
+	return lvm_untag(lvm, name, COPYING_TAG, err);
 }
 
 static int pool_lvm_remove(struct pool *pool, const struct uuid *uuid, struct err *err)
@@ -538,6 +581,26 @@ static uint64_t records_unwritten(const struct lvm *lvm)
 	return mapped < RECORDS_BYTES ? RECORDS_BYTES - mapped : 0;
 }
 
+/*
+ * What all thin volumes of the pool take together, but that of the records: where blocks are shared
+ * they count once in it. Those of others would be among it.
+ */
+static uint64_t pool_used(const struct lvm *lvm)
+{
+	char device[DM_NAME_SIZE], status[DM_STATUS_SIZE], name[LVM_NAME_SIZE];
+	uint64_t used = 0, records = 0;
+	struct err ignored;
+
+	lvm_dm_name(lvm, lvm->pool, "-tpool", device);
+	if (dm_status(device, status, &ignored) <= 0 ||
+	    sscanf(status, "%*u %*u/%*u %" SCNu64, &used) != 1)
+		return 0;
+	records_name(lvm, name);
+	lv_mapped(lvm, name, &records, &ignored);
+	used *= lvm->chunk_bytes;
+	return used > records ? used - records : 0;
+}
+
 /* A volume is allocated by whole chunks, and so may take one more than its size. */
 static int pool_lvm_allocation(struct pool *pool, struct pool_allocation *ret, struct err *err)
 {
@@ -559,6 +622,11 @@ static int pool_lvm_allocation(struct pool *pool, struct pool_allocation *ret, s
 		if (lv_mapped(lvm, name, &mapped, &ignored) == 0)
 			sum.bytes += mapped;
 		sum.overhead_bytes += lvm->chunk_bytes;
+	}
+	if (pool->shares) {
+		uint64_t used = pool_used(lvm);
+
+		sum.bytes = sum.bytes < used ? sum.bytes : used;
 	}
 	*ret = sum;
 	return 0;
@@ -692,6 +760,7 @@ const struct pool_ops pool_lvm_ops = {
 	.remove = pool_lvm_remove,
 	.copy = pool_lvm_copy,
 	.copy_finish = pool_lvm_copy_finish,
+	.copy_is_whole = pool_lvm_copy_is_whole,
 	.list = pool_lvm_list,
 	.room = pool_lvm_room,
 	.allocation = pool_lvm_allocation,

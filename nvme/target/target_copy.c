@@ -223,16 +223,15 @@ static struct member member_of(struct target *target, const struct uuid *uuid)
 	return member;
 }
 
-/* 1: its copy has its final name; 0: not; -1: that is not known. The caller has a turn in own. */
+/* As pool_copy_is_whole. The caller has a turn in own. */
 static int is_whole(struct target *target, const struct pool *own, struct pool *pool,
 		    const struct uuid *uuid, struct err *err)
 {
-	struct pool_backing backing = { 0 };
-	int found = pool == own ?
-			    pool_find(pool, uuid, &backing, err) :
-			    target_find(target, pool, uuid, target->answer_wait_ms, &backing, err);
+	cleanup_turn struct target_turn turn = { 0 };
 
-	return found < 0 ? -1 : found && !backing.unfinished;
+	if (pool != own && target_turn_take(target, pool, &turn, err) < 0)
+		return -1;
+	return pool_copy_is_whole(pool, uuid, err);
 }
 
 /* Whether all copies of its group have been made, of which a committed one is proof. */

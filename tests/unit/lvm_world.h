@@ -47,7 +47,7 @@ static int fake_root_open(struct root *root, const char *path, struct err *err);
 
 /* The one thin volume, and everything that was done, in order. */
 static struct {
-	bool there, active, foreign, formatting;
+	bool there, active, foreign, formatting, copying;
 	bool elsewhere;	     /* it is in another thin pool */
 	bool no_sysfs;	     /* the kernel does not say in which one it is */
 	bool no_device;	     /* there is no device-mapper device of its name */
@@ -126,7 +126,9 @@ int lvm_find(const struct lvm *lvm, const char *name, const char *tag, bool *ret
 	if (world.there && world.elsewhere)
 		return err_set(err, ERR_FAILED_PRECONDITION, "is not in thin pool tp");
 	if (world.there)
-		*ret_tagged = strcmp(tag, FORMATTING_TAG) == 0 ? world.formatting : !world.foreign;
+		*ret_tagged = strcmp(tag, FORMATTING_TAG) == 0 ? world.formatting :
+			      strcmp(tag, COPYING_TAG) == 0    ? world.copying :
+								 !world.foreign;
 	return world.there;
 }
 
@@ -156,6 +158,20 @@ int lvm_create(const struct lvm *lvm, const char *name, uint64_t size_bytes,
 	return 0;
 }
 
+/* Source and copy are one here. */
+int lvm_snapshot(const struct lvm *lvm, const char *name, const char *from,
+		 const char *const tags[], struct err *err)
+{
+	(void)lvm;
+	assert_string_equal(tags[0], "nvmeot");
+	assert_string_equal(tags[1], "nvmeot.copying");
+	did("snapshot %s of %s", name, from);
+	if (world.lvm_fails)
+		return err_set(err, ERR_INTERNAL, "lvcreate failed");
+	world.copying = true;
+	return 0;
+}
+
 int lvm_activate(const struct lvm *lvm, const char *name, struct err *err)
 {
 	(void)lvm;
@@ -181,6 +197,7 @@ int lvm_untag(const struct lvm *lvm, const char *name, const char *tag, struct e
 {
 	(void)lvm, (void)name, (void)err;
 	did("untag %s", tag);
+	world.copying = world.copying && strcmp(tag, COPYING_TAG) != 0;
 	return 0;
 }
 

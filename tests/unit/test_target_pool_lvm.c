@@ -2,6 +2,8 @@
 /* What a pool of thin volumes decides. With the real lvm2: tests/vm/cases/lvm.sh. */
 #include "tests/unit/lvm_world.h"
 
+#include "nvme/target/spare.h"
+
 /* --- tests ------------------------------------------------------------------------------------ */
 
 /* The device-mapper device that the volume's device lies on. */
@@ -462,6 +464,67 @@ static void test_records_are_formatted_once(void **state)
 	assert_did("activate; ");
 }
 
+static void test_copy(void **state)
+{
+	struct volume copy = { .uuid = { UUID2 }, .size_bytes = 18 * MIB };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(pool_lvm_copy(&pool.pool, &copy, &volume, &err), -1);
+	assert_int_equal(err.code, ERR_DATA_LOSS);
+	assert_int_equal(pool_lvm_copy_is_whole(&pool.pool, &copy.uuid, &err), 0);
+	a_volume_is_there(16 * MIB, 65536);
+	assert_int_equal(pool_lvm_copy(&pool.pool, &copy, &volume, &err), -1);
+	assert_int_equal(err.code, ERR_DATA_LOSS);
+	assert_non_null(strstr(err.msg, "its record says 18874368"));
+	world.size = 20 * MIB;
+	assert_int_equal(pool_lvm_copy(&pool.pool, &copy, &volume, &err), 0);
+	assert_did("snapshot nvmeot-" UUID2 " of " LV "; ");
+	assert_int_equal(pool_lvm_copy_is_whole(&pool.pool, &copy.uuid, &err), 0);
+	assert_int_equal(pool_lvm_copy_finish(&pool.pool, &copy, &err), 0);
+	assert_did("untag nvmeot.copying; ");
+	assert_int_equal(pool_lvm_copy_is_whole(&pool.pool, &copy.uuid, &err), 1);
+	assert_int_equal(pool_lvm_copy_finish(&pool.pool, &copy, &err), 0);
+	assert_did("");
+	/* A larger one: it is whole only when it has its size. */
+	world.copying = true;
+	copy.size_bytes = 40 * MIB;
+	assert_int_equal(pool_lvm_copy_finish(&pool.pool, &copy, &err), 0);
+	assert_did("grow 40; untag nvmeot.copying; ");
+	copy.uuid = volume.uuid;
+	world.copying = world.lvm_fails = true;
+	copy.size_bytes = 80 * MIB;
+	assert_int_equal(pool_lvm_copy_finish(&pool.pool, &copy, &err), -1);
+	assert_true(world.copying);
+	assert_int_equal(pool_lvm_copy(&pool.pool, &copy, &volume, &err), -1);
+}
+
+/* What is shared is in the sum of all thin volumes as often as it is shared. */
+static void test_shared_blocks_count_once(void **state)
+{
+	struct pool_allocation sum;
+	struct err err = ERR_INIT;
+	struct volume recorded = { .uuid = { UUID },
+				   .name = (char *)"pvc-1",
+				   .size_bytes = 18 * MIB };
+
+	(void)state;
+	a_volume_is_there(20 * MIB, 10 * MIB);
+	world.records_mapped = 256 * MIB;
+	world.pool_status =
+		"1 50/1024 4200/10000 - rw"; /* 4096 chunks of 64 KiB are the records' */
+	recorded.state = VOLUME_READY;
+	assert_int_equal(record_save(&pool.pool.records, &recorded, &err), 0);
+	assert_int_equal(pool_lvm_allocation(&pool.pool, &sum, &err), 0);
+	assert_int_equal(sum.bytes, 10 * MIB);
+	pool.pool.shares = true;
+	assert_int_equal(pool_lvm_allocation(&pool.pool, &sum, &err), 0);
+	assert_int_equal(sum.bytes, 104 * 65536);
+	assert_int_equal(record_remove(&pool.pool.records, &recorded.uuid, &err), 0);
+	while (spare_give(&pool.pool.records))
+		;
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -482,6 +545,8 @@ int main(void)
 		CASE(test_room),
 		CASE(test_allocation),
 		CASE(test_records_are_formatted_once),
+		CASE(test_copy),
+		CASE(test_shared_blocks_count_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
