@@ -50,6 +50,24 @@ struct uuid volume_uuid_of_name(const char *name)
 	return uuid_v5("volume", name);
 }
 
+struct uuid snapshot_uuid_of_name(const char *name)
+{
+	return uuid_v5("snapshot", name);
+}
+
+struct uuid group_uuid_of_name(const char *name)
+{
+	return uuid_v5("group", name);
+}
+
+struct uuid snapshot_uuid_of_member(const struct uuid *group, const struct uuid *volume)
+{
+	char text[2 * UUID_TEXT_SIZE];
+
+	snprintf(text, sizeof(text), "%s/%s", group->text, volume->text);
+	return uuid_v5("member", text);
+}
+
 struct uuid volume_uuid_of_id(const char *volume_id)
 {
 	return uuid_v5("handle", volume_id);
@@ -67,14 +85,51 @@ static bool take_part(const char **rest, char ret[TARGET_NAME_SIZE])
 	return parse_is_name(ret);
 }
 
-bool volume_id_parse(const char *text, struct volume_id *ret)
+static bool take_mark(const char **rest, const char *mark)
 {
-	struct volume_id id = { 0 };
+	size_t len = strlen(mark);
+
+	if (strncmp(*rest, mark, len) != 0)
+		return false;
+	*rest += len;
+	return true;
+}
+
+/* What is left is a UUID in our spelling. */
+static bool take_uuid(const char *text, struct uuid *ret)
+{
 	struct err ignored;
 
+	return parse_uuid("uuid", text, ret, &ignored) == 0 && strcmp(text, ret->text) == 0;
+}
+
+static bool id_parse(const char *text, const char *mark, struct volume_id *ret)
+{
+	struct volume_id id = { 0 };
+
 	_Static_assert(TARGET_NAME_SIZE == VOLUME_POOL_SIZE, "take_part serves both");
-	if (!take_part(&text, id.target) || !take_part(&text, id.pool) ||
-	    parse_uuid("volume", text, &id.uuid, &ignored) < 0 || strcmp(text, id.uuid.text) != 0)
+	if (!take_part(&text, id.target) || !take_part(&text, id.pool) || !take_mark(&text, mark) ||
+	    !take_uuid(text, &id.uuid))
+		return false;
+	*ret = id;
+	return true;
+}
+
+bool volume_id_parse(const char *text, struct volume_id *ret)
+{
+	return id_parse(text, "", ret);
+}
+
+bool snapshot_id_parse(const char *text, struct volume_id *ret)
+{
+	return id_parse(text, "@", ret);
+}
+
+bool group_id_parse(const char *text, struct group_id *ret)
+{
+	struct group_id id = { 0 };
+
+	if (!take_part(&text, id.target) || !take_mark(&text, "@@") || !take_uuid(text, &id.uuid))
 		return false;
 	*ret = id;
 	return true;
@@ -83,6 +138,16 @@ bool volume_id_parse(const char *text, struct volume_id *ret)
 void volume_id_format(const struct volume_id *id, char ret[VOLUME_ID_SIZE])
 {
 	snprintf(ret, VOLUME_ID_SIZE, "%s/%s/%s", id->target, id->pool, id->uuid.text);
+}
+
+void snapshot_id_format(const struct volume_id *id, char ret[VOLUME_ID_SIZE])
+{
+	snprintf(ret, VOLUME_ID_SIZE, "%s/%s/@%s", id->target, id->pool, id->uuid.text);
+}
+
+void group_id_format(const struct group_id *id, char ret[VOLUME_ID_SIZE])
+{
+	snprintf(ret, VOLUME_ID_SIZE, "%s/@@%s", id->target, id->uuid.text);
 }
 
 int require_text(const char *field, const char *text, size_t max, struct err *err)

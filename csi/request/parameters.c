@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of StorageClass parameters. */
+/* The table of StorageClass parameters; parameters of snapshots. */
 #include "csi/request/parameters.h"
 
 #include <stdio.h>
@@ -183,6 +183,36 @@ int parameters_check_mutable(struct map map, struct err *err)
 		if (row_set(row, map.entries[i]->value, &ignored, err) < 0)
 			return err_wrap(err, "mutable_parameters");
 	}
+	return 0;
+}
+
+/* Of a snapshotter that runs with --extra-create-metadata. */
+static const char *const of_snapshotter[] = {
+	"csi.storage.k8s.io/volumesnapshot/name",
+	"csi.storage.k8s.io/volumesnapshot/namespace",
+	"csi.storage.k8s.io/volumesnapshotcontent/name",
+	"csi.storage.k8s.io/volumegroupsnapshot/name",
+	"csi.storage.k8s.io/volumegroupsnapshot/namespace",
+	"csi.storage.k8s.io/volumegroupsnapshotcontent/name",
+};
+
+static bool is_of_snapshotter(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(of_snapshotter); i++)
+		if (strcmp(of_snapshotter[i], name) == 0)
+			return true;
+	return false;
+}
+
+int parameters_check_snapshot(struct map map, struct err *err)
+{
+	if (map_check_size("parameters", map, err) < 0)
+		return -1;
+	for (size_t i = 0; i < map.count; i++)
+		if (!is_of_snapshotter(map.entries[i]->key))
+			return err_set(err, ERR_INVALID_ARGUMENT,
+				       "parameter \"%.64s\" is unknown: snapshots take none",
+				       map.entries[i]->key);
 	return 0;
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * StorageClass parameters, checked by one table. Those the node needs travel on in the volume
- * context under the same names and are checked there by the same table. Those that can be changed
- * later are of the connection, or say what may be done to a broken file system: what is valid then
- * goes into the publish context, too.
+ * Parameters of classes. Those of a StorageClass are checked by one table. Those the node needs
+ * travel on in the volume context under the same names and are checked there by the same table.
+ * Those that can be changed later are of the connection, or say what may be done to a broken file
+ * system: what is valid then goes into the publish context, too.
  */
 #ifndef CSI_REQUEST_PARAMETERS_H
 #define CSI_REQUEST_PARAMETERS_H
@@ -34,6 +34,12 @@ int parameters_parse(struct map map, struct parameters *ret, struct err *err);
  * bad value.
  */
 int parameters_check_mutable(struct map map, struct err *err);
+
+/*
+ * Checks the parameters of a snapshot or a group: there are none of ours, so that any but those
+ * that the snapshotter adds by itself is ERR_INVALID_ARGUMENT, naming it.
+ */
+int parameters_check_snapshot(struct map map, struct err *err);
 
 /*
  * Reads the node's share out of the two contexts; keys that are no parameters are skipped. The

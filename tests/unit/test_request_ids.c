@@ -28,6 +28,19 @@ static void test_uuid_of_name(void **state)
 			    "9b20ad3b-18ee-5ff7-94e3-982cc6af88e4");
 }
 
+/* Nor may these: a volume, a snapshot and a group of one name are three things. */
+static void test_uuid_of_snapshots(void **state)
+{
+	struct uuid group = group_uuid_of_name("pvc-1"), volume = volume_uuid_of_name("pvc-1");
+
+	(void)state;
+	assert_string_equal(snapshot_uuid_of_name("pvc-1").text,
+			    "b9d13a40-fe87-5bc7-a397-8b4c172a4248");
+	assert_string_equal(group.text, "560aa038-69b0-57fa-9699-c019d3392f49");
+	assert_string_equal(snapshot_uuid_of_member(&group, &volume).text,
+			    "661f416f-bf37-53d2-935c-a5a2fa15f74a");
+}
+
 /* The lock of a CreateVolume is taken before its name is checked: any length must do. */
 static void test_uuid_of_long_name(void **state)
 {
@@ -121,6 +134,64 @@ static void test_huge_volume_ids(void **state)
 	assert_false(volume_id_parse(text, &id));
 }
 
+/* Of the three sorts of IDs each is one and no other. */
+static void test_snapshot_ids(void **state)
+{
+	static const char *const rows[] = {
+		"t/p/" UUID,
+		"t/@" UUID,
+		"t/@@" UUID,
+		"t/p/@@" UUID,
+		"t/p/@",
+		"t/p/@" UUID "/",
+		"t/p/ @" UUID,
+		"/p/@" UUID,
+		"t//@" UUID,
+		"t/@p/" UUID,
+		"@t/p/" UUID,
+		"t/p/@" UUID "@" UUID,
+		"t/p/@5D5F4A53-6F0C-4F0E-9F0A-0B6F3F6C2A11",
+		"@" UUID,
+		"",
+		"t/p/%s",
+	};
+	static const char good[] = SHORT_32 "/" SHORT_32 "/@" UUID;
+	struct volume_id id = { 0 };
+	char text[VOLUME_ID_SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (snapshot_id_parse(rows[i], &id))
+			fail_msg("\"%s\" is taken for a snapshot ID", rows[i]);
+	assert_string_equal(id.target, "");
+	assert_true(snapshot_id_parse(good, &id));
+	snapshot_id_format(&id, text);
+	assert_string_equal(text, good);
+	assert_false(volume_id_parse(good, &id));
+}
+
+static void test_group_ids(void **state)
+{
+	static const char *const rows[] = { "t/p/@" UUID, "t/@" UUID,	   "t/p/" UUID,
+					    "t/@@",	  "t/@@" UUID "/", "t/p/@@" UUID,
+					    "/@@" UUID,	  "@@" UUID,	   "t/@@@" UUID };
+	struct group_id group = { 0 };
+	char text[VOLUME_ID_SIZE];
+	struct volume_id id;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (group_id_parse(rows[i], &group))
+			fail_msg("\"%s\" is taken for the ID of a group", rows[i]);
+	assert_string_equal(group.target, "");
+	assert_true(group_id_parse(SHORT_32 "/@@" UUID, &group));
+	group_id_format(&group, text);
+	assert_string_equal(text, SHORT_32 "/@@" UUID);
+	assert_string_equal(group.uuid.text, UUID);
+	assert_false(volume_id_parse(text, &id));
+	assert_false(snapshot_id_parse(text, &id));
+}
+
 static void refuse_text(const char *text, size_t max, const char *want)
 {
 	struct err err = ERR_INIT;
@@ -186,10 +257,12 @@ static void test_long_path(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_uuid_of_name),	cmocka_unit_test(test_uuid_of_long_name),
-		cmocka_unit_test(test_volume_id),	cmocka_unit_test(test_foreign_volume_ids),
-		cmocka_unit_test(test_huge_volume_ids), cmocka_unit_test(test_require_text),
-		cmocka_unit_test(test_require_path),	cmocka_unit_test(test_long_path),
+		cmocka_unit_test(test_uuid_of_name),	  cmocka_unit_test(test_uuid_of_long_name),
+		cmocka_unit_test(test_volume_id),	  cmocka_unit_test(test_foreign_volume_ids),
+		cmocka_unit_test(test_huge_volume_ids),	  cmocka_unit_test(test_require_text),
+		cmocka_unit_test(test_require_path),	  cmocka_unit_test(test_long_path),
+		cmocka_unit_test(test_uuid_of_snapshots), cmocka_unit_test(test_snapshot_ids),
+		cmocka_unit_test(test_group_ids),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

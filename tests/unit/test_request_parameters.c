@@ -293,6 +293,23 @@ static void test_for_node(void **state)
 	assert_false(parameters_for_node("unknown"));
 }
 
+/* A snapshot has no parameters, but for what the snapshotter may add. */
+static void test_snapshot(void **state)
+{
+	struct fixture_map m = { 0 };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(parameters_check_snapshot(fixture_map_of(&m), &err), 0);
+	fixture_map_set(&m, "csi.storage.k8s.io/volumesnapshot/name", "s");
+	fixture_map_set(&m, "csi.storage.k8s.io/volumegroupsnapshotcontent/name", "g");
+	assert_int_equal(parameters_check_snapshot(fixture_map_of(&m), &err), 0);
+	fixture_map_set(&m, "pool", "p1");
+	assert_int_equal(parameters_check_snapshot(fixture_map_of(&m), &err), -1);
+	assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
+	assert_string_equal(err.msg, "parameter \"pool\" is unknown: snapshots take none");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -301,7 +318,7 @@ int main(void)
 		cmocka_unit_test(test_unknown),	  cmocka_unit_test(test_metadata),
 		cmocka_unit_test(test_oversize),  cmocka_unit_test(test_context),
 		cmocka_unit_test(test_for_node),  cmocka_unit_test(test_publish_context_wins),
-		cmocka_unit_test(test_mutable),
+		cmocka_unit_test(test_mutable),	  cmocka_unit_test(test_snapshot),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
