@@ -44,6 +44,20 @@ static void take_lists(const Nvmeot__Target__V1__Volume *wire, struct agent_volu
 		};
 }
 
+/* An empty UUID is none. */
+static bool take_uuid(const char *text, struct uuid *ret)
+{
+	struct err ignored;
+
+	return !*text || parse_uuid("source", text, ret, &ignored) == 0;
+}
+
+static bool take_source(const Nvmeot__Target__V1__Source *wire, struct agent_source *ret)
+{
+	return !wire || (take_uuid(wire->snapshot_uuid, &ret->snapshot) &&
+			 take_uuid(wire->volume_uuid, &ret->volume));
+}
+
 int agent_volume_take(const char *target, const Nvmeot__Target__V1__Volume *wire,
 		      const struct uuid *uuid, ProtobufCMessage *message, struct agent_volume *ret,
 		      struct err *err)
@@ -53,7 +67,8 @@ int agent_volume_take(const char *target, const Nvmeot__Target__V1__Volume *wire
 
 	if (!wire || parse_uuid("uuid", wire->uuid, &v.id.uuid, err) < 0 ||
 	    (uuid && strcmp(wire->uuid, uuid->text) != 0) || !parse_is_name(wire->pool) ||
-	    wire->size_bytes <= 0 || parse_nqn("nqn", wire->nqn, v.nqn, err) < 0)
+	    wire->size_bytes <= 0 || !take_source(wire->source, &v.source) ||
+	    parse_nqn("nqn", wire->nqn, v.nqn, err) < 0)
 		return err_set(err, ERR_INTERNAL, "target %s: the answer holds no valid volume",
 			       target);
 	for (size_t i = 0; i < wire->n_portals; i++)

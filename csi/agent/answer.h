@@ -23,6 +23,12 @@ struct agent_condition {
 	const char *message;
 };
 
+/* What a volume is a copy of; both are "": of nothing, it began blank. */
+struct agent_source {
+	struct uuid snapshot;
+	struct uuid volume;
+};
+
 /* What the controller needs to know of a volume. Maps, hosts and conditions lie in memory of its
  * own. */
 struct agent_volume {
@@ -31,6 +37,7 @@ struct agent_volume {
 	bool volatile_cache;
 	bool blank;
 	bool readonly; /* it has exports, and they are read-only */
+	struct agent_source source;
 	char nqn[NQN_SIZE];
 	char portals[PORTAL_MAX * PORTAL_TEXT_SIZE]; /* comma separated, as the node takes them */
 	struct map parameters;			     /* as created */

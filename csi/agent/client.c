@@ -6,113 +6,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "csi/agent/ask.h"
 #include "csi/agent/convert.h"
-#include "csi/rpc/client.h"
-
-#define METHOD(name) "/nvmeot.target.v1.Target/" name
-#define ANSWER(snake) &nvmeot__target__v1__##snake##_response__descriptor
-
-struct agent {
-	char *name;
-	struct rpc_client *client;
-};
-
-struct agent_ask {
-	struct agent *agent;
-	struct uuid uuid; /* a find's */
-	struct rpc_pending *pending;
-	struct err err; /* why it could not begin, when pending is NULL */
-};
-
-/* An unpacked answer, freed at the end of the scope. */
-static void answer_free(ProtobufCMessage **message)
-{
-	if (*message)
-		protobuf_c_message_free_unpacked(*message, NULL);
-}
-
-int agent_new(const char *name, const char *address, const char *tls_dir, struct agent **ret,
-	      struct err *err)
-{
-	struct rpc_client *client = NULL;
-	struct agent *agent;
-
-	if (rpc_client_new(address, tls_dir, &client, err) < 0)
-		return err_wrap(err, "target %s", name);
-	agent = xcalloc(1, sizeof(*agent));
-	agent->name = xstrdup(name);
-	agent->client = client;
-	*ret = agent;
-	return 0;
-}
-
-void agent_free(struct agent *agent)
-{
-	rpc_client_free(agent->client);
-	free(agent->name);
-	free(agent);
-}
-
-const char *agent_name(const struct agent *agent)
-{
-	return agent->name;
-}
 
 /* --- asking ----------------------------------------------------------------------------------- */
-
-static struct agent_ask *ask_begin(struct agent *agent, const char *method, const void *request,
-				   struct deadline deadline)
-{
-	struct agent_ask *ask = xcalloc(1, sizeof(*ask));
-
-	ask->agent = agent;
-	rpc_client_begin(agent->client, method, request, deadline, &ask->pending, &ask->err);
-	return ask;
-}
-
-/* Waits for the answer; the question itself stays to be freed. */
-static int ask_wait(struct agent_ask *ask, const ProtobufCMessageDescriptor *response,
-		    ProtobufCMessage **ret, struct err *err)
-{
-	struct rpc_pending *pending = steal_ptr(&ask->pending);
-
-	if (!pending)
-		*err = ask->err;
-	else if (rpc_pending_finish(pending, response, ret, err) == 0)
-		return 0;
-	return err_wrap(err, "target %s", ask->agent->name);
-}
-
-void agent_ask_cancel(struct agent_ask *ask)
-{
-	if (ask->pending)
-		rpc_pending_cancel(ask->pending);
-	free(ask);
-}
-
-static int agent_call(struct agent *agent, const char *method, const void *request,
-		      const ProtobufCMessageDescriptor *response, struct deadline deadline,
-		      ProtobufCMessage **ret, struct err *err)
-{
-	struct agent_ask *ask cleanup_agent_ask = ask_begin(agent, method, request, deadline);
-
-	return ask_wait(ask, response, ret, err);
-}
 
 struct agent_ask *agent_info_begin(struct agent *agent, struct deadline deadline)
 {
 	Nvmeot__Target__V1__GetInfoRequest request = NVMEOT__TARGET__V1__GET_INFO_REQUEST__INIT;
 
-	return ask_begin(agent, METHOD("GetInfo"), &request, deadline);
+	return agent_ask_begin(agent, AGENT_METHOD("GetInfo"), &request, deadline);
 }
 
 int agent_info_finish(struct agent_ask *pending, struct agent_info *ret, struct err *err)
 {
 	struct agent_ask *ask cleanup_agent_ask = pending;
-	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
+	ProtobufCMessage *answer cleanup_agent_answer = NULL;
 	const Nvmeot__Target__V1__GetInfoResponse *info;
 
-	if (ask_wait(ask, ANSWER(get_info), &answer, err) < 0)
+	if (agent_ask_wait(ask, AGENT_ANSWER(get_info), &answer, err) < 0)
 		return -1;
 	info = (const Nvmeot__Target__V1__GetInfoResponse *)answer;
 	if (strcmp(info->target_id, ask->agent->name) != 0)
@@ -142,7 +54,7 @@ struct agent_ask *agent_find_begin(struct agent *agent, const struct agent_find_
 	request.uuid = (char *)query->uuid->text;
 	request.pool = (char *)query->pool;
 	request.with_conditions = query->conditions;
-	ask = ask_begin(agent, METHOD("GetVolume"), &request, deadline);
+	ask = agent_ask_begin(agent, AGENT_METHOD("GetVolume"), &request, deadline);
 	ask->uuid = *query->uuid;
 	return ask;
 }
@@ -165,9 +77,9 @@ static int take_volume(const struct agent *agent, const Nvmeot__Target__V1__Volu
 int agent_find_finish(struct agent_ask *pending, struct agent_volume *ret, struct err *err)
 {
 	struct agent_ask *ask cleanup_agent_ask = pending;
-	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
+	ProtobufCMessage *answer cleanup_agent_answer = NULL;
 
-	if (ask_wait(ask, ANSWER(get_volume), &answer, err) < 0)
+	if (agent_ask_wait(ask, AGENT_ANSWER(get_volume), &answer, err) < 0)
 		return err->code == ERR_NOT_FOUND ? 0 : -1;
 	if (TAKE_VOLUME(GetVolumeResponse, ask->agent, &ask->uuid, answer, ret, err) < 0)
 		return -1;
@@ -190,7 +102,7 @@ struct agent_ask *agent_list_begin(struct agent *agent, const struct agent_list_
 	request.start_after = (char *)query->start_after;
 	request.max_entries = query->max > INT32_MAX ? INT32_MAX : (int32_t)query->max;
 	request.with_conditions = query->conditions;
-	return ask_begin(agent, METHOD("ListVolumes"), &request, deadline);
+	return agent_ask_begin(agent, AGENT_METHOD("ListVolumes"), &request, deadline);
 }
 
 int agent_list_finish(struct agent_ask *pending,
@@ -198,10 +110,10 @@ int agent_list_finish(struct agent_ask *pending,
 		      void *context, bool *ret_more, struct err *err)
 {
 	struct agent_ask *ask cleanup_agent_ask = pending;
-	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
+	ProtobufCMessage *answer cleanup_agent_answer = NULL;
 	const Nvmeot__Target__V1__ListVolumesResponse *list;
 
-	if (ask_wait(ask, ANSWER(list_volumes), &answer, err) < 0)
+	if (agent_ask_wait(ask, AGENT_ANSWER(list_volumes), &answer, err) < 0)
 		return -1;
 	list = (const Nvmeot__Target__V1__ListVolumesResponse *)answer;
 	for (size_t i = 0; i < list->n_volumes; i++) {
@@ -226,47 +138,19 @@ int agent_list_finish(struct agent_ask *pending,
 		(request).pool = (char *)(id)->pool;                                               \
 	} while (0)
 
-/*
- * Our map as a request's map field. protobuf-c packs entries by their own descriptors, so each map
- * field needs entries of its type; all of them have the layout of struct map_entry.
- */
-struct wire_map {
-	struct map_entry *entries;
-	struct map_entry **pointers;
-};
-
-static void wire_map_fini(struct wire_map *wire)
-{
-	free(wire->entries);
-	free(wire->pointers);
-}
-
-static struct wire_map wire_map(struct map map, const ProtobufCMessageDescriptor *descriptor)
-{
-	struct wire_map wire = { .entries = xcalloc(map.count, sizeof(*wire.entries)),
-				 .pointers = xcalloc(map.count, sizeof(*wire.pointers)) };
-
-	for (size_t i = 0; i < map.count; i++) {
-		wire.entries[i].base = (ProtobufCMessage)PROTOBUF_C_MESSAGE_INIT(descriptor);
-		wire.entries[i].key = map.entries[i]->key;
-		wire.entries[i].value = map.entries[i]->value;
-		wire.pointers[i] = &wire.entries[i];
-	}
-	return wire;
-}
-
 int agent_create(struct agent *agent, const struct agent_volume_spec *spec,
 		 struct deadline deadline, struct agent_volume *ret, struct err *err)
 {
 	Nvmeot__Target__V1__CreateVolumeRequest request =
 		NVMEOT__TARGET__V1__CREATE_VOLUME_REQUEST__INIT;
-	struct wire_map parameters CLEANUP(wire_map_fini) =
-		wire_map(spec->parameters,
-			 &nvmeot__target__v1__create_volume_request__parameters_entry__descriptor);
-	struct wire_map mutables CLEANUP(wire_map_fini) = wire_map(
+	struct agent_wire_map parameters cleanup_agent_wire_map = agent_wire_map(
+		spec->parameters,
+		&nvmeot__target__v1__create_volume_request__parameters_entry__descriptor);
+	struct agent_wire_map mutables cleanup_agent_wire_map = agent_wire_map(
 		spec->mutables,
 		&nvmeot__target__v1__create_volume_request__mutable_parameters_entry__descriptor);
-	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
+	Nvmeot__Target__V1__Source source = NVMEOT__TARGET__V1__SOURCE__INIT;
+	ProtobufCMessage *answer cleanup_agent_answer = NULL;
 
 	request.target_id = agent->name;
 	request.uuid = (char *)spec->uuid.text;
@@ -278,8 +162,12 @@ int agent_create(struct agent *agent, const struct agent_volume_spec *spec,
 	request.n_parameters = spec->parameters.count;
 	request.mutable_parameters = (void *)mutables.pointers;
 	request.n_mutable_parameters = spec->mutables.count;
-	if (agent_call(agent, METHOD("CreateVolume"), &request, ANSWER(create_volume), deadline,
-		       &answer, err) < 0)
+	source.snapshot_uuid = (char *)spec->source.snapshot.text;
+	source.volume_uuid = (char *)spec->source.volume.text;
+	if (*source.snapshot_uuid || *source.volume_uuid)
+		request.source = &source;
+	if (agent_call(agent, AGENT_METHOD("CreateVolume"), &request, AGENT_ANSWER(create_volume),
+		       deadline, &answer, err) < 0)
 		return -1;
 	return TAKE_VOLUME(CreateVolumeResponse, agent, &spec->uuid, answer, ret, err);
 }
@@ -289,11 +177,11 @@ int agent_delete(struct agent *agent, const struct volume_id *id, struct deadlin
 {
 	Nvmeot__Target__V1__DeleteVolumeRequest request =
 		NVMEOT__TARGET__V1__DELETE_VOLUME_REQUEST__INIT;
-	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
+	ProtobufCMessage *answer cleanup_agent_answer = NULL;
 
 	REQUEST_FOR(request, agent, id);
-	return agent_call(agent, METHOD("DeleteVolume"), &request, ANSWER(delete_volume), deadline,
-			  &answer, err);
+	return agent_call(agent, AGENT_METHOD("DeleteVolume"), &request,
+			  AGENT_ANSWER(delete_volume), deadline, &answer, err);
 }
 
 int agent_expand(struct agent *agent, const struct volume_id *id, uint64_t size_bytes,
@@ -301,12 +189,12 @@ int agent_expand(struct agent *agent, const struct volume_id *id, uint64_t size_
 {
 	Nvmeot__Target__V1__ExpandVolumeRequest request =
 		NVMEOT__TARGET__V1__EXPAND_VOLUME_REQUEST__INIT;
-	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
+	ProtobufCMessage *answer cleanup_agent_answer = NULL;
 
 	REQUEST_FOR(request, agent, id);
 	request.size_bytes = (int64_t)size_bytes;
-	if (agent_call(agent, METHOD("ExpandVolume"), &request, ANSWER(expand_volume), deadline,
-		       &answer, err) < 0)
+	if (agent_call(agent, AGENT_METHOD("ExpandVolume"), &request, AGENT_ANSWER(expand_volume),
+		       deadline, &answer, err) < 0)
 		return -1;
 	return TAKE_VOLUME(ExpandVolumeResponse, agent, &id->uuid, answer, ret, err);
 }
@@ -316,16 +204,16 @@ int agent_modify(struct agent *agent, const struct volume_id *id, struct map mut
 {
 	Nvmeot__Target__V1__ModifyVolumeRequest request =
 		NVMEOT__TARGET__V1__MODIFY_VOLUME_REQUEST__INIT;
-	struct wire_map wire CLEANUP(wire_map_fini) = wire_map(
+	struct agent_wire_map wire cleanup_agent_wire_map = agent_wire_map(
 		mutables,
 		&nvmeot__target__v1__modify_volume_request__mutable_parameters_entry__descriptor);
-	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
+	ProtobufCMessage *answer cleanup_agent_answer = NULL;
 
 	REQUEST_FOR(request, agent, id);
 	request.mutable_parameters = (void *)wire.pointers;
 	request.n_mutable_parameters = mutables.count;
-	return agent_call(agent, METHOD("ModifyVolume"), &request, ANSWER(modify_volume), deadline,
-			  &answer, err);
+	return agent_call(agent, AGENT_METHOD("ModifyVolume"), &request,
+			  AGENT_ANSWER(modify_volume), deadline, &answer, err);
 }
 
 /* An agent that is too old for keys passes over them. */
@@ -347,7 +235,7 @@ int agent_export(struct agent *agent, const struct volume_id *id,
 		 struct deadline deadline, struct agent_volume *ret, struct err *err)
 {
 	Nvmeot__Target__V1__ExportRequest request = NVMEOT__TARGET__V1__EXPORT_REQUEST__INIT;
-	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
+	ProtobufCMessage *answer cleanup_agent_answer = NULL;
 	struct agent_volume volume cleanup_agent_volume = { 0 };
 
 	REQUEST_FOR(request, agent, id);
@@ -356,8 +244,8 @@ int agent_export(struct agent *agent, const struct volume_id *id,
 	request.readonly = export->readonly;
 	request.dhchap_secret = (char *)keys->host;
 	request.dhchap_ctrl_secret = (char *)keys->ctrl;
-	if (agent_call(agent, METHOD("Export"), &request, ANSWER(export), deadline, &answer, err) <
-	    0)
+	if (agent_call(agent, AGENT_METHOD("Export"), &request, AGENT_ANSWER(export), deadline,
+		       &answer, err) < 0)
 		return -1;
 	if (keys->host[0] &&
 	    check_authentication(agent,
@@ -381,10 +269,10 @@ int agent_unexport(struct agent *agent, const struct volume_id *id, const char *
 		   struct deadline deadline, struct err *err)
 {
 	Nvmeot__Target__V1__UnexportRequest request = NVMEOT__TARGET__V1__UNEXPORT_REQUEST__INIT;
-	ProtobufCMessage *answer CLEANUP(answer_free) = NULL;
+	ProtobufCMessage *answer cleanup_agent_answer = NULL;
 
 	REQUEST_FOR(request, agent, id);
 	request.host_nqn = (char *)host_nqn;
-	return agent_call(agent, METHOD("Unexport"), &request, ANSWER(unexport), deadline, &answer,
-			  err);
+	return agent_call(agent, AGENT_METHOD("Unexport"), &request, AGENT_ANSWER(unexport),
+			  deadline, &answer, err);
 }

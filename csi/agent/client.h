@@ -69,7 +69,10 @@ int agent_list_finish(struct agent_ask *ask,
 		      void (*visit)(const struct agent_volume *volume, void *context),
 		      void *context, bool *ret_more, struct err *err);
 
-/* A volume to create. An empty pool leaves the choice to the target. */
+/*
+ * A volume to create. An empty pool leaves the choice to the target. With a source it is a copy of
+ * that, in the same pool and at least as large.
+ */
 struct agent_volume_spec {
 	struct uuid uuid;
 	const char *pool;
@@ -78,8 +81,10 @@ struct agent_volume_spec {
 	bool volatile_cache;
 	struct map parameters;
 	struct map mutables;
+	struct agent_source source;
 };
 
+/* Of an existing volume: as it is, for the caller to compare; its source, too. */
 int agent_create(struct agent *agent, const struct agent_volume_spec *spec,
 		 struct deadline deadline, struct agent_volume *ret, struct err *err);
 
