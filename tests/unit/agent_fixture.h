@@ -14,6 +14,7 @@
 #include "csi/agent/client.h"
 #include "csi/rpc/server.h"
 #include "target.pb-c.h"
+#include "tests/unit/agent_snapshots.h"
 
 #define FAKE_UUID "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11"
 #define FAKE_HOST "nqn.2014-08.org.example:host"
@@ -37,6 +38,7 @@ struct fake_agent {
 	Nvmeot__Target__V1__Volume volume;
 	Nvmeot__Target__V1__Volume__ParametersEntry parameters[4], *parameters_of_volume[4];
 	Nvmeot__Target__V1__Volume__MutableParametersEntry mutables[4], *mutables_of_volume[4];
+	Nvmeot__Target__V1__Source source;
 	Nvmeot__Target__V1__Export export, *exports_of_volume[1];
 	Nvmeot__Target__V1__Condition condition, *conditions_of_volume[1];
 	bool no_volume;	   /* answers leave the volume out */
@@ -44,11 +46,15 @@ struct fake_agent {
 	bool list_stuck;   /* always says that there is more, and begins anew */
 	size_t sick_every; /* every so many of these has the conditions of volume; 0: none */
 
+	bool any_uuid; /* the volume has whatever UUID it is looked for by */
+	struct fake_snapshots snapshots;
+
 	/* What it was asked. */
 	int creates, deletes, exports, unexports, expands, modifies, lists;
 	char asked_uuid[UUID_TEXT_SIZE], asked_pool[VOLUME_POOL_SIZE], asked_name[129];
 	char asked_host[NQN_SIZE], asked_parameter[64];
 	char asked_mutable[64];
+	char asked_snapshot[UUID_TEXT_SIZE], asked_source[UUID_TEXT_SIZE];
 	int64_t asked_size;
 	int asked_cache, asked_mode;
 	bool asked_readonly, asked_conditions;
@@ -93,6 +99,17 @@ static inline Nvmeot__Target__V1__Volume *fake_volume(struct fake_agent *fake)
 	return fake->no_volume ? NULL : &fake->volume;
 }
 
+static inline Nvmeot__Target__V1__Volume *
+fake_volume_as(struct rpc_call *call, const struct fake_agent *fake, const char *uuid)
+{
+	Nvmeot__Target__V1__Volume *volume =
+		RPC_NEW(call, Nvmeot__Target__V1__Volume, nvmeot__target__v1__volume__init);
+
+	*volume = fake->volume;
+	volume->uuid = rpc_strdup(call, uuid);
+	return volume;
+}
+
 static inline int fake_fail(const struct fake_agent *fake, struct err *err)
 {
 	return fake->failure ? err_set(err, fake->failure, "the fake's own words") : 0;
@@ -129,6 +146,10 @@ static inline int fake_create(struct rpc_call *call, const void *request, void *
 			 create->mutable_parameters[0]->key, create->mutable_parameters[0]->value);
 	fake->asked_size = create->size_bytes;
 	fake->asked_cache = (int)create->write_cache;
+	if (create->source) {
+		snprintf(fake->asked_snapshot, UUID_TEXT_SIZE, "%s", create->source->snapshot_uuid);
+		snprintf(fake->asked_source, UUID_TEXT_SIZE, "%s", create->source->volume_uuid);
+	}
 	if (fake_fail(fake, err) < 0)
 		return -1;
 	((Nvmeot__Target__V1__CreateVolumeResponse *)response)->volume = fake_volume(fake);
@@ -148,7 +169,8 @@ static inline int fake_get(struct rpc_call *call, const void *request, void *res
 		return err_set(err, fake->find_failure, "the fake's own words");
 	if (!fake->has_volume)
 		return err_set(err, ERR_NOT_FOUND, "no volume %s", get->uuid);
-	((Nvmeot__Target__V1__GetVolumeResponse *)response)->volume = fake_volume(fake);
+	((Nvmeot__Target__V1__GetVolumeResponse *)response)->volume =
+		fake->any_uuid ? fake_volume_as(call, fake, get->uuid) : fake_volume(fake);
 	return 0;
 }
 
@@ -270,6 +292,22 @@ static inline int fake_unexport(struct rpc_call *call, const void *request, void
 	return fake_fail(fake, err);
 }
 
+#define FAKE_OF_SNAPSHOTS(name, snake, ...)                                                        \
+	static inline int fake_##name(struct rpc_call *call, const void *request, void *response,  \
+				      struct err *err)                                             \
+	{                                                                                          \
+		struct fake_agent *fake = call->context;                                           \
+                                                                                                   \
+		(void)response;                                                                    \
+		return fake_snapshots_##snake(__VA_ARGS__);                                        \
+	}
+
+FAKE_OF_SNAPSHOTS(create_snapshots, create, call, &fake->snapshots, fake->has_volume, request,
+		  response, err)
+FAKE_OF_SNAPSHOTS(get_snapshot, get, call, &fake->snapshots, request, response, err)
+FAKE_OF_SNAPSHOTS(list_snapshots, list, call, &fake->snapshots, request, response, err)
+FAKE_OF_SNAPSHOTS(delete_snapshot, delete, &fake->snapshots, request, err)
+
 #define FAKE_METHOD(wire, snake, function)                                                         \
 	{                                                                                          \
 		.name = wire, .request = &nvmeot__target__v1__##snake##_request__descriptor,       \
@@ -287,6 +325,10 @@ static const struct rpc_method fake_methods[] = {
 	FAKE_METHOD("DeleteVolume", delete_volume, fake_delete),
 	FAKE_METHOD("Export", export, fake_export),
 	FAKE_METHOD("Unexport", unexport, fake_unexport),
+	FAKE_METHOD("CreateSnapshots", create_snapshots, fake_create_snapshots),
+	FAKE_METHOD("GetSnapshot", get_snapshot, fake_get_snapshot),
+	FAKE_METHOD("ListSnapshots", list_snapshots, fake_list_snapshots),
+	FAKE_METHOD("DeleteSnapshot", delete_snapshot, fake_delete_snapshot),
 };
 
 /* A volume in which everything is right. */
@@ -337,6 +379,15 @@ static inline void fake_mutable(struct fake_agent *fake, const char *key, const 
 	fake->volume.mutable_parameters = fake->mutables_of_volume;
 }
 
+/* The volume is a copy of a snapshot or of a volume from now on; the other is "". */
+static inline void fake_copied(struct fake_agent *fake, const char *snapshot, const char *volume)
+{
+	nvmeot__target__v1__source__init(&fake->source);
+	fake->source.snapshot_uuid = (char *)snapshot;
+	fake->source.volume_uuid = (char *)volume;
+	fake->volume.source = &fake->source;
+}
+
 /* The volume has one condition from now on. */
 static inline void fake_sick(struct fake_agent *fake, Nvmeot__Target__V1__ConditionStatus status,
 			     const char *reason)
@@ -358,7 +409,8 @@ static inline void fake_start(struct fake_agent *fake, const char *id)
 	*fake = (struct fake_agent) { .dir = "/tmp/test_fake_agent.XXXXXX",
 				      .id = id,
 				      .pool = "fast",
-				      .available_bytes = 10LL << 30 };
+				      .available_bytes = 10LL << 30,
+				      .snapshots = { .id = id, .pool = "fast" } };
 	assert_non_null(mkdtemp(fake->dir));
 	snprintf(fake->address, sizeof(fake->address), "unix://%s/agent.sock", fake->dir);
 	fake_reset_volume(fake);

@@ -139,6 +139,30 @@ static void test_create(void **state)
 	assert_string_equal(err.msg, "target box: the fake's own words");
 }
 
+/* What a volume is made of is asked for, and told. */
+static void test_create_copy(void **state)
+{
+	static const char other[] = "88888888-0000-5000-8000-000000000000";
+	struct agent_volume_spec spec = {
+		.uuid = uuid, .pool = "fast", .name = "pvc-2", .size_bytes = 8192
+	};
+	struct agent_volume volume cleanup_agent_volume = { 0 };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	strcpy(spec.source.snapshot.text, other);
+	fake_copied(&fake, other, "");
+	assert_int_equal(agent_create(agent, &spec, soon(), &volume, &err), 0);
+	assert_string_equal(fake.asked_snapshot, other);
+	assert_string_equal(fake.asked_source, "");
+	assert_string_equal(volume.source.snapshot.text, other);
+	assert_string_equal(volume.source.volume.text, "");
+	fake_copied(&fake, "", "no-uuid");
+	agent_volume_fini(&volume);
+	assert_int_equal(agent_create(agent, &spec, soon(), &volume, &err), -1);
+	assert_int_equal(err.code, ERR_INTERNAL);
+}
+
 static void test_export(void **state)
 {
 	struct volume_export export = { .host_nqn = "nqn.2014-08.org.example:host",
@@ -463,6 +487,7 @@ int main(void)
 		TEST(test_find),
 		TEST(test_find_lists),
 		TEST(test_create),
+		TEST(test_create_copy),
 		TEST(test_export),
 		TEST(test_export_otherwise),
 		TEST(test_export_with_keys),
