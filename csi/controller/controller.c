@@ -9,6 +9,7 @@
 #include "csi/controller/change.h"
 #include "csi/controller/health.h"
 #include "csi/controller/listing.h"
+#include "csi/controller/snapshots.h"
 #include "csi/controller/volumes.h"
 #include "nvme/base/cleanup.h"
 
@@ -83,6 +84,17 @@ int controller_check(void *context, struct deadline deadline, struct err *err)
 	return err_wrap(err, "none of %zu targets answers; the last one", controller->target_count);
 }
 
+int controller_find_target(const struct controller *controller, const char *what, const char *id,
+			   const char *name, struct agent **ret, struct err *err)
+{
+	*ret = find_target(controller, name);
+	if (*ret)
+		return 0;
+	return err_set(err, ERR_NOT_FOUND,
+		       "%s \"%s\" is on target \"%s\", which this controller does not have", what,
+		       id, name);
+}
+
 int controller_locate(const struct controller *controller, const char *volume_id,
 		      struct volume_id *id, struct agent **ret, struct err *err)
 {
@@ -91,13 +103,7 @@ int controller_locate(const struct controller *controller, const char *volume_id
 			       "volume \"%.128s\" does not exist: its ID is not of the form "
 			       "target/pool/uuid",
 			       volume_id);
-	*ret = find_target(controller, id->target);
-	if (!*ret)
-		return err_set(
-			err, ERR_NOT_FOUND,
-			"volume \"%s\" is on target \"%s\", which this controller does not have",
-			volume_id, id->target);
-	return 0;
+	return controller_find_target(controller, "volume", volume_id, id->target, ret, err);
 }
 
 int controller_require(const struct controller *controller, const char *volume_id,
@@ -178,12 +184,22 @@ static int get_capabilities(struct rpc_call *call, const void *request, void *re
 			    struct err *err)
 {
 	static const Csi__V1__ControllerServiceCapability__RPC__Type types[] = {
-		CAPABILITY(CREATE_DELETE_VOLUME), CAPABILITY(PUBLISH_UNPUBLISH_VOLUME),
-		CAPABILITY(PUBLISH_READONLY),	  CAPABILITY(SINGLE_NODE_MULTI_WRITER),
-		CAPABILITY(LIST_VOLUMES),	  CAPABILITY(LIST_VOLUMES_PUBLISHED_NODES),
-		CAPABILITY(GET_VOLUME),		  CAPABILITY(GET_CAPACITY),
-		CAPABILITY(EXPAND_VOLUME),	  CAPABILITY(MODIFY_VOLUME),
-		CAPABILITY(GET_VOLUME_HEALTH),	  CAPABILITY(LIST_VOLUME_HEALTH),
+		CAPABILITY(CREATE_DELETE_VOLUME),
+		CAPABILITY(PUBLISH_UNPUBLISH_VOLUME),
+		CAPABILITY(PUBLISH_READONLY),
+		CAPABILITY(SINGLE_NODE_MULTI_WRITER),
+		CAPABILITY(LIST_VOLUMES),
+		CAPABILITY(LIST_VOLUMES_PUBLISHED_NODES),
+		CAPABILITY(GET_VOLUME),
+		CAPABILITY(GET_CAPACITY),
+		CAPABILITY(EXPAND_VOLUME),
+		CAPABILITY(MODIFY_VOLUME),
+		CAPABILITY(GET_VOLUME_HEALTH),
+		CAPABILITY(LIST_VOLUME_HEALTH),
+		CAPABILITY(CREATE_DELETE_SNAPSHOT),
+		CAPABILITY(LIST_SNAPSHOTS),
+		CAPABILITY(GET_SNAPSHOT),
+		CAPABILITY(CLONE_VOLUME),
 	};
 	Csi__V1__ControllerGetCapabilitiesResponse *answer = response;
 
@@ -232,6 +248,22 @@ LOCK_OF(lock_of_unpublish, ControllerUnpublishVolumeRequest)
 LOCK_OF(lock_of_expand, ControllerExpandVolumeRequest)
 LOCK_OF(lock_of_modify, ControllerModifyVolumeRequest)
 
+static const char *lock_of_create_snapshot(struct rpc_call *call, const void *request)
+{
+	struct uuid uuid =
+		snapshot_uuid_of_name(((const Csi__V1__CreateSnapshotRequest *)request)->name);
+
+	return rpc_strdup(call, uuid.text);
+}
+
+static const char *lock_of_delete_snapshot(struct rpc_call *call, const void *request)
+{
+	const Csi__V1__DeleteSnapshotRequest *delete = request;
+	struct volume_id id;
+
+	return snapshot_id_parse(delete->snapshot_id, &id) ? rpc_strdup(call, id.uuid.text) : NULL;
+}
+
 #define ROW(wire, snake, function)                                                                 \
 	.name = wire, .request = &csi__v1__##snake##_request__descriptor,                          \
 	.response = &csi__v1__##snake##_response__descriptor, .handle = function
@@ -255,6 +287,12 @@ static const struct rpc_method methods[] = {
 	  .quiet = true },
 	{ ROW("ControllerListVolumeHealth", controller_list_volume_health, health_list),
 	  .quiet = true },
+	{ ROW("CreateSnapshot", create_snapshot, snapshots_create),
+	  .lock_key = lock_of_create_snapshot },
+	{ ROW("DeleteSnapshot", delete_snapshot, snapshots_delete),
+	  .lock_key = lock_of_delete_snapshot },
+	{ ROW("ListSnapshots", list_snapshots, snapshots_list) },
+	{ ROW("GetSnapshot", get_snapshot, snapshots_get) },
 	{ ROW("ControllerGetCapabilities", controller_get_capabilities, get_capabilities),
 	  .quiet = true },
 };

@@ -25,6 +25,10 @@ void controller_fini(struct controller *controller);
 int controller_locate(const struct controller *controller, const char *volume_id,
 		      struct volume_id *id, struct agent **target, struct err *err);
 
+/* The target of that name, which `what` of that ID is said to be on: else ERR_NOT_FOUND. */
+int controller_find_target(const struct controller *controller, const char *what, const char *id,
+			   const char *name, struct agent **ret, struct err *err);
+
 /* Finds a volume that must exist, on a target that must be configured: else ERR_NOT_FOUND. */
 int controller_require(const struct controller *controller, const char *volume_id,
 		       struct deadline deadline, struct agent **target, struct agent_volume *ret,

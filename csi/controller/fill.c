@@ -4,28 +4,57 @@
 
 #include <string.h>
 
+#include "csi/controller/source.h"
 #include "csi/request/parameters.h"
 
-static void fill_topology(struct rpc_call *call, struct map topology, Csi__V1__Volume *volume)
+/* A list of the one place; NULL when it is everywhere. */
+static Csi__V1__Topology **fill_topology(struct rpc_call *call, struct map topology,
+					 size_t *ret_count)
 {
-	Csi__V1__Topology *place;
+	Csi__V1__Topology *place, **list;
 
 	if (!topology.count)
-		return;
+		return NULL;
 	place = RPC_NEW(call, Csi__V1__Topology, csi__v1__topology__init);
 	FILL_MAP(call, place, segments, topology.count);
 	for (size_t i = 0; i < topology.count; i++)
 		FILL_MAP_ADD(call, place, segments, Csi__V1__Topology__SegmentsEntry,
 			     csi__v1__topology__segments_entry__init, topology.entries[i]->key,
 			     rpc_strdup(call, topology.entries[i]->value));
-	volume->accessible_topology = rpc_alloc(call, sizeof(*volume->accessible_topology));
-	volume->accessible_topology[volume->n_accessible_topology++] = place;
+	list = rpc_alloc(call, sizeof(*list));
+	list[0] = place;
+	*ret_count = 1;
+	return list;
+}
+
+static Csi__V1__VolumeContentSource *fill_source(struct rpc_call *call,
+						 const struct create_source *source)
+{
+	Csi__V1__VolumeContentSource *ret =
+		RPC_NEW(call, Csi__V1__VolumeContentSource, csi__v1__volume_content_source__init);
+	char *id = rpc_alloc(call, VOLUME_ID_SIZE);
+
+	if (source->snapshot) {
+		snapshot_id_format(&source->id, id);
+		ret->type_case = CSI__V1__VOLUME_CONTENT_SOURCE__TYPE_SNAPSHOT;
+		ret->snapshot = RPC_NEW(call, Csi__V1__VolumeContentSource__SnapshotSource,
+					csi__v1__volume_content_source__snapshot_source__init);
+		ret->snapshot->snapshot_id = id;
+	} else {
+		volume_id_format(&source->id, id);
+		ret->type_case = CSI__V1__VOLUME_CONTENT_SOURCE__TYPE_VOLUME;
+		ret->volume = RPC_NEW(call, Csi__V1__VolumeContentSource__VolumeSource,
+				      csi__v1__volume_content_source__volume_source__init);
+		ret->volume->volume_id = id;
+	}
+	return ret;
 }
 
 Csi__V1__Volume *fill_volume(struct rpc_call *call, const struct agent_volume *volume,
 			     struct map topology)
 {
 	Csi__V1__Volume *ret = RPC_NEW(call, Csi__V1__Volume, csi__v1__volume__init);
+	struct create_source source = source_of(volume);
 	struct map parameters = volume->parameters;
 
 	ret->volume_id = rpc_alloc(call, VOLUME_ID_SIZE);
@@ -38,7 +67,44 @@ Csi__V1__Volume *fill_volume(struct rpc_call *call, const struct agent_volume *v
 				     csi__v1__volume__volume_context_entry__init,
 				     parameters.entries[i]->key,
 				     rpc_strdup(call, parameters.entries[i]->value));
-	fill_topology(call, topology, ret);
+	if (source.given)
+		ret->content_source = fill_source(call, &source);
+	ret->accessible_topology = fill_topology(call, topology, &ret->n_accessible_topology);
+	return ret;
+}
+
+Google__Protobuf__Timestamp *fill_time(struct rpc_call *call, int64_t ns)
+{
+	Google__Protobuf__Timestamp *ret =
+		RPC_NEW(call, Google__Protobuf__Timestamp, google__protobuf__timestamp__init);
+
+	ret->seconds = ns / (int64_t)NS_PER_S;
+	ret->nanos = (int32_t)(ns % (int64_t)NS_PER_S);
+	return ret;
+}
+
+Csi__V1__Snapshot *fill_snapshot(struct rpc_call *call, const struct agent_snapshot *snapshot,
+				 struct map topology)
+{
+	Csi__V1__Snapshot *ret = RPC_NEW(call, Csi__V1__Snapshot, csi__v1__snapshot__init);
+	struct volume_id volume = snapshot->id;
+
+	volume.uuid = snapshot->volume;
+	ret->snapshot_id = rpc_alloc(call, VOLUME_ID_SIZE);
+	snapshot_id_format(&snapshot->id, ret->snapshot_id);
+	ret->source_volume_id = rpc_alloc(call, VOLUME_ID_SIZE);
+	volume_id_format(&volume, ret->source_volume_id);
+	ret->size_bytes = (int64_t)snapshot->size_bytes;
+	ret->creation_time = fill_time(call, snapshot->created_ns);
+	ret->ready_to_use = true;
+	if (snapshot->group.text[0]) {
+		struct group_id group = { .uuid = snapshot->group };
+
+		strcpy(group.target, snapshot->id.target);
+		ret->group_snapshot_id = rpc_alloc(call, VOLUME_ID_SIZE);
+		group_id_format(&group, ret->group_snapshot_id);
+	}
+	ret->accessible_topology = fill_topology(call, topology, &ret->n_accessible_topology);
 	return ret;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Walking over the volumes of all targets. */
+/* Walking over what all targets have. */
 #include "csi/controller/pages.h"
 
 #include <stdlib.h>
@@ -25,7 +25,8 @@ struct walk {
 	size_t max;	     /* entries */
 	size_t max_visits;   /* volumes, whether they become entries or not */
 	size_t first;	     /* target of this page, */
-	struct uuid start;   /* and after which of its volumes it begins */
+	struct uuid start;   /* and after which of its volumes it begins; */
+	size_t end;	     /* the targets from here on are not of the list */
 	struct asked *asked; /* of each target */
 	size_t asked_count;  /* the targets below it have been asked, or are not of this page */
 	struct map topology; /* of the target that is being walked over, */
@@ -49,23 +50,36 @@ static void walk_fini(struct walk *walk)
 	free(walk->asked);
 }
 
-/* Where a token says to go on: the index of the target, and the UUID there. */
-static int parse_token(const struct controller *controller, const char *token, size_t *ret_target,
-		       struct uuid *ret_after, struct err *err)
+/* The number of targets when there is none of that name. */
+static size_t index_of(const struct controller *controller, const char *name)
 {
-	struct volume_id id;
+	size_t i = 0;
 
-	*ret_target = 0;
-	*ret_after = (struct uuid) { 0 };
-	if (!*token)
+	while (i < controller->target_count &&
+	       strcmp(agent_name(controller->targets[i]), name) != 0)
+		i++;
+	return i;
+}
+
+/* Where a token says to go on: the index of the target, and the UUID there. */
+static int parse_token(const struct controller *controller, const struct pages_query *query,
+		       size_t *ret_target, struct uuid *ret_after, struct err *err)
+{
+	const char *token = query->starting_token;
+	struct volume_id id;
+	size_t target;
+
+	if (!*token) {
+		*ret_target = 0;
+		*ret_after = (struct uuid) { 0 };
 		return 0;
-	if (volume_id_parse(token, &id)) {
-		for (size_t i = 0; i < controller->target_count; i++) {
-			if (strcmp(agent_name(controller->targets[i]), id.target) == 0) {
-				*ret_target = i;
-				*ret_after = id.uuid;
-				return 0;
-			}
+	}
+	if (query->make_snapshot ? snapshot_id_parse(token, &id) : volume_id_parse(token, &id)) {
+		target = index_of(controller, id.target);
+		if (target < controller->target_count) {
+			*ret_target = target;
+			*ret_after = id.uuid;
+			return 0;
 		}
 	}
 	return err_set(err, ERR_ABORTED,
@@ -84,6 +98,18 @@ static size_t at_most(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
+static struct agent_ask *ask_snapshots(const struct walk *walk, size_t target, const char *after)
+{
+	const struct volume_id *of = walk->query->of_volume;
+	struct agent_snapshot_query query = { .start_after = after,
+					      .max = walk->max - walk->entry_count,
+					      .volume = of ? of->uuid.text : "",
+					      .group = "" };
+
+	return agent_snapshot_list_begin(walk->controller->targets[target], &query,
+					 controller_share(walk->deadline));
+}
+
 static struct agent_ask *ask_list(const struct walk *walk, size_t target, const char *after)
 {
 	struct agent_list_query query = { .start_after = after,
@@ -93,6 +119,8 @@ static struct agent_ask *ask_list(const struct walk *walk, size_t target, const 
 								 walk->max_visits - walk->visits) :
 							 walk->max - walk->entry_count };
 
+	if (walk->query->make_snapshot)
+		return ask_snapshots(walk, target, after);
 	return agent_list_begin(walk->controller->targets[target], &query,
 				controller_share(walk->deadline));
 }
@@ -105,8 +133,7 @@ static void ask_ahead(struct walk *walk, size_t target)
 {
 	size_t end = target + (target - walk->first) + 1;
 
-	for (; walk->asked_count < end && walk->asked_count < walk->controller->target_count;
-	     walk->asked_count++) {
+	for (; walk->asked_count < end && walk->asked_count < walk->end; walk->asked_count++) {
 		size_t i = walk->asked_count;
 
 		walk->asked[i].list = ask_list(walk, i, i == walk->first ? walk->start.text : "");
@@ -131,22 +158,49 @@ static void add_entry(struct walk *walk, ProtobufCMessage *entry)
 	walk->bytes += protobuf_c_message_get_packed_size(entry);
 }
 
-static void visit(const struct agent_volume *volume, void *context)
+/* False: the page has no room for it, and it is for the next one. */
+static bool visit(struct walk *walk, const struct volume_id *id)
+{
+	if (is_full(walk)) {
+		walk->skipped = true;
+		return false;
+	}
+	walk->stuck = walk->stuck || strcmp(id->uuid.text, walk->after.text) <= 0;
+	walk->after = id->uuid;
+	walk->visits++;
+	walk->last = *id;
+	return true;
+}
+
+static void visit_volume(const struct agent_volume *volume, void *context)
 {
 	struct walk *walk = context;
 	ProtobufCMessage *entry;
 
-	if (is_full(walk)) {
-		walk->skipped = true;
+	if (!visit(walk, &volume->id))
 		return;
-	}
-	walk->stuck = walk->stuck || strcmp(volume->id.uuid.text, walk->after.text) <= 0;
-	walk->after = volume->id.uuid;
 	entry = walk->query->make(walk->call, volume, walk->topology);
 	if (entry)
 		add_entry(walk, entry);
-	walk->visits++;
-	walk->last = volume->id;
+}
+
+static void visit_snapshot(const struct agent_snapshot *snapshot, void *context)
+{
+	struct walk *walk = context;
+	const struct volume_id *of = walk->query->of_volume;
+
+	/* The ID of a volume says its pool, too. */
+	if (visit(walk, &snapshot->id) && (!of || strcmp(of->pool, snapshot->id.pool) == 0))
+		add_entry(walk, walk->query->make_snapshot(walk->call, snapshot, walk->topology));
+}
+
+static int finish_list(struct walk *walk, size_t target, bool *ret_more, struct err *err)
+{
+	struct agent_ask *asked = steal_ptr(&walk->asked[target].list);
+
+	if (walk->query->make_snapshot)
+		return agent_snapshot_list_finish(asked, visit_snapshot, walk, ret_more, err);
+	return agent_list_finish(asked, visit_volume, walk, ret_more, err);
 }
 
 /* Takes the next answer of a target. An agent whose list does not go on would be asked for ever. */
@@ -154,11 +208,10 @@ static int walk_answer(struct walk *walk, size_t target, bool *ret_more, struct 
 {
 	struct uuid before = walk->after;
 
-	if (agent_list_finish(steal_ptr(&walk->asked[target].list), visit, walk, ret_more, err) < 0)
+	if (finish_list(walk, target, ret_more, err) < 0)
 		return -1;
 	if (walk->stuck || (*ret_more && strcmp(before.text, walk->after.text) == 0))
-		return err_set(err, ERR_INTERNAL,
-			       "target %s: its list does not go on after volume \"%s\"",
+		return err_set(err, ERR_INTERNAL, "target %s: its list does not go on after \"%s\"",
 			       agent_name(walk->controller->targets[target]), before.text);
 	return 0;
 }
@@ -185,6 +238,50 @@ static int walk_target(struct walk *walk, size_t target, bool *ret_more, struct 
 	return 0;
 }
 
+/* Checks the query, and says where the walk begins and ends. */
+static int walk_begin(struct walk *walk, struct err *err)
+{
+	const struct controller *controller = walk->controller;
+	const struct pages_query *query = walk->query;
+
+	walk->end = controller->target_count;
+	if (query->max_entries < 0)
+		return err_set(err, ERR_INVALID_ARGUMENT, "max_entries %d is negative",
+			       query->max_entries);
+	if (parse_token(controller, query, &walk->first, &walk->start, err) < 0)
+		return -1;
+	if (query->of_volume) {
+		size_t only = index_of(controller, query->of_volume->target);
+
+		if (walk->first < only)
+			walk->first = only;
+		walk->end = only < walk->end ? only + 1 : walk->end;
+	}
+	walk->asked_count = walk->first;
+	return 0;
+}
+
+int pages_check(const struct controller *controller, const struct pages_query *query,
+		struct err *err)
+{
+	struct walk ignored = { .controller = controller, .query = query };
+
+	return walk_begin(&ignored, err);
+}
+
+static char *next_token(struct rpc_call *call, const struct walk *walk, bool more)
+{
+	char *token = rpc_alloc(call, VOLUME_ID_SIZE);
+
+	if (!walk->visits || !more)
+		return token;
+	if (walk->query->make_snapshot)
+		snapshot_id_format(&walk->last, token);
+	else
+		volume_id_format(&walk->last, token);
+	return token;
+}
+
 int pages_walk(struct rpc_call *call, const struct pages_query *query, struct page *ret,
 	       struct err *err)
 {
@@ -202,22 +299,16 @@ int pages_walk(struct rpc_call *call, const struct pages_query *query, struct pa
 	bool more = false;
 	size_t i;
 
-	if (query->max_entries < 0)
-		return err_set(err, ERR_INVALID_ARGUMENT, "max_entries %d is negative",
-			       query->max_entries);
-	if (parse_token(controller, query->starting_token, &walk.first, &walk.start, err) < 0)
+	if (walk_begin(&walk, err) < 0)
 		return -1;
-	walk.asked_count = walk.first;
-	for (i = walk.first; i < controller->target_count && !is_full(&walk); i++) {
+	for (i = walk.first; i < walk.end && !is_full(&walk); i++) {
 		ask_ahead(&walk, i);
 		if (walk_target(&walk, i, &more, err) < 0)
 			return -1;
 	}
+	/* Whether a later target has any is not known yet: its page may turn out empty. */
 	*ret = (struct page) { .entries = walk.entries,
 			       .count = walk.entry_count,
-			       .next_token = rpc_alloc(call, VOLUME_ID_SIZE) };
-	/* Whether a later target has volumes is not known yet: its page may turn out empty. */
-	if (walk.visits && (more || i < controller->target_count))
-		volume_id_format(&walk.last, ret->next_token);
+			       .next_token = next_token(call, &walk, more || i < walk.end) };
 	return 0;
 }

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pages over the volumes of all targets: the targets in the order of the configuration, the volumes
- * of each in the order of their UUIDs. A token is the ID of the last volume that the page before
- * looked at, so volumes that come and go between two pages neither shift nor double the others. A
- * target that cannot be asked makes a page fail: without its volumes it would look as if they were
+ * Pages over the volumes, or the snapshots, of all targets: the targets in the order of the
+ * configuration, what each has in the order of the UUIDs. A token is the ID of the last that the
+ * page before looked at, so what comes and goes between two pages neither shifts nor doubles the
+ * others. A target that cannot be asked makes a page fail: what it has would look as if it were
  * gone. So does one whose list does not go on: it would be asked for ever.
  */
 #ifndef CSI_CONTROLLER_PAGES_H
 #define CSI_CONTROLLER_PAGES_H
 
+#include "csi/agent/snapshots.h"
 #include "csi/controller/controller.h"
 
 struct pages_query {
@@ -22,6 +23,11 @@ struct pages_query {
 	 */
 	ProtobufCMessage *(*make)(struct rpc_call *call, const struct agent_volume *volume,
 				  struct map topology);
+	/* Instead of it: the same for snapshots, which then are what is walked over. */
+	ProtobufCMessage *(*make_snapshot)(struct rpc_call *call,
+					   const struct agent_snapshot *snapshot,
+					   struct map topology);
+	const struct volume_id *of_volume; /* of snapshots, only those of it; NULL: of any */
 };
 
 /* In the call's arena. */
@@ -30,6 +36,10 @@ struct page {
 	size_t count;
 	char *next_token; /* where the next page goes on, also if this one is empty; "": nowhere */
 };
+
+/* What pages_walk checks first: ERR_INVALID_ARGUMENT: max_entries; ERR_ABORTED: starting_token. */
+int pages_check(const struct controller *controller, const struct pages_query *query,
+		struct err *err);
 
 /*
  * Looks at volumes until there are max_entries entries, the entries fill an answer, as many volumes

@@ -27,13 +27,9 @@ int create_spec_parse(const Csi__V1__CreateVolumeRequest *request, struct create
 	    parameters_parse(spec.parameter_map, &spec.parameters, err) < 0 ||
 	    parameters_check_mutable(spec.mutable_map, err) < 0 ||
 	    range_parse(request->capacity_range, &spec.range, err) < 0 ||
-	    topology_check_requirement(spec.topology, err) < 0)
+	    topology_check_requirement(spec.topology, err) < 0 ||
+	    source_parse(request->volume_content_source, &spec.source, err) < 0)
 		return -1;
-	if (request->volume_content_source)
-		return err_set(
-			err, ERR_INVALID_ARGUMENT,
-			"volume_content_source is given, but neither snapshots nor clones are "
-			"supported");
 	fs = spec.access.block ? NULL : fs_find(spec.parameters.fs_type ?: spec.access.fs_type);
 	if (fs && fs_check_mkfs_options(fs, spec.parameters.mkfs_options, err) < 0)
 		return err_wrap(err, "parameter mkfsOptions");
@@ -42,6 +38,21 @@ int create_spec_parse(const Csi__V1__CreateVolumeRequest *request, struct create
 	spec.uuid = volume_uuid_of_name(spec.name);
 	*ret = spec;
 	return 0;
+}
+
+static int check_source(const struct create_spec *spec, const struct agent_volume *volume,
+			struct err *err)
+{
+	char is_of[SOURCE_TEXT_SIZE], wanted_of[SOURCE_TEXT_SIZE];
+	struct create_source source = source_of(volume);
+
+	if (source_equal(&source, &spec->source))
+		return 0;
+	source_describe(&source, is_of);
+	source_describe(&spec->source, wanted_of);
+	return err_set(err, ERR_ALREADY_EXISTS,
+		       "volume \"%s\" exists and is made of %s; asked for is one made of %s",
+		       spec->name, is_of, wanted_of);
 }
 
 /* The existing volume is the one asked for, or ERR_ALREADY_EXISTS says why not. */
@@ -73,7 +84,7 @@ static int check_compatible(const struct create_spec *spec, const struct agent_v
 			       "volume \"%s\" exists on target %s, which cannot be reached from "
 			       "any of the requisite topologies",
 			       spec->name, volume->id.target);
-	return 0;
+	return check_source(spec, volume, err);
 }
 
 /*
@@ -157,6 +168,7 @@ static int create_on(struct survey_entry *place, const struct create_spec *spec,
 		.volatile_cache = spec->parameters.volatile_cache,
 		.parameters = spec->parameter_map,
 		.mutables = spec->mutable_map,
+		.source = source_for_agent(&spec->source),
 	};
 
 	return agent_create(place->target, &volume, deadline, &place->volume, err);
@@ -189,22 +201,95 @@ static int create(const struct survey *survey, const struct create_spec *spec,
 	return placement_blame(survey, &wish, err);
 }
 
+/* A copy is made where its source is: what asks for another place cannot be had. */
+static int check_copy_place(const struct survey *survey, const struct create_spec *spec,
+			    const char *source, struct err *err)
+{
+	const struct parameters *p = &spec->parameters;
+	const struct volume_id *id = &spec->source.id;
+
+	if ((p->target[0] && strcmp(p->target, id->target) != 0) ||
+	    (p->pool[0] && strcmp(p->pool, id->pool) != 0))
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "volume \"%s\" is made of %s, and so on target %s in pool %s; the "
+			       "parameters ask for target \"%s\", pool \"%s\"",
+			       spec->name, source, id->target, id->pool, p->target, p->pool);
+	for (size_t i = 0; i < survey->count; i++) {
+		const struct survey_entry *entry = &survey->entries[i];
+
+		if (strcmp(agent_name(entry->target), id->target) == 0 && entry->known &&
+		    topology_rank(spec->topology, entry->info.topology) < 0)
+			return err_set(err, ERR_RESOURCE_EXHAUSTED,
+				       "accessibility_requirements of volume \"%s\": it is made of "
+				       "%s, and so on target %s, which cannot be reached from any "
+				       "of the requisite topologies",
+				       spec->name, source, id->target);
+	}
+	return 0;
+}
+
+static int size_copy(struct create_spec *spec, const char *source, uint64_t source_bytes,
+		     struct err *err)
+{
+	struct range range = spec->range;
+
+	if (range.required_bytes && range.required_bytes < source_bytes)
+		return err_set(err, ERR_OUT_OF_RANGE,
+			       "capacity_range.required_bytes %" PRIu64 " is less than the %" PRIu64
+			       " bytes of %s, which volume \"%s\" is "
+			       "made of",
+			       range.required_bytes, source_bytes, source, spec->name);
+	if (range.required_bytes < source_bytes)
+		range.required_bytes = source_bytes;
+	if (range_size(&range, 0, &spec->size_bytes, err) < 0)
+		return err_wrap(err, "volume \"%s\" is made of %s of %" PRIu64 " bytes", spec->name,
+				source, source_bytes);
+	return 0;
+}
+
+/* What is asked for, with what follows from its source: the place, and the least size. */
+static int settle_copy(const struct controller *controller, const struct survey *survey,
+		       struct deadline deadline, struct create_spec *spec, struct err *err)
+{
+	char source[SOURCE_TEXT_SIZE];
+	uint64_t source_bytes;
+
+	source_describe(&spec->source, source);
+	if (source_require(controller, &spec->source, deadline, &source_bytes, err) < 0 ||
+	    check_copy_place(survey, spec, source, err) < 0 ||
+	    size_copy(spec, source, source_bytes, err) < 0)
+		return -1;
+	strcpy(spec->parameters.target, spec->source.id.target);
+	strcpy(spec->parameters.pool, spec->source.id.pool);
+	return 0;
+}
+
 int volumes_ensure(const struct controller *controller, const struct create_spec *spec,
 		   struct deadline deadline, struct agent_volume *ret, struct agent_info *ret_info,
 		   struct err *err)
 {
 	struct survey survey cleanup_survey = { 0 };
 	struct survey_entry *entry, *begun;
+	struct create_spec settled = *spec;
 	int found;
 
 	survey_take(controller, "", &spec->uuid, deadline, &survey);
 	found = look_up(&survey, spec, &entry, &begun, err);
+	if ((begun || !found) && spec->source.given &&
+	    settle_copy(controller, &survey, deadline, &settled, err) < 0)
+		return -1;
+	if (begun && spec->source.given &&
+	    strcmp(agent_name(begun->target), spec->source.id.target) != 0) {
+		/* Of something else, which only that can bring to its end. */
+		*err = begun->find_err;
+		return -1;
+	}
 	if (begun) {
 		/* A creation that was cut short has no ID to delete it by: only this ends it. */
 		entry = begun;
-		found = create_on(begun, spec, deadline, err) < 0 ? -1 : 1;
+		found = create_on(begun, &settled, deadline, err) < 0 ? -1 : 1;
 	}
-	if (found < 0 || (!found && create(&survey, spec, deadline, &entry, err) < 0) ||
+	if (found < 0 || (!found && create(&survey, &settled, deadline, &entry, err) < 0) ||
 	    check_compatible(spec, &entry->volume, &entry->info, err) < 0)
 		return -1;
 	*ret = entry->volume;

@@ -17,6 +17,7 @@
 #define CSI_CONTROLLER_VOLUMES_H
 
 #include "csi/controller/controller.h"
+#include "csi/controller/source.h"
 #include "csi/request/access.h"
 #include "csi/request/parameters.h"
 #include "csi/request/range.h"
@@ -32,6 +33,7 @@ struct create_spec {
 	struct map parameter_map;
 	struct map mutable_map;
 	const Csi__V1__TopologyRequirement *topology; /* NULL: anywhere */
+	struct create_source source;
 };
 
 /* Checks the request; pure. */
@@ -39,7 +41,10 @@ int create_spec_parse(const Csi__V1__CreateVolumeRequest *request, struct create
 		      struct err *err);
 
 /*
- * Finds the volume on a target that answers, or creates it where placement.h says. One that cannot
+ * Finds the volume on a target that answers, or creates it where placement.h says; with a source,
+ * where that is, and no smaller: ERR_NOT_FOUND when there is none, ERR_OUT_OF_RANGE when less is
+ * asked for, ERR_INVALID_ARGUMENT or ERR_RESOURCE_EXHAUSTED when the parameters or the topology
+ * want it elsewhere. One that cannot
  * be asked is passed over; only when nothing else is left does it make the call fail. ret_info is
  * of the target that has it.
  */

@@ -46,7 +46,9 @@ struct fake_agent {
 	bool list_stuck;   /* always says that there is more, and begins anew */
 	size_t sick_every; /* every so many of these has the conditions of volume; 0: none */
 
-	bool any_uuid; /* the volume has whatever UUID it is looked for by */
+	const char
+		*only_uuid; /* a volume of this UUID is there, as the fake is otherwise; or NULL */
+	bool any_uuid;	    /* so is one of any UUID */
 	struct fake_snapshots snapshots;
 
 	/* What it was asked. */
@@ -161,16 +163,18 @@ static inline int fake_get(struct rpc_call *call, const void *request, void *res
 {
 	const Nvmeot__Target__V1__GetVolumeRequest *get = request;
 	struct fake_agent *fake = call->context;
+	bool other;
 
 	if (fake_asked(fake, get->target_id, get->uuid, get->pool, err) < 0)
 		return -1;
 	fake->asked_conditions = get->with_conditions;
 	if (fake->find_failure)
 		return err_set(err, fake->find_failure, "the fake's own words");
-	if (!fake->has_volume)
+	other = fake->any_uuid || (fake->only_uuid && strcmp(fake->only_uuid, get->uuid) == 0);
+	if (!fake->has_volume && !other)
 		return err_set(err, ERR_NOT_FOUND, "no volume %s", get->uuid);
 	((Nvmeot__Target__V1__GetVolumeResponse *)response)->volume =
-		fake->any_uuid ? fake_volume_as(call, fake, get->uuid) : fake_volume(fake);
+		other ? fake_volume_as(call, fake, get->uuid) : fake_volume(fake);
 	return 0;
 }
 

@@ -111,9 +111,9 @@ static void test_stuck(void **state)
 {
 	(void)state;
 	b.list_stuck = true;
-	stuck("target b: its list does not go on after volume \"\"");
+	stuck("target b: its list does not go on after \"\"");
 	b.list_count = 3;
-	stuck("target b: its list does not go on after volume "
+	stuck("target b: its list does not go on after "
 	      "\"00000002-0000-4000-8000-000000000000\"");
 }
 

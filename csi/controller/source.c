@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What volumes are made of. */
+#include "csi/controller/source.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "csi/controller/snapshots.h"
+
+static int not_ours(const char *what, const char *id, const char *form, struct err *err)
+{
+	return err_set(err, ERR_NOT_FOUND,
+		       "%s \"%.128s\" does not exist: its ID is not of the form %s", what, id,
+		       form);
+}
+
+int source_parse(const Csi__V1__VolumeContentSource *source, struct create_source *ret,
+		 struct err *err)
+{
+	struct create_source s = { .given = source != NULL };
+
+	if (!source) {
+		*ret = s;
+		return 0;
+	}
+	s.snapshot = source->type_case == CSI__V1__VOLUME_CONTENT_SOURCE__TYPE_SNAPSHOT;
+	if (s.snapshot) {
+		if (!snapshot_id_parse(source->snapshot->snapshot_id, &s.id))
+			return not_ours("snapshot", source->snapshot->snapshot_id,
+					"target/pool/@uuid", err);
+	} else if (source->type_case == CSI__V1__VOLUME_CONTENT_SOURCE__TYPE_VOLUME) {
+		if (!volume_id_parse(source->volume->volume_id, &s.id))
+			return not_ours("volume", source->volume->volume_id, "target/pool/uuid",
+					err);
+	} else {
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "volume_content_source is given, but is neither a snapshot nor a "
+			       "volume");
+	}
+	*ret = s;
+	return 0;
+}
+
+struct create_source source_of(const struct agent_volume *volume)
+{
+	struct create_source s = { .snapshot = volume->source.snapshot.text[0] };
+
+	s.given = s.snapshot || volume->source.volume.text[0];
+	if (s.given) {
+		s.id = volume->id;
+		s.id.uuid = s.snapshot ? volume->source.snapshot : volume->source.volume;
+	}
+	return s;
+}
+
+bool source_equal(const struct create_source *a, const struct create_source *b)
+{
+	return a->given == b->given && a->snapshot == b->snapshot &&
+	       strcmp(a->id.target, b->id.target) == 0 && strcmp(a->id.pool, b->id.pool) == 0 &&
+	       strcmp(a->id.uuid.text, b->id.uuid.text) == 0;
+}
+
+void source_describe(const struct create_source *source, char ret[SOURCE_TEXT_SIZE])
+{
+	char id[VOLUME_ID_SIZE];
+
+	if (!source->given) {
+		strcpy(ret, "nothing");
+		return;
+	}
+	if (source->snapshot)
+		snapshot_id_format(&source->id, id);
+	else
+		volume_id_format(&source->id, id);
+	snprintf(ret, SOURCE_TEXT_SIZE, "%s %s", source->snapshot ? "snapshot" : "volume", id);
+}
+
+struct agent_source source_for_agent(const struct create_source *source)
+{
+	struct agent_source ret = { 0 };
+
+	if (source->snapshot)
+		ret.snapshot = source->id.uuid;
+	else
+		ret.volume = source->id.uuid;
+	return ret;
+}
+
+int source_require(const struct controller *controller, const struct create_source *source,
+		   struct deadline deadline, uint64_t *ret_bytes, struct err *err)
+{
+	struct agent_volume volume cleanup_agent_volume = { 0 };
+	struct agent_snapshot snapshot;
+	char id[VOLUME_ID_SIZE];
+	struct agent *target;
+
+	if (source->snapshot) {
+		snapshot_id_format(&source->id, id);
+		if (snapshots_require(controller, id, deadline, &target, &snapshot, err) < 0)
+			return -1;
+		*ret_bytes = snapshot.size_bytes;
+		return 0;
+	}
+	volume_id_format(&source->id, id);
+	if (controller_require(controller, id, deadline, &target, &volume, err) < 0)
+		return -1;
+	*ret_bytes = volume.size_bytes;
+	return 0;
+}
