@@ -44,7 +44,7 @@ LDFLAGS += -fsanitize=thread
 endif
 
 MODULES := nvme/base nvme/host nvme/target \
-	csi/rpc csi/http csi/request csi/volume csi/identity csi/registration csi/controller csi/node csi/agent
+	csi/rpc csi/http csi/request csi/volume csi/identity csi/registration csi/controller csi/group csi/node csi/agent
 SOURCES := $(wildcard $(addsuffix /*.c,$(MODULES))) csi/proto/secrets.c
 PROTOS := csi target registration
 GEN_SOURCES := $(PROTOS:%=$(GEN)/%.pb-c.c) $(GEN)/proto_secrets.c \

@@ -8,6 +8,7 @@
 #include "cmd/options.h"
 #include "cmd/serve.h"
 #include "csi/controller/controller.h"
+#include "csi/group/group.h"
 #include "csi/identity/identity.h"
 #include "csi/node/keeper.h"
 #include "csi/node/node.h"
@@ -241,7 +242,7 @@ static int open_registration(const struct settings *s, struct plugin *plugin, ch
 static int run(const struct settings *s, struct plugin *plugin, struct err *err)
 {
 	struct monitor *monitor cleanup_monitor = NULL;
-	struct rpc_service services[4];
+	struct rpc_service services[5];
 	cleanup_free char *also = NULL;
 	struct rpc_server_config config = { .endpoint = s->endpoint, .services = services };
 	struct serve_work jobs = { .drain = drain_node, .context = &plugin->node };
@@ -264,8 +265,10 @@ static int run(const struct settings *s, struct plugin *plugin, struct err *err)
 	if (plugin->is_node && start_node(&plugin->node, err) < 0)
 		return -1;
 	services[config.service_count++] = identity_service(&plugin->identity);
-	if (plugin->is_controller)
+	if (plugin->is_controller) {
 		services[config.service_count++] = controller_service(&plugin->controller);
+		services[config.service_count++] = group_service(&plugin->controller);
+	}
 	if (plugin->is_node)
 		services[config.service_count++] = node_service(&plugin->node);
 	if (also)

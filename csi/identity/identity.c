@@ -8,7 +8,7 @@
 /* Probe answers within this time even when the caller gave more: it must stay cheap. */
 #define PROBE_MAX_MS 5000
 
-#define CAPABILITIES_MAX 3
+#define CAPABILITIES_MAX 5
 
 static int get_plugin_info(struct rpc_call *call, const void *request, void *response,
 			   struct err *err)
@@ -57,11 +57,17 @@ static int get_plugin_capabilities(struct rpc_call *call, const void *request, v
 	(void)request, (void)err;
 	answer->capabilities = rpc_alloc(call, CAPABILITIES_MAX * sizeof(*answer->capabilities));
 	add_service(call, answer, CSI__V1__PLUGIN_CAPABILITY__SERVICE__TYPE__CONTROLLER_SERVICE);
+	add_service(call, answer,
+		    CSI__V1__PLUGIN_CAPABILITY__SERVICE__TYPE__GROUP_CONTROLLER_SERVICE);
 	/* Where nodes do not say where they are, a CO would then find no node for any volume. */
-	if (identity->topology_aware)
+	if (identity->topology_aware) {
 		add_service(
 			call, answer,
 			CSI__V1__PLUGIN_CAPABILITY__SERVICE__TYPE__VOLUME_ACCESSIBILITY_CONSTRAINTS);
+		add_service(
+			call, answer,
+			CSI__V1__PLUGIN_CAPABILITY__SERVICE__TYPE__SNAPSHOT_ACCESSIBILITY_CONSTRAINTS);
+	}
 	add_expansion(call, answer);
 	return 0;
 }

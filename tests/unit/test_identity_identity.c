@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Plugin capabilities: expansion always, constraints only where nodes say where they are. */
+/* Plugin capabilities: expansion and groups always, constraints only where nodes say where they
+ * are. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +15,7 @@
 #define SERVICE(name) CSI__V1__PLUGIN_CAPABILITY__SERVICE__TYPE__##name
 
 struct seen {
-	bool controller, constraints, online, other;
+	bool controller, constraints, online, other, group, snapshot_constraints;
 };
 
 static struct seen ask(bool topology_aware)
@@ -46,6 +47,10 @@ static struct seen ask(bool topology_aware)
 			seen.controller = true;
 		else if (c->service->type == SERVICE(VOLUME_ACCESSIBILITY_CONSTRAINTS))
 			seen.constraints = true;
+		else if (c->service->type == SERVICE(SNAPSHOT_ACCESSIBILITY_CONSTRAINTS))
+			seen.snapshot_constraints = true;
+		else if (c->service->type == SERVICE(GROUP_CONTROLLER_SERVICE))
+			seen.group = true;
 		else
 			seen.other = true;
 	}
@@ -58,8 +63,10 @@ static void test_capabilities(void **state)
 	struct seen plain = ask(false), aware = ask(true);
 
 	(void)state;
-	assert_true(plain.controller && plain.online && !plain.constraints && !plain.other);
-	assert_true(aware.controller && aware.online && aware.constraints && !aware.other);
+	assert_true(plain.controller && plain.online && plain.group && !plain.other);
+	assert_true(!plain.constraints && !plain.snapshot_constraints);
+	assert_true(aware.controller && aware.online && aware.group && !aware.other);
+	assert_true(aware.constraints && aware.snapshot_constraints);
 }
 
 int main(void)
