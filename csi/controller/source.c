@@ -7,38 +7,42 @@
 
 #include "csi/controller/snapshots.h"
 
-static int not_ours(const char *what, const char *id, const char *form, struct err *err)
+static int parse_id(const char *field, const char *id, struct create_source *source,
+		    struct err *err)
 {
+	const char *what = source->snapshot ? "snapshot" : "volume";
+
+	if (require_text(field, id, NAME_MAX_BYTES, err) < 0)
+		return -1;
+	if (source->snapshot ? snapshot_id_parse(id, &source->id) :
+			       volume_id_parse(id, &source->id))
+		return 0;
 	return err_set(err, ERR_NOT_FOUND,
-		       "%s \"%.128s\" does not exist: its ID is not of the form %s", what, id,
-		       form);
+		       "%s \"%s\" does not exist: its ID is not of the form target/pool/%suuid",
+		       what, id, source->snapshot ? "@" : "");
 }
 
 int source_parse(const Csi__V1__VolumeContentSource *source, struct create_source *ret,
 		 struct err *err)
 {
 	struct create_source s = { .given = source != NULL };
+	int rc = 0;
 
-	if (!source) {
+	if (source && source->type_case == CSI__V1__VOLUME_CONTENT_SOURCE__TYPE_SNAPSHOT) {
+		s.snapshot = true;
+		rc = parse_id("volume_content_source.snapshot.snapshot_id",
+			      source->snapshot->snapshot_id, &s, err);
+	} else if (source && source->type_case == CSI__V1__VOLUME_CONTENT_SOURCE__TYPE_VOLUME) {
+		rc = parse_id("volume_content_source.volume.volume_id", source->volume->volume_id,
+			      &s, err);
+	} else if (source) {
+		rc = err_set(err, ERR_INVALID_ARGUMENT,
+			     "volume_content_source is given, but is neither a snapshot nor a "
+			     "volume");
+	}
+	if (rc == 0)
 		*ret = s;
-		return 0;
-	}
-	s.snapshot = source->type_case == CSI__V1__VOLUME_CONTENT_SOURCE__TYPE_SNAPSHOT;
-	if (s.snapshot) {
-		if (!snapshot_id_parse(source->snapshot->snapshot_id, &s.id))
-			return not_ours("snapshot", source->snapshot->snapshot_id,
-					"target/pool/@uuid", err);
-	} else if (source->type_case == CSI__V1__VOLUME_CONTENT_SOURCE__TYPE_VOLUME) {
-		if (!volume_id_parse(source->volume->volume_id, &s.id))
-			return not_ours("volume", source->volume->volume_id, "target/pool/uuid",
-					err);
-	} else {
-		return err_set(err, ERR_INVALID_ARGUMENT,
-			       "volume_content_source is given, but is neither a snapshot nor a "
-			       "volume");
-	}
-	*ret = s;
-	return 0;
+	return rc;
 }
 
 struct create_source source_of(const struct agent_volume *volume)

@@ -18,6 +18,7 @@
 #include "csi.pb-c.h"
 #include "csi/agent/service.h"
 #include "csi/controller/controller.h"
+#include "csi/group/group.h"
 #include "csi/identity/identity.h"
 #include "csi/node/node.h"
 #include "csi/rpc/client.h"
@@ -26,6 +27,7 @@
 #include "target.pb-c.h"
 
 #define CONTROLLER "csi.v1.Controller"
+#define GROUP "csi.v1.GroupController"
 #define NODE "csi.v1.Node"
 #define TARGET "nvmeot.target.v1.Target"
 
@@ -98,7 +100,12 @@ static const struct row rows[] = {
 	{ CONTROLLER, "CreateVolume",
 	  "{\"name\":\"v\"," CAPS
 	  ",\"volume_content_source\":{\"snapshot\":{\"snapshot_id\":\"s\"}}}",
-	  ERR_INVALID_ARGUMENT, "volume_content_source" },
+	  ERR_NOT_FOUND, "snapshot \"s\" does not exist: .*target/pool/@uuid" },
+	{ CONTROLLER, "CreateVolume", "{\"name\":\"v\"," CAPS ",\"volume_content_source\":{}}",
+	  ERR_INVALID_ARGUMENT, "neither a snapshot nor a volume" },
+	{ CONTROLLER, "CreateVolume",
+	  "{\"name\":\"v\"," CAPS ",\"volume_content_source\":{\"volume\":{}}}",
+	  ERR_INVALID_ARGUMENT, "volume_content_source.volume.volume_id is required" },
 	{ CONTROLLER, "CreateVolume",
 	  "{\"name\":\"v\"," CAPS ",\"mutable_parameters\":{\"iops\":\"5\"}}", ERR_INVALID_ARGUMENT,
 	  "parameter \"iops\" is unknown; known mutable ones are: nrIoQueues" },
@@ -106,6 +113,31 @@ static const struct row rows[] = {
 	  "{\"name\":\"v\"," CAPS ",\"mutable_parameters\":{\"queueSize\":\"5\"}}",
 	  ERR_INVALID_ARGUMENT,
 	  "mutable_parameters: parameter queueSize \"5\" is not a whole number from 16 to 1024" },
+	/* snapshots and groups */
+	{ CONTROLLER, "CreateSnapshot", "{\"name\":\"s\"}", ERR_INVALID_ARGUMENT,
+	  "source_volume_id is required" },
+	{ CONTROLLER, "CreateSnapshot", "{\"source_volume_id\":\"t1/p1/" UUID "\"}",
+	  ERR_INVALID_ARGUMENT, "^name is required" },
+	{ CONTROLLER, "CreateSnapshot",
+	  "{\"name\":\"s\",\"source_volume_id\":\"v\",\"parameters\":{\"colour\":\"red\"}}",
+	  ERR_INVALID_ARGUMENT, "parameter \"colour\" is unknown: snapshots take none" },
+	{ CONTROLLER, "CreateSnapshot", "{\"name\":\"s\",\"source_volume_id\":\"t1/p1/x\"}",
+	  ERR_NOT_FOUND, "target/pool/uuid" },
+	{ CONTROLLER, "DeleteSnapshot", "{}", ERR_INVALID_ARGUMENT, "snapshot_id is required" },
+	{ CONTROLLER, "GetSnapshot", "{\"snapshot_id\":\"t1/../x\"}", ERR_NOT_FOUND,
+	  "\"t1/\\.\\./x\" does not exist: .*target/pool/@uuid" },
+	{ CONTROLLER, "ListSnapshots", "{\"max_entries\":-1}", ERR_INVALID_ARGUMENT,
+	  "max_entries -1 is negative" },
+	{ CONTROLLER, "ListSnapshots", "{\"starting_token\":\"x\"}", ERR_ABORTED,
+	  "starting_token \"x\"" },
+	{ GROUP, "CreateVolumeGroupSnapshot", "{\"name\":\"g\"}", ERR_INVALID_ARGUMENT,
+	  "source_volume_ids is required" },
+	{ GROUP, "CreateVolumeGroupSnapshot", "{\"name\":\"g\",\"source_volume_ids\":[\"v\"]}",
+	  ERR_NOT_FOUND, "target/pool/uuid" },
+	{ GROUP, "DeleteVolumeGroupSnapshot", "{}", ERR_INVALID_ARGUMENT,
+	  "group_snapshot_id is required" },
+	{ GROUP, "GetVolumeGroupSnapshot", "{\"group_snapshot_id\":\"t1/p1/" UUID "\"}",
+	  ERR_NOT_FOUND, "target/@@uuid" },
 	/* the other controller calls */
 	{ CONTROLLER, "DeleteVolume", "{}", ERR_INVALID_ARGUMENT, "volume_id is required" },
 	{ CONTROLLER, "DeleteVolume", "{" ID "}", ERR_FAILED_PRECONDITION, "target \"t1\"" },
@@ -166,7 +198,6 @@ static const struct row rows[] = {
 	  "max_entries -1 is negative" },
 	{ CONTROLLER, "GetCapacity", "{\"parameters\":{\"colour\":\"red\"}}", ERR_INVALID_ARGUMENT,
 	  "parameter \"colour\" is unknown" },
-	{ CONTROLLER, "ListSnapshots", "{}", ERR_UNIMPLEMENTED, "ListSnapshots" },
 	/* NodeStageVolume */
 	{ NODE, "NodeStageVolume", "{}", ERR_INVALID_ARGUMENT, "volume_id is required" },
 	{ NODE, "NodeStageVolume", "{" ID "}", ERR_INVALID_ARGUMENT,
@@ -277,6 +308,7 @@ static const struct row rows[] = {
 
 static const ProtobufCServiceDescriptor *const descriptors[] = {
 	&csi__v1__controller__descriptor,
+	&csi__v1__group_controller__descriptor,
 	&csi__v1__node__descriptor,
 	&nvmeot__target__v1__target__descriptor,
 };
@@ -354,9 +386,8 @@ static void serve(struct fixture *f)
 {
 	cleanup_free char *endpoint = xasprintf("unix://%s/csi.sock", f->dir);
 	struct rpc_service services[] = {
-		identity_service(&f->identity),
-		controller_service(&f->controller),
-		node_service(&f->node),
+		identity_service(&f->identity), controller_service(&f->controller),
+		group_service(&f->controller),	node_service(&f->node),
 		agent_service(f->target),
 	};
 	static struct rpc_service kept[ARRAY_SIZE(services)];
