@@ -30,6 +30,7 @@ struct fake_snapshots {
 
 	/* How it answers. */
 	enum err_code create_failure, find_failure, list_failure;
+	bool list_stuck;	       /* always says that there is more, and begins anew */
 	int delete_failure_at;	       /* that one of the deletes fails, from 1 on; 0: none */
 	const char *pool;	       /* where it takes them */
 	const char *lie_volume;	       /* what it says they were taken of, instead */
@@ -182,7 +183,7 @@ static inline int fake_snapshots_list(struct rpc_call *call, struct fake_snapsho
 	for (size_t i = 0; i < fake->count; i++) {
 		const struct fake_snapshot *row = &fake->rows[i];
 
-		if (strcmp(row->uuid, list->start_after) <= 0 ||
+		if ((!fake->list_stuck && strcmp(row->uuid, list->start_after) <= 0) ||
 		    (*list->volume_uuid && strcmp(row->volume, list->volume_uuid) != 0) ||
 		    (*list->group_uuid && strcmp(row->group, list->group_uuid) != 0))
 			continue;
@@ -192,6 +193,7 @@ static inline int fake_snapshots_list(struct rpc_call *call, struct fake_snapsho
 		}
 		answer->snapshots[answer->n_snapshots++] = fake_snapshot_wire(call, fake, row);
 	}
+	answer->more = answer->more || fake->list_stuck;
 	return 0;
 }
 

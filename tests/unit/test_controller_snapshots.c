@@ -380,6 +380,22 @@ static void test_list_refused(void **state)
 	CALL_FAILS(snapshots_list, &request, &response, ERR_UNAVAILABLE, "target b");
 }
 
+/* Neither asked for ever, nor taken for the end of the list. */
+static void test_list_stuck(void **state)
+{
+	Csi__V1__ListSnapshotsRequest request = CSI__V1__LIST_SNAPSHOTS_REQUEST__INIT;
+	Csi__V1__ListSnapshotsResponse response = CSI__V1__LIST_SNAPSHOTS_RESPONSE__INIT;
+
+	(void)state;
+	b.snapshots.list_stuck = true;
+	CALL_FAILS(snapshots_list, &request, &response, ERR_INTERNAL,
+		   "target b: its list does not go on after \"\"");
+	fill_both();
+	CALL_FAILS(snapshots_list, &request, &response, ERR_INTERNAL,
+		   "target b: its list does not go on after \"" S("4"));
+	assert_in_range(b.snapshots.lists, 2, 4);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -396,6 +412,7 @@ int main(void)
 		TEST(test_list_filters),
 		TEST(test_list_pages_of_volume),
 		TEST(test_list_refused),
+		TEST(test_list_stuck),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

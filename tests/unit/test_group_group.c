@@ -299,6 +299,9 @@ static void test_get(void **state)
 	request.n_snapshot_ids = 2;
 	CALL_FAILS(GetVolumeGroupSnapshot, &request, &response, ERR_INVALID_ARGUMENT,
 		   "which does not belong");
+	a.snapshots.list_stuck = true;
+	CALL_FAILS(GetVolumeGroupSnapshot, &request, &response, ERR_INTERNAL, "does not go on");
+	a.snapshots.list_stuck = false;
 	request.group_snapshot_id = (char *)"a/@@" V("9");
 	CALL_FAILS(GetVolumeGroupSnapshot, &request, &response, ERR_NOT_FOUND, "does not exist");
 	request.group_snapshot_id = (char *)"nonsense";
