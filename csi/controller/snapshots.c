@@ -17,6 +17,7 @@ struct wanted {
 	struct volume_id volume;
 	struct agent *target; /* that has the volume */
 	struct map parameters;
+	const Csi__V1__TopologyRequirement *topology; /* NULL: anywhere */
 };
 
 int snapshots_locate(const struct controller *controller, const char *snapshot_id,
@@ -51,12 +52,14 @@ static int wanted_parse(const struct controller *controller,
 			const Csi__V1__CreateSnapshotRequest *request, struct wanted *ret,
 			struct err *err)
 {
-	struct wanted w = { .name = request->name, .parameters = MAP_OF(request, parameters) };
+	struct wanted w = { .name = request->name,
+			    .parameters = MAP_OF(request, parameters),
+			    .topology = request->accessibility_requirements };
 
 	if (require_text("name", request->name, NAME_MAX_BYTES, err) < 0 ||
 	    require_text("source_volume_id", request->source_volume_id, NAME_MAX_BYTES, err) < 0 ||
 	    parameters_check_snapshot(w.parameters, err) < 0 ||
-	    topology_check_requirement(request->accessibility_requirements, err) < 0 ||
+	    topology_check_requirement(w.topology, err) < 0 ||
 	    controller_locate(controller, request->source_volume_id, &w.volume, &w.target, err) < 0)
 		return -1;
 	w.uuid = snapshot_uuid_of_name(w.name);
@@ -134,10 +137,9 @@ static int create(const struct wanted *w, struct deadline deadline, struct agent
 }
 
 /* The snapshot lies where its volume does, and nowhere else. */
-static int check_place(const Csi__V1__TopologyRequirement *requirement, const struct wanted *w,
-		       const struct agent_info *info, struct err *err)
+static int check_place(const struct wanted *w, const struct agent_info *info, struct err *err)
 {
-	if (topology_rank(requirement, info->topology) >= 0)
+	if (topology_rank(w->topology, info->topology) >= 0)
 		return 0;
 	return err_set(
 		err, ERR_RESOURCE_EXHAUSTED,
@@ -147,38 +149,48 @@ static int check_place(const Csi__V1__TopologyRequirement *requirement, const st
 		w->name, agent_name(w->target));
 }
 
-static int ensure(const struct controller *controller, const struct wanted *w,
-		  struct deadline deadline, struct agent_snapshot *ret, struct err *err)
+/* Finishes the question for the volume, which has to be there. */
+static int require_volume(const struct wanted *w, struct agent_ask *asked, struct err *err)
 {
-	struct agent_find_query query = { .uuid = &w->volume.uuid, .pool = w->volume.pool };
-	struct agent_ask *asked cleanup_agent_ask = agent_find_begin(w->target, &query, deadline);
 	struct agent_volume volume cleanup_agent_volume = { 0 };
 	char id[VOLUME_ID_SIZE];
-	int found = look_up(controller, w, deadline, ret, err);
+	int found = agent_find_finish(asked, &volume, err);
 
 	if (found)
-		return found < 0 ? -1 : check_same(w, ret, err);
-	found = agent_find_finish(steal_ptr(&asked), &volume, err);
-	if (found == 0) {
-		volume_id_format(&w->volume, id);
-		return err_set(err, ERR_NOT_FOUND, "volume \"%s\" does not exist", id);
-	}
-	return found < 0 ? -1 : create(w, deadline, ret, err);
+		return found < 0 ? -1 : 0;
+	volume_id_format(&w->volume, id);
+	return err_set(err, ERR_NOT_FOUND, "volume \"%s\" does not exist", id);
+}
+
+/* All questions are put at once; then what there is decides. */
+static int ensure(const struct controller *controller, const struct wanted *w,
+		  struct deadline deadline, struct agent_snapshot *ret, struct agent_info *ret_info,
+		  struct err *err)
+{
+	struct agent_find_query query = { .uuid = &w->volume.uuid, .pool = w->volume.pool };
+	struct agent_ask *asked_info cleanup_agent_ask = agent_info_begin(w->target, deadline);
+	struct agent_ask *asked cleanup_agent_ask = agent_find_begin(w->target, &query, deadline);
+	int found = look_up(controller, w, deadline, ret, err);
+
+	if (found < 0 || agent_info_finish(steal_ptr(&asked_info), ret_info, err) < 0 ||
+	    check_place(w, ret_info, err) < 0)
+		return -1;
+	if (found)
+		return check_same(w, ret, err);
+	if (require_volume(w, steal_ptr(&asked), err) < 0)
+		return -1;
+	return create(w, deadline, ret, err);
 }
 
 int snapshots_create(struct rpc_call *call, const void *request, void *response, struct err *err)
 {
-	const Csi__V1__CreateSnapshotRequest *asked = request;
 	Csi__V1__CreateSnapshotResponse *answer = response;
-	struct deadline deadline = controller_deadline(call);
 	struct agent_info info cleanup_agent_info = { 0 };
 	struct agent_snapshot snapshot;
 	struct wanted w;
 
-	if (wanted_parse(call->context, asked, &w, err) < 0 ||
-	    agent_info(w.target, deadline, &info, err) < 0 ||
-	    check_place(asked->accessibility_requirements, &w, &info, err) < 0 ||
-	    ensure(call->context, &w, deadline, &snapshot, err) < 0)
+	if (wanted_parse(call->context, request, &w, err) < 0 ||
+	    ensure(call->context, &w, controller_deadline(call), &snapshot, &info, err) < 0)
 		return -1;
 	answer->snapshot = fill_snapshot(call, &snapshot, info.topology);
 	return 0;
