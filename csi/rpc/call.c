@@ -4,10 +4,12 @@
 
 #include <grpc/byte_buffer_reader.h>
 #include <grpc/support/time.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "csi/rpc/dispatch.h"
+#include "csi/rpc/sending.h"
 #include "csi/rpc/status.h"
 #include "nvme/base/log.h"
 
@@ -33,7 +35,8 @@ struct server_call {
 	struct rpc_event answered;
 	struct rpc_event closed;
 	struct rpc_job job;
-	atomic_uint refs; /* the way to the answer holds one, the closed event another */
+	struct rpc_sending *sending; /* of a stream that runs; NULL: none */
+	atomic_uint refs;	     /* the way to the answer holds one, the closed event another */
 };
 
 static void count_down(struct rpc_serving *serving, size_t *counter)
@@ -64,55 +67,52 @@ static void call_unref(struct server_call *call)
 	grpc_byte_buffer_destroy(call->payload);
 	grpc_byte_buffer_destroy(call->reply);
 	grpc_slice_unref(call->reason);
+	if (call->sending)
+		rpc_sending_free(call->sending);
 	rpc_call_fini(&call->base);
 	free(call);
 	/* Last: the server may be gone after it. */
 	count_down(serving, &serving->calls);
 }
 
-static bool start(struct server_call *call, const grpc_op *ops, size_t count,
-		  struct rpc_event *event)
+bool rpc_serving_start(struct rpc_serving *serving, grpc_call *grpc, const grpc_op *ops,
+		       size_t count, struct rpc_event *event)
 {
 	grpc_call_error rc;
 
-	atomic_fetch_add(&call->serving->handed, 1);
-	rc = grpc_call_start_batch(call->grpc, ops, count, event, NULL);
+	atomic_fetch_add(&serving->handed, 1);
+	rc = grpc_call_start_batch(grpc, ops, count, event, NULL);
 	if (rc != GRPC_CALL_OK)
-		log_error("gRPC refused an operation", KV("method", call->base.method),
-			  KV("error", grpc_call_error_to_string(rc)));
+		log_error("gRPC refused an operation", KV("error", grpc_call_error_to_string(rc)));
 	return rc == GRPC_CALL_OK;
 }
 
-static grpc_byte_buffer *pack(const ProtobufCMessage *message)
+static bool start(struct server_call *call, const grpc_op *ops, size_t count,
+		  struct rpc_event *event)
 {
-	grpc_slice slice = grpc_slice_malloc(protobuf_c_message_get_packed_size(message));
-	grpc_byte_buffer *buffer;
-
-	protobuf_c_message_pack(message, GRPC_SLICE_START_PTR(slice));
-	buffer = grpc_raw_byte_buffer_create(&slice, 1);
-	grpc_slice_unref(slice);
-	return buffer;
+	return rpc_serving_start(call->serving, call->grpc, ops, count, event);
 }
 
-/* Starts the answer; response is NULL exactly when err is set. */
+/* Starts the answer, or its end; response is NULL when err is set, and of a stream. */
 static void send_answer(struct server_call *call, const ProtobufCMessage *response,
 			const struct err *err)
 {
-	grpc_op ops[3] = { { .op = GRPC_OP_SEND_INITIAL_METADATA },
-			   { .op = GRPC_OP_SEND_STATUS_FROM_SERVER } };
-	size_t count = 2;
+	grpc_op ops[3] = { { .op = GRPC_OP_SEND_STATUS_FROM_SERVER } };
+	size_t count = 1;
 
 	if (err->code != ERR_NONE) {
 		call->reason = grpc_slice_from_copied_string(err->msg);
-		ops[1].data.send_status_from_server.status_details = &call->reason;
-	} else {
-		call->reply = pack(response);
+		ops[0].data.send_status_from_server.status_details = &call->reason;
+	} else if (response) {
+		call->reply = rpc_pack(response);
 		ops[count++] = (grpc_op) { .op = GRPC_OP_SEND_MESSAGE,
 					   .data.send_message.send_message = call->reply };
 	}
+	if (!call->sending || !call->sending->begun)
+		ops[count++].op = GRPC_OP_SEND_INITIAL_METADATA;
 	/* Before the client can know that its call has ended. */
 	rpc_stats_end(call->row, call->counted, err->code, clock_now_ns() - call->base.started_ns);
-	ops[1].data.send_status_from_server.status = rpc_status_of(err->code);
+	ops[0].data.send_status_from_server.status = rpc_status_of(err->code);
 	if (!start(call, ops, count, &call->answered)) {
 		count_down(call->serving, &call->serving->active);
 		call_unref(call);
@@ -157,7 +157,55 @@ static bool refuse_stranger(struct server_call *call)
 	return true;
 }
 
-/* On a worker thread. */
+/* How long the client of a stream may take nothing from now on. */
+static struct deadline patience(const struct server_call *call)
+{
+	return deadline_min(call->base.deadline, deadline_after_ms(call->serving->stall_ms));
+}
+
+static int raise_broken(struct server_call *call, struct err *err)
+{
+	if (deadline_passed(call->base.deadline))
+		return err_set(err, ERR_DEADLINE_EXCEEDED,
+			       "the deadline passed before the last answer of %s",
+			       call->base.method);
+	if (call->sending->stalled)
+		return err_set(err, ERR_CANCELLED,
+			       "the client took no answer of %s for %" PRIu64 " ms",
+			       call->base.method, call->serving->stall_ms);
+	return err_set(err, ERR_CANCELLED, "the client left before the last answer of %s",
+		       call->base.method);
+}
+
+/* On a worker thread, as the next two. */
+static int send_one(struct rpc_call *base, const ProtobufCMessage *message, struct err *err)
+{
+	struct server_call *call = container_of(base, struct server_call, base);
+
+	/* gRPC may take what it can give to nobody any more. */
+	if (rpc_call_cancelled(base) || !rpc_sending_put(call->sending, message, patience(call)))
+		return raise_broken(call, err);
+	return 0;
+}
+
+static int dispatch(struct server_call *call, const void *data, size_t size,
+		    ProtobufCMessage **ret_response, struct err *err)
+{
+	if (call->method->stream) {
+		call->sending = rpc_sending_new(call->serving, call->grpc);
+		call->base.send = send_one;
+	}
+	if (rpc_dispatch(&call->base, call->method, &call->serving->gate, data, size, ret_response,
+			 err) < 0) {
+		if (call->sending)
+			rpc_sending_settle(call->sending, patience(call));
+		return -1;
+	}
+	if (call->sending && !rpc_sending_settle(call->sending, patience(call)))
+		return raise_broken(call, err);
+	return 0;
+}
+
 static void run(struct rpc_job *job)
 {
 	struct server_call *call = container_of(job, struct server_call, job);
@@ -169,8 +217,8 @@ static void run(struct rpc_job *job)
 	if (grpc_byte_buffer_reader_init(&reader, call->payload)) {
 		data = grpc_byte_buffer_reader_readall(&reader);
 		grpc_byte_buffer_reader_destroy(&reader);
-		rpc_dispatch(&call->base, call->method, &call->serving->gate,
-			     GRPC_SLICE_START_PTR(data), GRPC_SLICE_LENGTH(data), &response, &err);
+		dispatch(call, GRPC_SLICE_START_PTR(data), GRPC_SLICE_LENGTH(data), &response,
+			 &err);
 		grpc_slice_unref(data);
 	} else {
 		err_set(&err, ERR_INTERNAL, "the request of %s cannot be read", call->base.method);

@@ -28,6 +28,7 @@ struct rpc_serving {
 	const struct rpc_service *services;
 	size_t service_count;
 	size_t arena_limit_bytes;
+	uint64_t stall_ms;	 /* how long a client may take nothing of a stream */
 	struct rpc_stats *stats; /* borrowed; NULL: nothing is counted */
 	struct rpc_callers callers;
 	struct rpc_pool *pool;
@@ -44,6 +45,11 @@ struct rpc_serving {
 	bool draining;
 	bool stopped;
 };
+
+/* Hands operations of a call to gRPC, which fires the event when they are done. false: it did not
+ * take them, and says so in the log. */
+bool rpc_serving_start(struct rpc_serving *serving, grpc_call *grpc, const grpc_op *ops,
+		       size_t count, struct rpc_event *event);
 
 /* Waits for one more call to arrive; each that arrives waits for the next. */
 void rpc_call_await(struct rpc_serving *serving);

@@ -270,9 +270,12 @@ static void pending_free(struct rpc_pending *p)
 	free(p);
 }
 
-/* Everything in one batch, which is done when the status is there; the deadline is gRPC's to keep. */
-int rpc_client_begin(struct rpc_client *client, const char *method, const ProtobufCMessage *request,
-		     struct deadline deadline, struct rpc_pending **ret, struct err *err)
+/*
+ * All but the answers of a stream in one batch, which is done when the status is there; the
+ * deadline is gRPC's to keep.
+ */
+static int begin(struct rpc_client *client, const char *method, const ProtobufCMessage *request,
+		 struct deadline deadline, bool stream, struct rpc_pending **ret, struct err *err)
 {
 	struct rpc_pending *p = pending_new(client, method, request, deadline);
 	grpc_op ops[] = {
@@ -281,14 +284,15 @@ int rpc_client_begin(struct rpc_client *client, const char *method, const Protob
 		{ .op = GRPC_OP_SEND_CLOSE_FROM_CLIENT },
 		{ .op = GRPC_OP_RECV_INITIAL_METADATA,
 		  .data.recv_initial_metadata.recv_initial_metadata = &p->head },
-		{ .op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &p->response },
 		{ .op = GRPC_OP_RECV_STATUS_ON_CLIENT,
 		  .data.recv_status_on_client = { .trailing_metadata = &p->tail,
 						  .status = &p->status,
 						  .status_details = &p->details,
 						  .error_string = &p->debug } },
+		{ .op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &p->response },
 	};
-	grpc_call_error rc = grpc_call_start_batch(p->call, ops, ARRAY_SIZE(ops), &p->waiter, NULL);
+	size_t count = ARRAY_SIZE(ops) - (stream ? 1 : 0);
+	grpc_call_error rc = grpc_call_start_batch(p->call, ops, count, &p->waiter, NULL);
 
 	if (rc != GRPC_CALL_OK) {
 		pending_free(p);
@@ -296,6 +300,18 @@ int rpc_client_begin(struct rpc_client *client, const char *method, const Protob
 	}
 	*ret = p;
 	return 0;
+}
+
+int rpc_client_begin(struct rpc_client *client, const char *method, const ProtobufCMessage *request,
+		     struct deadline deadline, struct rpc_pending **ret, struct err *err)
+{
+	return begin(client, method, request, deadline, false, ret, err);
+}
+
+int rpc_client_open(struct rpc_client *client, const char *method, const ProtobufCMessage *request,
+		    struct deadline deadline, struct rpc_pending **ret, struct err *err)
+{
+	return begin(client, method, request, deadline, true, ret, err);
 }
 
 /* An error of ours, not of the server: the errno behind it is what rpc_unanswered knows it by. */
@@ -388,6 +404,36 @@ int rpc_pending_finish(struct rpc_pending *p, const ProtobufCMessageDescriptor *
 		rc = raise_status(p, err);
 	pending_free(p);
 	return rc;
+}
+
+/* Waits for one answer of a stream; none is there when it has ended. */
+static int receive(struct rpc_pending *p, struct err *err)
+{
+	grpc_op op = { .op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &p->response };
+	struct rpc_waiter waiter;
+	grpc_call_error rc;
+
+	grpc_byte_buffer_destroy(p->response);
+	p->response = NULL;
+	rpc_waiter_init(&waiter);
+	rc = grpc_call_start_batch(p->call, &op, 1, &waiter, NULL);
+	if (rc == GRPC_CALL_OK)
+		rpc_waiter_wait(&waiter);
+	rpc_waiter_fini(&waiter);
+	if (rc != GRPC_CALL_OK)
+		return err_set(err, ERR_INTERNAL, "gRPC: %s", grpc_call_error_to_string(rc));
+	return 0;
+}
+
+int rpc_pending_next(struct rpc_pending *p, const ProtobufCMessageDescriptor *response,
+		     ProtobufCMessage **ret, struct err *err)
+{
+	if (receive(p, err) < 0)
+		return -1;
+	if (p->response)
+		return unpack(p, response, ret, err) < 0 ? -1 : 1;
+	rpc_waiter_wait(&p->waiter);
+	return p->status == GRPC_STATUS_OK ? 0 : raise_status(p, err);
 }
 
 void rpc_pending_cancel(struct rpc_pending *p)

@@ -63,6 +63,21 @@ bool rpc_unanswered(const struct err *err);
 /* Gives the call up and frees pending; the server may have acted on it. Blocks for a moment only. */
 void rpc_pending_cancel(struct rpc_pending *pending);
 
+/*
+ * A call whose answer is a stream, begun as rpc_client_begin does it. Ask for its answers one by
+ * one with rpc_pending_next; what the server sends meanwhile waits there. To be given to
+ * rpc_pending_cancel in any case, also when the stream has ended.
+ */
+int rpc_client_open(struct rpc_client *client, const char *method, const ProtobufCMessage *request,
+		    struct deadline deadline, struct rpc_pending **ret, struct err *err);
+
+/*
+ * Blocks until the next answer or the deadline. 1: *ret is the answer, freed as above; 0: that was
+ * all; -1: as rpc_pending_finish, after the answers that were sent before.
+ */
+int rpc_pending_next(struct rpc_pending *pending, const ProtobufCMessageDescriptor *response,
+		     ProtobufCMessage **ret, struct err *err);
+
 /* Begin and finish in one: blocks until the answer or the deadline. Results and errors as there. */
 int rpc_client_call(struct rpc_client *client, const char *method, const ProtobufCMessage *request,
 		    const ProtobufCMessageDescriptor *response, struct deadline deadline,

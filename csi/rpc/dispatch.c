@@ -60,10 +60,17 @@ static int run_handler(struct rpc_call *call, const struct rpc_method *method,
 		       const ProtobufCMessage *request, ProtobufCMessage **ret_response,
 		       struct err *err)
 {
-	ProtobufCMessage *response = rpc_alloc(call, method->response->sizeof_message);
+	ProtobufCMessage *response = NULL;
+	int rc;
 
-	protobuf_c_message_init(method->response, response);
-	if (method->handle(call, request, response, err) < 0) {
+	if (method->stream) {
+		rc = method->stream(call, request, err);
+	} else {
+		response = rpc_alloc(call, method->response->sizeof_message);
+		protobuf_c_message_init(method->response, response);
+		rc = method->handle(call, request, response, err);
+	}
+	if (rc < 0) {
 		/* A handler that fails without a reason must not look like success. */
 		if (err->code == ERR_NONE)
 			err_set(err, ERR_INTERNAL, "%s failed without a reason", call->method);

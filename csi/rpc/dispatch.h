@@ -12,9 +12,9 @@
 /*
  * Unpacks the request, logs it (debug, secrets left out), passes the gate, runs the handler.
  * Blocks as long as the handler does; data may be freed when it returns. *ret_response lies in the
- * call's arena. Errors beside the handler's: INVALID_ARGUMENT (not such a message),
- * RESOURCE_EXHAUSTED (unpacked larger than the arena's limit, or than unpack.h allows), CANCELLED
- * and DEADLINE_EXCEEDED (before the handler began), ABORTED (the key is busy).
+ * call's arena; of a stream it is NULL. Errors beside the handler's: INVALID_ARGUMENT (not such a
+ * message), RESOURCE_EXHAUSTED (unpacked larger than the arena's limit, or than unpack.h allows),
+ * CANCELLED and DEADLINE_EXCEEDED (before the handler began), ABORTED (the key is busy).
  */
 int rpc_dispatch(struct rpc_call *call, const struct rpc_method *method, struct gate *gate,
 		 const void *data, size_t size, ProtobufCMessage **ret_response, struct err *err);

@@ -82,6 +82,7 @@ static void init_serving(struct rpc_serving *serving, const struct rpc_server_co
 	rpc_callers_init(&serving->callers, config->client_names,
 			 config->tls_dir ? config->client_name_count : 0);
 	serving->arena_limit_bytes = rpc_unpack_limit(max_message_bytes);
+	serving->stall_ms = config->stall_ms ?: RPC_STALL_MS;
 	serving->pool = rpc_pool_new(config->max_workers ?: RPC_MAX_WORKERS,
 				     config->max_queued ?: RPC_MAX_QUEUED, RPC_POOL_IDLE_MS);
 	gate_init(&serving->gate);

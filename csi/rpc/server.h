@@ -30,6 +30,9 @@
 #define RPC_CONNECTION_AGE_MS 600000
 #define RPC_CONNECTION_GRACE_MS 180000
 
+/* A client that takes no answer of a stream for this long has lost interest: its call is ended. */
+#define RPC_STALL_MS 300000
+
 struct rpc_server;
 
 /* Strings are copied; services and what they point to must outlive the server. */
@@ -49,6 +52,7 @@ struct rpc_server_config {
 	size_t max_workers;	  /* handlers at once; 0: RPC_MAX_WORKERS */
 	size_t max_queued;	  /* calls that wait for a worker; 0: RPC_MAX_QUEUED */
 	size_t max_message_bytes; /* of a request; 0: RPC_MAX_MESSAGE_BYTES */
+	uint64_t stall_ms;	  /* 0: RPC_STALL_MS */
 	int connection_age_ms;	  /* with TLS; 0: RPC_CONNECTION_AGE_MS */
 	struct rpc_stats *stats;  /* where calls are counted; borrowed; NULL: nowhere */
 };

@@ -28,6 +28,11 @@ bool rpc_call_cancelled(struct rpc_call *call)
 	return atomic_load(&call->cancelled) || deadline_passed(call->deadline);
 }
 
+int rpc_send(struct rpc_call *call, const void *answer, struct err *err)
+{
+	return call->send(call, answer, err);
+}
+
 void rpc_call_watch(struct rpc_call *call, void (*notify)(void *context), void *context)
 {
 	pthread_mutex_lock(&call->lock);

@@ -30,6 +30,8 @@ struct rpc_call {
 	uint64_t started_ns;	  /* CLOCK_MONOTONIC, for the closing log line */
 	atomic_bool cancelled;
 	struct rpc_arena arena;
+	/* Sends an answer of a stream, as rpc_send says: the server's, or a test's. */
+	int (*send)(struct rpc_call *call, const ProtobufCMessage *answer, struct err *err);
 	pthread_mutex_t lock; /* of what follows */
 	void (*on_cancel)(void *context);
 	void *on_cancel_context;
@@ -48,6 +50,12 @@ struct rpc_method {
 	 * end even when the client's deadline passes or it cancels meanwhile.
 	 */
 	int (*handle)(struct rpc_call *call, const void *request, void *response, struct err *err);
+
+	/*
+	 * Instead of handle, of a method that answers with a stream: gives each answer to rpc_send.
+	 * All answers it has sent reach the client, also before an error.
+	 */
+	int (*stream)(struct rpc_call *call, const void *request, struct err *err);
 
 	/*
 	 * What may not be worked on twice at once: while one call with this key runs, others with
@@ -69,6 +77,15 @@ struct rpc_service {
 /* For the server, and for tests of handlers. arena_limit_bytes bounds the unpacked request. */
 void rpc_call_init(struct rpc_call *call, struct deadline deadline, size_t arena_limit_bytes);
 void rpc_call_fini(struct rpc_call *call);
+
+/*
+ * Sends one answer of a stream. It is packed before this returns, so one message can be filled
+ * again and again; what is taken from the call's arena for each would add up. Blocks until the
+ * client's flow control has let the answer before through. ERR_CANCELLED and ERR_DEADLINE_EXCEEDED:
+ * the client has left, or has taken nothing for a long time (rpc_server_config says how long), or
+ * the deadline has passed; there is nobody to answer any more.
+ */
+int rpc_send(struct rpc_call *call, const void *answer, struct err *err);
 
 /* Whether the client has gone away or its deadline has passed; a long handler may stop early. */
 bool rpc_call_cancelled(struct rpc_call *call);
