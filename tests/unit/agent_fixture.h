@@ -14,6 +14,7 @@
 #include "csi/agent/client.h"
 #include "csi/rpc/server.h"
 #include "target.pb-c.h"
+#include "tests/unit/agent_extents.h"
 #include "tests/unit/agent_snapshots.h"
 
 #define FAKE_UUID "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11"
@@ -50,6 +51,7 @@ struct fake_agent {
 		*only_uuid; /* a volume of this UUID is there, as the fake is otherwise; or NULL */
 	bool any_uuid;	    /* so is one of any UUID */
 	struct fake_snapshots snapshots;
+	struct fake_extents extents;
 
 	/* What it was asked. */
 	int creates, deletes, exports, unexports, expands, modifies, lists;
@@ -312,6 +314,14 @@ FAKE_OF_SNAPSHOTS(get_snapshot, get, call, &fake->snapshots, request, response, 
 FAKE_OF_SNAPSHOTS(list_snapshots, list, call, &fake->snapshots, request, response, err)
 FAKE_OF_SNAPSHOTS(delete_snapshot, delete, &fake->snapshots, request, err)
 
+static inline int fake_list_extents(struct rpc_call *call, const void *request, void *response,
+				    struct err *err)
+{
+	struct fake_agent *fake = call->context;
+
+	return fake_extents_list(call, &fake->extents, &fake->snapshots, request, response, err);
+}
+
 #define FAKE_METHOD(wire, snake, function)                                                         \
 	{                                                                                          \
 		.name = wire, .request = &nvmeot__target__v1__##snake##_request__descriptor,       \
@@ -333,6 +343,7 @@ static const struct rpc_method fake_methods[] = {
 	FAKE_METHOD("GetSnapshot", get_snapshot, fake_get_snapshot),
 	FAKE_METHOD("ListSnapshots", list_snapshots, fake_list_snapshots),
 	FAKE_METHOD("DeleteSnapshot", delete_snapshot, fake_delete_snapshot),
+	FAKE_METHOD("ListExtents", list_extents, fake_list_extents),
 };
 
 /* A volume in which everything is right. */
