@@ -8,6 +8,7 @@
 #include "cmd/options.h"
 #include "cmd/serve.h"
 #include "csi/controller/controller.h"
+#include "csi/controller/metadata.h"
 #include "csi/group/group.h"
 #include "csi/identity/identity.h"
 #include "csi/node/keeper.h"
@@ -268,6 +269,7 @@ static int run(const struct settings *s, struct plugin *plugin, struct err *err)
 	if (plugin->is_controller) {
 		services[config.service_count++] = controller_service(&plugin->controller);
 		services[config.service_count++] = group_service(&plugin->controller);
+		services[config.service_count++] = metadata_service(&plugin->controller);
 	}
 	if (plugin->is_node)
 		services[config.service_count++] = node_service(&plugin->node);

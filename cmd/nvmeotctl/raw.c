@@ -2,6 +2,7 @@
 /* Raw calls by the descriptors of the services we know. */
 #include "cmd/nvmeotctl/raw.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@ static const ProtobufCServiceDescriptor *const services[] = {
 	&csi__v1__controller__descriptor,
 	&csi__v1__node__descriptor,
 	&csi__v1__group_controller__descriptor,
+	&csi__v1__snapshot_metadata__descriptor,
 	&nvmeot__target__v1__target__descriptor,
 	&pluginregistration__registration__descriptor,
 };
@@ -58,23 +60,48 @@ static void message_free(ProtobufCMessage **message)
 		protobuf_c_message_free_unpacked(*message, NULL);
 }
 
-/* One call; *ret is the answer as JSON, owned. */
+/* One answer of a call. 1: there was one; 0: that was all; -1: the call has failed. */
+static int put_next(struct rpc_pending *pending, const ProtobufCMessageDescriptor *response,
+		    FILE *out, struct err *err)
+{
+	ProtobufCMessage *answer CLEANUP(message_free) = NULL;
+	cleanup_free char *text = NULL, *json = NULL;
+	int r = rpc_pending_next(pending, response, &answer, err);
+
+	if (r <= 0)
+		return r;
+	text = rpc_json_from_message(answer, true);
+	json = text_json(text);
+	fprintf(out, "%s%s", ftell(out) ? " " : "", json);
+	return 1;
+}
+
+/* One call; *ret is the answer as JSON, or the answers of a stream, separated by blanks; owned. */
 static int call(struct rpc_client *client, const char *service_name, const char *method_name,
 		const char *json, uint64_t timeout_ms, char **ret, struct err *err)
 {
 	const ProtobufCMethodDescriptor *method = method_find(service_name, method_name, err);
 	cleanup_free char *path = xasprintf("/%s/%s", service_name, method_name);
 	ProtobufCMessage *request CLEANUP(message_free) = NULL;
-	ProtobufCMessage *response CLEANUP(message_free) = NULL;
+	struct rpc_pending *pending cleanup_rpc_pending = NULL;
 	cleanup_free char *text = NULL;
+	size_t size = 0;
+	FILE *out;
+	int r;
 
 	if (!method || rpc_json_to_message(method->input, json, NULL, &request, err) < 0 ||
-	    rpc_client_call(client, path, request, method->output, deadline_after_ms(timeout_ms),
-			    &response, err) < 0)
+	    rpc_client_open(client, path, request, deadline_after_ms(timeout_ms), &pending, err) <
+		    0)
 		return -1;
-	text = rpc_json_from_message(response, true);
-	*ret = text_json(text);
-	return 0;
+	out = open_memstream(&text, &size);
+	if (!out)
+		return err_sys(err, errno, "keep the answer");
+	while ((r = put_next(pending, method->output, out, err)) > 0)
+		;
+	fclose(out);
+	if (r == 0)
+		*ret = steal_ptr(&text);
+	return r;
 }
 
 /* Calls from stdin, "SERVICE METHOD [JSON]" a line; answers with "CODE JSON-or-message" a line. */

@@ -8,7 +8,7 @@
 /* Probe answers within this time even when the caller gave more: it must stay cheap. */
 #define PROBE_MAX_MS 5000
 
-#define CAPABILITIES_MAX 5
+#define CAPABILITIES_MAX 6
 
 static int get_plugin_info(struct rpc_call *call, const void *request, void *response,
 			   struct err *err)
@@ -59,6 +59,8 @@ static int get_plugin_capabilities(struct rpc_call *call, const void *request, v
 	add_service(call, answer, CSI__V1__PLUGIN_CAPABILITY__SERVICE__TYPE__CONTROLLER_SERVICE);
 	add_service(call, answer,
 		    CSI__V1__PLUGIN_CAPABILITY__SERVICE__TYPE__GROUP_CONTROLLER_SERVICE);
+	add_service(call, answer,
+		    CSI__V1__PLUGIN_CAPABILITY__SERVICE__TYPE__SNAPSHOT_METADATA_SERVICE);
 	/* Where nodes do not say where they are, a CO would then find no node for any volume. */
 	if (identity->topology_aware) {
 		add_service(

@@ -15,7 +15,7 @@
 #define SERVICE(name) CSI__V1__PLUGIN_CAPABILITY__SERVICE__TYPE__##name
 
 struct seen {
-	bool controller, constraints, online, other, group, snapshot_constraints;
+	bool controller, constraints, online, other, group, metadata, snapshot_constraints;
 };
 
 static struct seen ask(bool topology_aware)
@@ -51,6 +51,8 @@ static struct seen ask(bool topology_aware)
 			seen.snapshot_constraints = true;
 		else if (c->service->type == SERVICE(GROUP_CONTROLLER_SERVICE))
 			seen.group = true;
+		else if (c->service->type == SERVICE(SNAPSHOT_METADATA_SERVICE))
+			seen.metadata = true;
 		else
 			seen.other = true;
 	}
@@ -63,9 +65,11 @@ static void test_capabilities(void **state)
 	struct seen plain = ask(false), aware = ask(true);
 
 	(void)state;
-	assert_true(plain.controller && plain.online && plain.group && !plain.other);
+	assert_true(plain.controller && plain.online && plain.group && plain.metadata &&
+		    !plain.other);
 	assert_true(!plain.constraints && !plain.snapshot_constraints);
-	assert_true(aware.controller && aware.online && aware.group && !aware.other);
+	assert_true(aware.controller && aware.online && aware.group && aware.metadata &&
+		    !aware.other);
 	assert_true(aware.constraints && aware.snapshot_constraints);
 }
 
