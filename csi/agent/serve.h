@@ -27,6 +27,7 @@ int serve_create_snapshots(struct rpc_call *call, const void *request, void *res
 int serve_get_snapshot(struct rpc_call *call, const void *request, void *response, struct err *err);
 int serve_list_snapshots(struct rpc_call *call, const void *request, void *response,
 			 struct err *err);
+int serve_list_extents(struct rpc_call *call, const void *request, void *response, struct err *err);
 int serve_delete_snapshot(struct rpc_call *call, const void *request, void *response,
 			  struct err *err);
 

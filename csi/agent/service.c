@@ -371,6 +371,11 @@ static const struct rpc_method methods[] = {
 	  .response = &nvmeot__target__v1__delete_snapshot_response__descriptor,
 	  .handle = serve_delete_snapshot,
 	  .lock_key = lock_of_delete_snapshot },
+	{ .name = "ListExtents",
+	  .request = &nvmeot__target__v1__list_extents_request__descriptor,
+	  .response = &nvmeot__target__v1__list_extents_response__descriptor,
+	  .handle = serve_list_extents,
+	  .quiet = true },
 };
 
 struct rpc_service agent_service(struct target *target)

@@ -232,6 +232,17 @@ int pool_copy(struct pool *pool, const struct volume *copy, const struct volume 
 	return pool->ops->copy(pool, copy, from, err);
 }
 
+int pool_extents(struct pool *pool, const struct uuid *uuid, const struct uuid *base_uuid,
+		 uint64_t start_bytes, struct extents *ret, struct err *err)
+{
+	if (!pool->ops->extents)
+		return err_set(err, ERR_UNIMPLEMENTED,
+			       "pool %s is of kind %s, which does not tell where snapshot %s has "
+			       "its data",
+			       pool->name, pool->ops->kind, uuid->text);
+	return pool->ops->extents(pool, uuid, base_uuid, start_bytes, ret, err);
+}
+
 int pool_copy_finish(struct pool *pool, const struct volume *copy, struct err *err)
 {
 	return pool->ops->copy_finish(pool, copy, err);

@@ -27,6 +27,7 @@
 
 #include "nvme/base/clock.h"
 #include "nvme/base/root.h"
+#include "nvme/target/extents.h"
 #include "nvme/target/volume.h"
 
 struct pool_ops;
@@ -98,6 +99,9 @@ struct pool_ops {
 		    struct err *err);
 	int (*copy_finish)(struct pool *pool, const struct volume *copy, struct err *err);
 	int (*copy_is_whole)(struct pool *pool, const struct uuid *uuid, struct err *err);
+	/* NULL: this kind cannot tell. */
+	int (*extents)(struct pool *pool, const struct uuid *uuid, const struct uuid *base_uuid,
+		       uint64_t start_bytes, struct extents *ret, struct err *err);
 	/* What pool_usage needs: room each time, allocation, which may look at each volume, at
 	 * most once a minute. Both have one caller at a time. */
 	int (*room)(struct pool *pool, struct pool_room *ret, struct err *err);
@@ -154,6 +158,14 @@ int pool_copy_finish(struct pool *pool, const struct volume *copy, struct err *e
 
 /* Whether pool_copy_finish has come to its end. 1: yes; 0: no, or there is no copy; -1: error. */
 int pool_copy_is_whole(struct pool *pool, const struct uuid *uuid, struct err *err);
+
+/*
+ * Fills the list as extents_read does, from the backing of a snapshot, and, unless base_uuid is
+ * NULL, that of an older one of the same volume. Nobody removes or writes either meanwhile.
+ * ERR_DATA_LOSS: one is gone. ERR_UNIMPLEMENTED: this kind of pool cannot tell.
+ */
+int pool_extents(struct pool *pool, const struct uuid *uuid, const struct uuid *base_uuid,
+		 uint64_t start_bytes, struct extents *ret, struct err *err);
 
 /*
  * Takes bytes of the pool for a volume that is to be made or grown, under a lock, so that two

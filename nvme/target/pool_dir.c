@@ -156,6 +156,42 @@ static int dir_copy_is_whole(struct pool *pool, const struct uuid *uuid, struct 
 	return found <= 0 ? found : !backing.unfinished;
 }
 
+/* An image to be asked for its extents, and its path, until the end of the scope. */
+struct mapped {
+	int fd;
+	char *path;
+};
+
+static void mapped_fini(struct mapped *mapped)
+{
+	cleanup_closep(&mapped->fd);
+	free(mapped->path);
+}
+
+static int map_image(struct pool *pool, const struct uuid *uuid, struct mapped *ret,
+		     struct err *err)
+{
+	char name[IMAGE_NAME_SIZE];
+	uint64_t size;
+
+	image_name(uuid, name);
+	ret->path = xasprintf("%s/%s", pool->records.path, name);
+	return image_get(&pool->records, name, O_RDONLY, &ret->fd, &size, err);
+}
+
+static int dir_extents(struct pool *pool, const struct uuid *uuid, const struct uuid *base_uuid,
+		       uint64_t start_bytes, struct extents *ret, struct err *err)
+{
+	CLEANUP(mapped_fini) struct mapped image = { .fd = -1 }, base = { .fd = -1 };
+
+	if (map_image(pool, uuid, &image, err) < 0 ||
+	    (base_uuid && map_image(pool, base_uuid, &base, err) < 0))
+		return -1;
+	return extents_read(&(struct extents_file) { image.fd, image.path },
+			    base_uuid ? &(struct extents_file) { base.fd, base.path } : NULL,
+			    start_bytes, ret, err);
+}
+
 static bool cut_suffix(char *name, const char *suffix)
 {
 	size_t len = strlen(name), suffix_len = strlen(suffix);
@@ -315,6 +351,7 @@ const struct pool_ops pool_dir_ops = {
 	.copy = dir_copy,
 	.copy_finish = dir_copy_finish,
 	.copy_is_whole = dir_copy_is_whole,
+	.extents = dir_extents,
 	.list = dir_list,
 	.room = dir_room,
 	.allocation = dir_allocation,

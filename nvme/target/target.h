@@ -18,6 +18,7 @@
 #define NVME_TARGET_TARGET_H
 
 #include "nvme/base/portal.h"
+#include "nvme/target/extents.h"
 #include "nvme/target/volume.h"
 
 #define TARGET_ID_SIZE VOLUME_POOL_SIZE
@@ -252,6 +253,24 @@ int target_snapshot_list(struct target *target, const struct target_snapshot_que
  */
 int target_snapshot_delete(struct target *target, const char *uuid, const char *pool,
 			   struct err *err);
+
+/* What is asked about the data of a snapshot. */
+struct target_extents_query {
+	const char *uuid;
+	const char *pool;     /* it is in; "": any */
+	const char *base;     /* the UUID of an older snapshot of the same volume; "": none */
+	uint64_t start_bytes; /* as extents_read takes it */
+};
+
+/*
+ * Fills the list as extents_read does (extents.h), with what differs from the base, or, without
+ * one, with what has data. Neither of the two can be deleted meanwhile. ERR_NOT_FOUND;
+ * ERR_INVALID_ARGUMENT: they are of different volumes; ERR_OUT_OF_RANGE; ERR_FAILED_PRECONDITION:
+ * the file system does not tell; ERR_UNIMPLEMENTED: a pool of this kind does not; ERR_ABORTED: one
+ * of them is being changed.
+ */
+int target_extents(struct target *target, const struct target_extents_query *query,
+		   struct extents *ret, struct err *err);
 
 /* --- the target itself ------------------------------------------------------------------------ */
 

@@ -22,6 +22,7 @@
 
 #include "nvme/base/cleanup.h"
 #include "nvme/target/extents.h"
+#include "nvme/target/pool.h"
 
 #define K UINT64_C(1024)
 #define BLOCK ((uint64_t)EXTENTS_BLOCK_BYTES)
@@ -333,6 +334,21 @@ static void test_failures(void **state)
 	assert_int_equal(read_list(true, 0, &got, &err), 0);
 }
 
+/* A kind of pool that cannot tell. */
+static void test_kind_without(void **state)
+{
+	static const struct pool_ops ops = { .kind = "tape" };
+	static const struct uuid uuid = { "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11" };
+	struct pool pool = { .name = "slow", .ops = &ops };
+	struct extents got = { 0 };
+	struct err err;
+
+	(void)state;
+	assert_int_equal(pool_extents(&pool, &uuid, NULL, 0, &got, &err), -1);
+	assert_int_equal(err.code, ERR_UNIMPLEMENTED);
+	assert_non_null(strstr(err.msg, "pool slow is of kind tape"));
+}
+
 /* Random maps, block by block: exactly what differs, in lists of any length. */
 
 #define MODEL_BLOCKS 400
@@ -417,7 +433,7 @@ int main(void)
 		TEST(test_allocated),	 TEST(test_same),	  TEST(test_zeros),
 		TEST(test_other_bounds), TEST(test_small_blocks), TEST(test_sizes),
 		TEST(test_many),	 TEST(test_moved),	  TEST(test_failures),
-		TEST(test_random),
+		TEST(test_kind_without), TEST(test_random),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
