@@ -243,7 +243,7 @@ static int open_registration(const struct settings *s, struct plugin *plugin, ch
 static int run(const struct settings *s, struct plugin *plugin, struct err *err)
 {
 	struct monitor *monitor cleanup_monitor = NULL;
-	struct rpc_service services[5];
+	struct rpc_service services[6];
 	cleanup_free char *also = NULL;
 	struct rpc_server_config config = { .endpoint = s->endpoint, .services = services };
 	struct serve_work jobs = { .drain = drain_node, .context = &plugin->node };
