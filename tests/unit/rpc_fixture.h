@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -354,6 +355,20 @@ static inline char *fixture_log_end(struct fixture *f)
 	close(f->saved_stderr);
 	close(f->log_fd);
 	return text;
+}
+
+/*
+ * For the end of a program: gRPC's threads go some time after its shutdown, and what one that is just
+ * ending still holds would pass for lost.
+ */
+static inline void fixture_await_threads(void)
+{
+	struct deadline limit = deadline_after_ms(20000);
+	struct stat st;
+
+	/* A directory has two links and one for each in it. */
+	while (stat("/proc/self/task", &st) == 0 && st.st_nlink > 3 && !deadline_passed(limit))
+		usleep(1000);
 }
 
 #endif

@@ -41,6 +41,7 @@ static int make_certs(void **state)
 static int remove_certs(void **state)
 {
 	(void)state;
+	fixture_await_threads();
 	certs_remove(made);
 	return rmdir(made);
 }
