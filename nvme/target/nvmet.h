@@ -142,6 +142,14 @@ void nvmet_found_list_fini(struct nvmet_found_list *list);
 #define cleanup_nvmet_found_list CLEANUP(nvmet_found_list_fini)
 
 /*
+ * The addresses at which hosts may come to some volumes: our portals, and those of all other ports
+ * that lead to one of them, whoever linked these. The caller frees them. ERR_FAILED_PRECONDITION:
+ * such a port has no address of its own, or is not of TCP.
+ */
+int nvmet_ways(struct nvmet *nvmet, const struct uuid *uuids, size_t count, struct portal **ret,
+	       size_t *ret_count, struct err *err);
+
+/*
  * The configfs id of the port that has this address, which is made when there is none, from one
  * that an interrupted call left without a full address if there is such. Call it with the lock
  * held. A port with any other address is not touched.

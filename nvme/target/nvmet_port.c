@@ -195,3 +195,59 @@ int nvmet_ports_trim(struct nvmet *nvmet, struct err *err)
 	}
 	return 0;
 }
+
+/* --- ways ------------------------------------------------------------------------------------- */
+
+static bool leads_to(struct nvmet *nvmet, const char *port, const struct uuid *uuids, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (root_exists(&nvmet->root, "ports/%s/subsystems/" VOLUME_NQN_PREFIX "%s", port,
+				uuids[i].text))
+			return true;
+	return false;
+}
+
+/* One for all addresses says nothing about those that hosts come by. */
+static bool is_any(const struct portal *portal)
+{
+	return strcmp(portal->addr, "0.0.0.0") == 0 || strcmp(portal->addr, "::") == 0;
+}
+
+static int add_way(struct nvmet *nvmet, const char *port, struct portal **portals, size_t *count,
+		   struct err *err)
+{
+	struct portal portal;
+	int found = nvmet_port_portal(nvmet, port, &portal, err);
+
+	if (found < 0)
+		return -1;
+	if (!found || is_any(&portal))
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "%s/ports/%s leads to a volume and is not of TCP with an address of "
+			       "its own: take its link away",
+			       nvmet->root.path, port);
+	if (portal_is_in(&portal, *portals, *count))
+		return 0;
+	*portals = xrealloc(*portals, *count + 1, sizeof(**portals));
+	(*portals)[(*count)++] = portal;
+	return 0;
+}
+
+int nvmet_ways(struct nvmet *nvmet, const struct uuid *uuids, size_t count, struct portal **ret,
+	       size_t *ret_count, struct err *err)
+{
+	cleanup_free struct portal *portals = xcalloc(nvmet->portal_count, sizeof(*portals));
+	cleanup_root_names struct root_names ports = { 0 };
+	size_t portal_count = nvmet->portal_count;
+
+	memcpy(portals, nvmet->portals, portal_count * sizeof(*portals));
+	if (root_list(&nvmet->root, &ports, err, "ports") < 0)
+		return -1;
+	for (size_t i = 0; i < ports.count; i++)
+		if (leads_to(nvmet, ports.names[i], uuids, count) &&
+		    add_way(nvmet, ports.names[i], &portals, &portal_count, err) < 0)
+			return -1;
+	*ret = steal_ptr(&portals);
+	*ret_count = portal_count;
+	return 0;
+}

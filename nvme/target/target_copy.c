@@ -118,10 +118,15 @@ static bool needs_pause(const struct target_copy copies[], size_t count)
 static int take_paused(struct target *target, struct target_copy copies[], size_t count,
 		       struct err *err)
 {
+	cleanup_free struct uuid *uuids = xcalloc(count, sizeof(*uuids));
+	cleanup_free struct portal *portals = NULL;
+	size_t portal_count;
 	int r;
 
-	if (nvmet_pause_begin(&target->pause, target->nvmet.portals, target->nvmet.portal_count,
-			      err) < 0)
+	for (size_t i = 0; i < count; i++)
+		uuids[i] = copies[i].from->uuid;
+	if (nvmet_ways(&target->nvmet, uuids, count, &portals, &portal_count, err) < 0 ||
+	    nvmet_pause_begin(&target->pause, portals, portal_count, err) < 0)
 		return -1;
 	r = take_all(copies, count, err);
 	if (nvmet_pause_end(&target->pause) || r < 0)

@@ -371,6 +371,40 @@ static void test_pause_only_for_several_writers(void **state)
 	assert_both();
 }
 
+static void put_port(const char *addr)
+{
+	cleanup_free char *text = xasprintf("%s\n", addr);
+
+	put("nvmet/ports/7/addr_trtype", "tcp\n");
+	put("nvmet/ports/7/addr_traddr", text);
+	put("nvmet/ports/7/addr_trsvcid", "4421\n");
+	put("nvmet/ports/7/subsystems/" NQN, "");
+}
+
+/* Hosts come by whatever port leads to a volume, whoever linked it. */
+static void test_pause_of_other_ports(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	NEEDS_MOUNT();
+	export_to(UUID, HOST_A, &err);
+	export_to(OTHER, HOST_B, &err);
+	put_port("192.0.2.7");
+	pause_fails = true;
+	assert_code(take_group(&err), &err, ERR_FAILED_PRECONDITION);
+	assert_says(pause_text, "127.0.0.1 . 4420 timeout 2s");
+	assert_says(pause_text, "192.0.2.7 . 4421 timeout 2s");
+	assert_says(pause_text, "::1 . 4420 timeout 2s");
+	pause_fails = false;
+	put_port("0.0.0.0");
+	assert_code(take_group(&err), &err, ERR_FAILED_PRECONDITION);
+	assert_says(err.msg, "ports/7 leads to a volume");
+	assert_none();
+	take_away("nvmet/ports/7/subsystems/" NQN);
+	assert_ok(take_group(&err), &err);
+}
+
 static void test_pause_that_fails(void **state)
 {
 	struct err err = ERR_INIT;
@@ -409,6 +443,7 @@ int main(void)
 		COPY(test_start_finds_a_clone),
 		COPY(test_orphans),
 		COPY(test_pause_only_for_several_writers),
+		COPY(test_pause_of_other_ports),
 		COPY(test_pause_that_fails),
 	};
 
