@@ -3,7 +3,7 @@
 #
 # A group of snapshots is of one moment: a writer that writes to one volume what relies on what it has
 # written to another one is never found with the later write and without the earlier.
-# timeout: 500
+# timeout: 900
 # shellcheck source=tests/vm/guest/snapshots.sh
 . "$NVMEOT_SRC/tests/vm/guest/snapshots.sh"
 start_target

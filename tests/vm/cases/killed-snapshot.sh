@@ -3,7 +3,7 @@
 #
 # The target killed before every changing system call of making and deleting snapshots, groups,
 # clones and restored volumes.
-# timeout: 900
+# timeout: 1200
 
 # shellcheck source=tests/vm/guest/lib.sh
 . "$NVMEOT_SRC/tests/vm/guest/lib.sh"

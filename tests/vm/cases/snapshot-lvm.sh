@@ -3,7 +3,7 @@
 #
 # Snapshots and copies in a pool of thin volumes: under a writing host, restored, cloned larger, grown,
 # deleted in any order, with a restart of the agent in between.
-# timeout: 900
+# timeout: 1200
 # shellcheck source=tests/vm/guest/snapshots.sh
 . "$NVMEOT_SRC/tests/vm/guest/snapshots.sh"
 # shellcheck source=tests/vm/guest/thin_pool.sh

@@ -3,7 +3,7 @@
 #
 # Snapshots of a volume under a writing host, volumes made from them and from the volume itself,
 # restarts of the agent in between, deletion in any order, and where there are no copies.
-# timeout: 500
+# timeout: 900
 # shellcheck source=tests/vm/guest/snapshots.sh
 . "$NVMEOT_SRC/tests/vm/guest/snapshots.sh"
 
