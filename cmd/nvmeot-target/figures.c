@@ -57,6 +57,8 @@ void figures_put_target(struct target *target, FILE *out)
 
 	target_tally(target, &tally);
 	metrics_value(out, "nvmeot_target_volumes", "gauge", "Volumes.", (double)tally.volumes);
+	metrics_value(out, "nvmeot_target_snapshots", "gauge", "Snapshots.",
+		      (double)tally.snapshots);
 	metrics_value(out, "nvmeot_target_volumes_quarantined", "gauge",
 		      "Volumes whose records cannot be read; nvmeotctl orphans names them.",
 		      (double)tally.quarantined);

@@ -30,6 +30,7 @@ static void test_target(void **state)
 	early = figures();
 	metrics_check(early);
 	assert_true(metrics_find(early, "nvmeot_target_volumes") == 1);
+	assert_true(metrics_find(early, "nvmeot_target_snapshots") == 0);
 	assert_true(metrics_find(early, "nvmeot_target_exports") == 0);
 	assert_true(metrics_find(early, "nvmeot_target_pool_up{pool=\"fast\",kind=\"dir\"}") == -1);
 	assert_true(metrics_find(early, "nvmeot_target_pool_capacity_bytes{pool=\"fast\"}") == -1);
