@@ -64,10 +64,14 @@ check "nothing is left of the pause" not nft list table inet nvmeot_pause
 # A killed agent leaves no cut network: the kernel ends the pause.
 nft -f - <<-END
 	table inet nvmeot_pause {
-		set portals4 { type ipv4_addr . inet_service; flags timeout;
-			elements = { 127.0.0.1 . 4420 timeout 2s } }
-		chain input { type filter hook input priority -310; policy accept;
-			ip daddr . tcp dport @portals4 drop }
+		set portals4 {
+			type ipv4_addr . inet_service; flags timeout;
+			elements = { 127.0.0.1 . 4420 timeout 2s }
+		}
+		chain input {
+			type filter hook input priority -310; policy accept;
+			ip daddr . tcp dport @portals4 drop
+		}
 	}
 END
 check "the writer goes on after a pause that nobody ends" order_goes_on
