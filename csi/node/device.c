@@ -145,8 +145,8 @@ static int check_formattable(const struct attachment *attachment, const struct a
 	if (!attachment->blank && !found->ours)
 		return err_set(
 			err, ERR_FAILED_PRECONDITION,
-			"the volume reads as empty, but its target says that it was written; "
-			"it is not formatted");
+			"the volume reads as empty, but its target says that it was written, or "
+			"made of another one, which is never formatted");
 	return 0;
 }
 

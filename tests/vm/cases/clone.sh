@@ -257,4 +257,4 @@ for each in left right; do
 	leave "${!each}" $each
 	delete "${!each}" >/dev/null
 done
-check "no file is left in the pool" eval 'ls -A "$pool_dir"; [ -z "$(find "$pool_dir" -type f ! -name ".*")" ]'
+check "no file is left in the pool" eval 'ls "$pool_dir"; [ -z "$(find "$pool_dir" -name "*.img*" -o -name "*.json*")" ]'
