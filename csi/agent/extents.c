@@ -37,29 +37,36 @@ static bool take(const Nvmeot__Target__V1__ListExtentsResponse *answer, uint64_t
 	       list->items[0].offset_bytes + list->items[0].length_bytes > start_bytes;
 }
 
-int agent_extents(struct agent *agent, const struct agent_extents_query *query,
-		  struct deadline deadline, struct extents *ret, struct err *err)
+struct agent_ask *agent_extents_begin(struct agent *agent, const struct agent_extents_query *query,
+				      size_t max, struct deadline deadline)
 {
 	Nvmeot__Target__V1__ListExtentsRequest request =
 		NVMEOT__TARGET__V1__LIST_EXTENTS_REQUEST__INIT;
-	ProtobufCMessage *answer cleanup_agent_answer = NULL;
-	struct extents list = { .items = ret->items, .max = ret->max };
 
 	request.target_id = agent->name;
 	request.uuid = (char *)query->snapshot->uuid.text;
 	request.pool = (char *)query->snapshot->pool;
 	request.base_uuid = (char *)(query->base ? query->base->text : "");
 	request.start_offset_bytes = (int64_t)query->start_bytes;
-	request.max_entries = ret->max > INT32_MAX ? INT32_MAX : (int32_t)ret->max;
-	if (agent_call(agent, AGENT_METHOD("ListExtents"), &request, AGENT_ANSWER(list_extents),
-		       deadline, &answer, err) < 0)
+	request.max_entries = max > INT32_MAX ? INT32_MAX : (int32_t)max;
+	return agent_ask_begin(agent, AGENT_METHOD("ListExtents"), &request, deadline);
+}
+
+int agent_extents_finish(struct agent_ask *pending, const struct agent_extents_query *query,
+			 struct extents *ret, struct err *err)
+{
+	struct agent_ask *ask cleanup_agent_ask = pending;
+	ProtobufCMessage *answer cleanup_agent_answer = NULL;
+	struct extents list = { .items = ret->items, .max = ret->max };
+
+	if (agent_ask_wait(ask, AGENT_ANSWER(list_extents), &answer, err) < 0)
 		return -1;
 	if (!take((const Nvmeot__Target__V1__ListExtentsResponse *)answer, query->start_bytes,
 		  &list))
 		return err_set(err, ERR_INTERNAL,
 			       "target %s: the extents of snapshot %s are out of order, or do not "
 			       "go on",
-			       agent->name, query->snapshot->uuid.text);
+			       ask->agent->name, query->snapshot->uuid.text);
 	*ret = list;
 	return 0;
 }

@@ -73,22 +73,34 @@ static int flow_on(const struct flow *flow, struct err *err)
 	return 0;
 }
 
-/* A stream without ranges still says how large the volume is. */
+static struct agent_ask *flow_ask(const struct flow *flow)
+{
+	return agent_extents_begin(flow->target, &flow->query, RANGES_MAX,
+				   controller_deadline(flow->call));
+}
+
+/*
+ * The target looks for the next ranges while the ones before go on to the client. A stream without
+ * ranges still says how large the volume is.
+ */
 static int flow_run(struct flow *flow, struct err *err)
 {
+	struct agent_ask *ask cleanup_agent_ask = flow_ask(flow);
 	bool any = false;
 
-	do {
+	while (ask) {
+		if (agent_extents_finish(steal_ptr(&ask), &flow->query, &flow->list, err) < 0)
+			return -1;
 		if (rpc_call_cancelled(flow->call))
 			return err_set(err, ERR_CANCELLED, "the client of %s is gone",
 				       flow->call->method);
-		if (agent_extents(flow->target, &flow->query, controller_deadline(flow->call),
-				  &flow->list, err) < 0 ||
-		    flow_on(flow, err) < 0)
+		flow->query.start_bytes = flow->list.next_bytes;
+		if (flow->list.next_bytes < flow->list.size_bytes)
+			ask = flow_ask(flow);
+		if (flow_on(flow, err) < 0)
 			return -1;
 		any = any || flow->list.count;
-		flow->query.start_bytes = flow->list.next_bytes;
-	} while (flow->list.next_bytes < flow->list.size_bytes);
+	}
 	return any ? 0 : flow->send(flow, 0, err);
 }
 

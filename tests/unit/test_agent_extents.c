@@ -52,7 +52,9 @@ static int ask(const struct uuid *older, uint64_t start, struct extents *ret, st
 						   .base = older,
 						   .start_bytes = start };
 
-	return agent_extents(agent, &query, deadline_after_ms(FAKE_MS), ret, err);
+	return agent_extents_finish(agent_extents_begin(agent, &query, ret->max,
+							deadline_after_ms(FAKE_MS)),
+				    &query, ret, err);
 }
 
 static void test_asks(void **state)
