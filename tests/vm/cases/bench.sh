@@ -10,9 +10,11 @@ make_pool /mnt/pool 16G
 modprobe -a nf_tables nft_reject_inet
 counts=(3 1 20)
 node_counts=(2 10 20)
+delta_counts=(500 4096 1)
 if [ -e "$NVMEOT_BUILD/bench/all-rounds" ]; then
 	counts=(15 3 1000)
 	node_counts=(15 200 2000)
+	delta_counts=(16384 16384 5)
 fi
 
 # rows NUMBER PROGRAM ARGS...: it prints so many
@@ -25,3 +27,6 @@ rows() {
 check "every benchmark of the target gives its row" rows 7 bench_target /mnt/pool "${counts[@]}"
 check "every benchmark of the node gives its row" \
 	rows 11 bench_node /mnt/pool/node "$NVMEOT_BUILD/bin/nvmeot-csi" "${node_counts[@]}"
+mkdir /mnt/pool/delta
+check "every benchmark of changed blocks gives its row" \
+	rows 4 bench_delta /mnt/pool/delta "$NVMEOT_BUILD/bin/nvmeot-csi" "${delta_counts[@]}"
