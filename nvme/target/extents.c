@@ -16,8 +16,8 @@
 
 #include "nvme/base/cleanup.h"
 
-#define MAP_PIECES 512	/* extents in one reading of a map */
-#define WINDOWS_MAX 256 /* of one call */
+#define MAP_PIECES 512 /* extents in one reading of a map */
+#define WINDOWS_MAX 64 /* of one call */
 
 /* Those that say nothing about where the data is and whether it is all of it. */
 #define FLAGS_PLAIN (FIEMAP_EXTENT_LAST | FIEMAP_EXTENT_MERGED | FIEMAP_EXTENT_SHARED)

@@ -49,7 +49,7 @@ struct extents {
 	/*
 	 * How far it goes: all before this is told, here or by earlier calls, and the next call
 	 * begins here. It can be short of the end although the list is not full, even empty: one
-	 * call does not look at more than some 100,000 extents.
+	 * call does not look at more than some 30,000 extents.
 	 */
 	uint64_t next_bytes;
 	uint64_t size_bytes; /* of the file; the end is where next_bytes is this */
