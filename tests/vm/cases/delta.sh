@@ -59,7 +59,7 @@ check "btrfs: of a file of 1 TiB exactly what has data, and what differs" sparse
 check_program extents /mnt/btrfs 100 exact
 
 btrfs_pool /mnt/packed compress-force=zstd
-check_program extents /mnt/packed 100 coarse
+check_program extents /mnt/packed 100 packed
 
 btrfs_pool /mnt/moving rw
 touch /run/moving

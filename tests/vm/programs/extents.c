@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * extents DIR ROUNDS exact|coarse: a file in DIR is changed at random and cloned, round after
- * round; what is told to differ, applied to a copy of the clone before, makes it the new clone byte
- * for byte. So does what differs from the clone of ten rounds ago, when those between are gone and
- * their storage is in use again, and what has data, applied to zeros. exact: no block is told that
- * was not touched. extents list FILE [BASE]: "OFFSET LENGTH" of each range.
+ * extents DIR ROUNDS exact|coarse|packed: a file in DIR is changed at random and cloned, round
+ * after round; what is told to differ, applied to a copy of the clone before, makes it the new
+ * clone byte for byte. So does what differs from the clone of ten rounds ago, when those between
+ * are gone and their storage is in use again, and what has data, applied to zeros. exact: no block
+ * is told that was not touched. packed: the file system compresses, which btrfs does not do to a
+ * file with storage that was allocated ahead; what is compressed is always told.
+ *
+ * extents list FILE [BASE]: "OFFSET LENGTH" of each range.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -36,7 +39,7 @@
 
 static const char *dir;
 static unsigned long rounds;
-static bool exact;
+static bool exact, packed;
 
 static struct {
 	int fd, direct_fd;
@@ -90,7 +93,7 @@ static void change(void)
 					  .src_length = whole };
 
 	renew_noise();
-	switch (below(8)) {
+	switch (packed ? 4 + below(4) : below(8)) {
 	case 0:
 		memset(noise, 0, length);
 		must(pwrite(live.fd, noise, length, (off_t)at) == (ssize_t)length, "write zeros");
@@ -246,6 +249,8 @@ static void test_rounds(void **state)
 	before = far = clone_live(0);
 	for (unsigned long round = 1; round <= rounds; round++)
 		one_round(round, &before, &far, copy, far_copy, zeros);
+	if (packed)
+		assert_true(live.told_bytes > live.touched_bytes);
 	printf("%lu rounds: %zu KiB told, %zu KiB touched\n", rounds, live.told_bytes >> 10,
 	       live.touched_bytes >> 10);
 	close(before);
@@ -292,6 +297,7 @@ int main(int argc, char **argv)
 	dir = argv[1];
 	rounds = strtoul(argv[2], NULL, 10);
 	exact = strcmp(argv[3], "exact") == 0;
+	packed = strcmp(argv[3], "packed") == 0;
 	seed = getenv("SEED") ? strtoul(getenv("SEED"), NULL, 10) : (unsigned long)time(NULL);
 	srandom((unsigned)seed);
 	printf("SEED=%lu\n", seed);
