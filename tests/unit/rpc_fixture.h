@@ -358,8 +358,8 @@ static inline char *fixture_log_end(struct fixture *f)
 }
 
 /*
- * For the end of a program: gRPC's threads go some time after its shutdown, and what one that is just
- * ending still holds would pass for lost.
+ * For the end of a program: gRPC's threads go some time after its shutdown, and what one that is
+ * just ending still holds would pass for lost.
  */
 static inline void fixture_await_threads(void)
 {
