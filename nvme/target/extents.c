@@ -44,9 +44,10 @@ struct map {
 /* What one call needs. */
 struct maps {
 	struct map file, base, again;
-	struct {
+	union {
 		struct fiemap head;
-		struct fiemap_extent extents[MAP_PIECES];
+		unsigned char
+			room[sizeof(struct fiemap) + MAP_PIECES * sizeof(struct fiemap_extent)];
 	} answer;
 };
 
@@ -113,7 +114,7 @@ static int map_load(struct maps *maps, const struct extents_file *file, uint64_t
 	if (ioctl(file->fd, FS_IOC_FIEMAP, head) < 0)
 		return raise_fiemap(file, errno, err);
 	for (size_t i = 0; i < min_u64(head->fm_mapped_extents, MAP_PIECES); i++)
-		if (add_piece(ret, &maps->answer.extents[i], start, file, err) < 0)
+		if (add_piece(ret, &head->fm_extents[i], start, file, err) < 0)
 			return -1;
 	if (ret->count == MAP_PIECES)
 		ret->end = ret->pieces[MAP_PIECES - 1].end;
