@@ -20,6 +20,6 @@ kernel_complaints() {
 	log=$(cat)
 	expected=$(sed -n "s/^# expect-kernel\( ${3:-}\)\?: *//p" "$1")
 	[[ $log == *"$2"* ]] || echo "kernel: the log has overrun, so nothing is known of it"
-	sed "1,/$2/d" <<<"$log" | grep -a -E "$complaints" |
+	sed "0,/$2/d" <<<"$log" | grep -a -E "$complaints" |
 		if [[ -n $expected ]]; then grep -a -v -E "$expected"; else cat; fi
 }
