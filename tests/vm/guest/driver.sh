@@ -89,15 +89,15 @@ stop() {
 	unset "pids[$1]"
 }
 
-# The machine's pieces: a pool, the agent, the controller and the node; all gone at the end. They have
-# this topology if the case has set one.
+# The machine's pieces: a pool, the agent, the controller and the node; all gone at the end. If the case
+# has set a topology the node says it, and the target is reachable from everywhere.
 start_driver() {
 	make_pool "$pool_dir" "${pool_size:-64G}"
 	defer stop_driver
 	open_client "$agent_address"
 	open_client "$controller_socket"
 	open_client "$node_socket"
-	start_agent ${topology:+--topology="$topology"}
+	start_agent
 	start_controller ${topology:+--topology-aware}
 	start_node ${topology:+--topology="$topology"}
 	host_nqn=$(node NodeGetInfo | jq -r .node_id)
