@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # What is told to differ between two clones of a file, applied to the older one, makes the newer one
-# byte for byte, over 100 random rounds: on xfs, on btrfs with and without compression, and while
-# btrfs moves all of its data around.
+# byte for byte, over random rounds (ROUNDS of each, 20 if not set): on xfs, on btrfs with and without
+# compression, and while btrfs moves all of its data around.
 # timeout: 1800
 
 # shellcheck source=tests/vm/guest/lib.sh
@@ -52,21 +52,21 @@ exact=exact
 
 make_pool /mnt/xfs 512M
 check "xfs: of a file of 1 TiB exactly what has data, and what differs" sparse /mnt/xfs
-check_program extents /mnt/xfs 100 "$exact"
+check_program extents /mnt/xfs "${ROUNDS:-20}" "$exact"
 
 btrfs_pool /mnt/btrfs rw
 check "btrfs: of a file of 1 TiB exactly what has data, and what differs" sparse /mnt/btrfs
-check_program extents /mnt/btrfs 100 exact
+check_program extents /mnt/btrfs "${ROUNDS:-20}" exact
 
 btrfs_pool /mnt/packed compress-force=zstd
-check_program extents /mnt/packed 100 packed
+check_program extents /mnt/packed "${ROUNDS:-20}" packed
 
 btrfs_pool /mnt/moving rw
 touch /run/moving
 while [[ -e /run/moving ]]; do
 	! btrfs balance start --full-balance /mnt/moving >/dev/null 2>&1 || echo >>/run/moved
 done &
-check_program extents /mnt/moving 100 coarse
+check_program extents /mnt/moving "${ROUNDS:-20}" coarse
 rm /run/moving
 wait
 note "all data was moved $(wc -l </run/moved) times"
