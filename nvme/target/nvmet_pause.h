@@ -6,7 +6,9 @@
  *
  * Whatever becomes of this process, the pause ends: its portals are elements of sets with a
  * timeout, which the kernel ends after NVMET_PAUSE_MS. That is far below what hosts wait for an
- * answer or a keep-alive (five seconds and more). By hand: nft delete table inet nvmeot_pause.
+ * answer or a keep-alive, unless keepAliveTmo is less than 5; between two pauses every host gets
+ * something through. By hand: nft delete table inet nvmeot_pause. New connections are none of its
+ * business: what they lead to is dropped, and the guard must be able to refuse them.
  *
  * As the guard (nvmet_guard.h) it works in this process's network namespace.
  */
@@ -27,6 +29,7 @@ struct nvmet_pause {
 	int (*run)(const char *commands, struct err *err);
 	pthread_mutex_t lock; /* of the table, held while there is a pause */
 	uint64_t begun_ns;
+	uint64_t next_ns; /* not before may there be another one */
 };
 
 /* live: there is a kernel behind it; false: do nothing. */
@@ -35,13 +38,17 @@ void nvmet_pause_fini(struct nvmet_pause *pause);
 
 /*
  * From when it returns until nvmet_pause_end nothing that was sent to these portals arrives. Waits
- * for the pause of another thread. ERR_FAILED_PRECONDITION: nftables cannot be used.
+ * some seconds for the pause of another thread and for what it kept from arriving, then it is
+ * ERR_UNAVAILABLE, as when nft does not answer. ERR_FAILED_PRECONDITION: nftables cannot be used.
  */
 int nvmet_pause_begin(struct nvmet_pause *pause, const struct portal *portals, size_t count,
 		      struct err *err);
 
-/* Ends it. False: the kernel may have ended it before. One that cannot be ended is logged: it ends
- * by itself. */
+/* Whether the kernel has not ended it yet. */
+bool nvmet_pause_holds(const struct nvmet_pause *pause);
+
+/* Ends it. False: it may have ended before, by the kernel or by others' hands. One that cannot be
+ * ended is logged: it ends by itself. */
 bool nvmet_pause_end(struct nvmet_pause *pause);
 
 #endif

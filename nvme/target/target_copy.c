@@ -80,11 +80,24 @@ static int begin_all(struct target *target, struct target_copy copies[], size_t 
 	return 0;
 }
 
-static int take_all(struct target_copy copies[], size_t count, struct err *err)
+static int say_late(size_t count, struct err *err)
+{
+	return err_set(err, ERR_UNAVAILABLE,
+		       "%zu volumes could not be copied within the %u ms for which their hosts are "
+		       "kept waiting; take fewer of them at once, or try again when the storage "
+		       "has less to do",
+		       count, NVMET_PAUSE_MS);
+}
+
+/* pause: while it holds; NULL: there is none. */
+static int take_all(struct target_copy copies[], size_t count, const struct nvmet_pause *pause,
+		    struct err *err)
 {
 	for (size_t i = 0; i < count; i++) {
 		const struct target_entry *entry = copies[i].entry;
 
+		if (pause && !nvmet_pause_holds(pause))
+			return say_late(count, err);
 		if (pool_copy(entry->pool, &entry->volume, &copies[i].from->volume, err) < 0)
 			return err_wrap(err, "%s %s of %s", volume_sort_name(&entry->volume),
 					entry->uuid.text, copies[i].from->uuid.text);
@@ -128,14 +141,10 @@ static int take_paused(struct target *target, struct target_copy copies[], size_
 	if (nvmet_ways(&target->nvmet, uuids, count, &portals, &portal_count, err) < 0 ||
 	    nvmet_pause_begin(&target->pause, portals, portal_count, err) < 0)
 		return -1;
-	r = take_all(copies, count, err);
+	r = take_all(copies, count, &target->pause, err);
 	if (nvmet_pause_end(&target->pause) || r < 0)
 		return r;
-	return err_set(err, ERR_UNAVAILABLE,
-		       "%zu volumes could not be copied within the %u ms for which their hosts are "
-		       "kept waiting; take fewer of them at once, or try again when the storage "
-		       "has less to do",
-		       count, NVMET_PAUSE_MS);
+	return say_late(count, err);
 }
 
 /* Before one record of several is committed, the backings of all have their names for good. */
@@ -170,7 +179,8 @@ static int make(struct target *target, struct target_copy copies[], size_t count
 
 	if (begin_all(target, copies, count, err) < 0)
 		return -1;
-	if ((pause ? take_paused(target, copies, count, err) : take_all(copies, count, err)) < 0 ||
+	if ((pause ? take_paused(target, copies, count, err) : take_all(copies, count, NULL, err)) <
+		    0 ||
 	    finish_all(copies, count, err) < 0)
 		return fail_all(target, copies, count, err);
 	for (size_t i = 0; i < count; i++)
@@ -213,6 +223,7 @@ int target_copies_make(struct target *target, struct target_copy copies[], size_
 struct member {
 	struct pool *pool; /* NULL: it is not there */
 	enum volume_state state;
+	bool unknown; /* its record could not be read */
 };
 
 static struct member member_of(struct target *target, const struct uuid *uuid)
@@ -223,7 +234,9 @@ static struct member member_of(struct target *target, const struct uuid *uuid)
 	pthread_mutex_lock(&target->lock);
 	entry = target_entry_find(target, uuid);
 	if (entry && entry->present)
-		member = (struct member) { entry->pool, entry->volume.state };
+		member = (struct member) { entry->pool, entry->volume.state, false };
+	else if (entry)
+		member.unknown = entry->quarantined;
 	pthread_mutex_unlock(&target->lock);
 	return member;
 }
@@ -245,6 +258,7 @@ static int is_forward(struct target *target, const struct target_entry *entry, s
 	const struct volume_snapshot *snapshot = &entry->volume.snapshot;
 	const struct uuid *members = snapshot->member_count ? snapshot->members : &entry->uuid;
 	size_t count = snapshot->member_count ?: 1;
+	const struct uuid *unknown = NULL;
 	bool all = true;
 
 	for (size_t i = 0; i < count; i++) {
@@ -253,13 +267,21 @@ static int is_forward(struct target *target, const struct target_entry *entry, s
 
 		if (member.pool && member.state == VOLUME_READY)
 			return 1;
+		if (member.unknown)
+			unknown = &members[i];
 		if (all && member.pool && member.state == VOLUME_CREATING)
 			whole = is_whole(target, entry->pool, member.pool, &members[i], err);
 		if (whole < 0)
 			return -1;
 		all = all && whole;
 	}
-	return all;
+	if (!unknown)
+		return all;
+	return err_set(err, ERR_FAILED_PRECONDITION,
+		       "whether the copies of its group were all made is not known, since the "
+		       "record of one of them, %s, could not be read: repair or remove that, and "
+		       "restart the target",
+		       unknown->text);
 }
 
 int target_copy_resume(struct target *target, struct target_entry *entry, struct err *err)
