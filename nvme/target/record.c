@@ -14,7 +14,7 @@
 #include "nvme/base/file.h"
 #include "nvme/target/spare.h"
 
-#define RECORD_VERSION 1
+#define RECORD_VERSION 2
 #define RECORD_SUFFIX ".json"
 #define NEW_SUFFIX ".new" RECORD_SUFFIX
 #define BAD_SUFFIX ".bad"
@@ -106,11 +106,18 @@ static json_object *format_snapshot(const struct volume_snapshot *snapshot)
 	return object;
 }
 
+/* The least that has all its fields, so that an older agent serves what it knows and leaves the
+ * rest. */
+static int version_of(const struct volume *volume)
+{
+	return volume_is_copy(volume) || volume_is_snapshot(volume) ? RECORD_VERSION : 1;
+}
+
 char *record_format(const struct volume *volume)
 {
 	cleanup_json json_object *object = json_object_new_object();
 
-	json_object_object_add(object, "version", json_object_new_int(RECORD_VERSION));
+	json_object_object_add(object, "version", json_object_new_int(version_of(volume)));
 	add_text(object, "uuid", volume->uuid.text);
 	add_text(object, "name", volume->name);
 	add_bytes(object, "sizeBytes", volume->size_bytes);
@@ -403,8 +410,8 @@ static int parse_identity(json_object *object, const struct uuid *uuid, struct v
 
 	if (take(object, "version", json_type_int, &version, err) < 0)
 		return -1;
-	if (json_object_get_int64(version) != RECORD_VERSION)
-		return err_set(err, ERR_UNIMPLEMENTED, "version %" PRId64 " is not %d",
+	if (json_object_get_int64(version) < 1 || json_object_get_int64(version) > RECORD_VERSION)
+		return err_set(err, ERR_UNIMPLEMENTED, "version %" PRId64 " is not 1 to %d",
 			       json_object_get_int64(version), RECORD_VERSION);
 	if (take_text(object, "uuid", &text, err) < 0 || take_text(object, "name", &name, err) < 0)
 		return -1;

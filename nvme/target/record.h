@@ -27,7 +27,8 @@
  *
  * source is there if the backing began as a copy: of a "volume", or of a "snapshot". With snapshot
  * this is the record of one, which has no exports; group is there if it was taken with others,
- *which are its members, itself too: so a start knows the whole of a group from any record of it.
+ * which are its members, itself too: so a start knows the whole of a group from any record of it.
+ * A record with one of these has version 2: an agent that does not know them leaves it as it is.
  */
 #ifndef NVME_TARGET_RECORD_H
 #define NVME_TARGET_RECORD_H
@@ -40,7 +41,7 @@ char *record_format(const struct volume *volume);
 
 /*
  * The volume in text, which must be that of uuid; pool and blank are left empty. ERR_DATA_LOSS: it
- * is malformed; ERR_UNIMPLEMENTED: it has another version than 1.
+ * is malformed; ERR_UNIMPLEMENTED: it has another version than 1 and 2.
  */
 int record_parse(const char *text, const struct uuid *uuid, struct volume *ret, struct err *err);
 
