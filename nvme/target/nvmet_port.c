@@ -198,36 +198,41 @@ int nvmet_ports_trim(struct nvmet *nvmet, struct err *err)
 
 /* --- ways ------------------------------------------------------------------------------------- */
 
-static bool leads_to(struct nvmet *nvmet, const char *port, const struct uuid *uuids, size_t count)
+/* By whatever name somebody has linked one of them. 1: yes; 0: no; -1: error. */
+static int leads_to(struct nvmet *nvmet, const char *port, const struct uuid *uuids, size_t count,
+		    struct err *err)
 {
-	for (size_t i = 0; i < count; i++)
-		if (root_exists(&nvmet->root, "ports/%s/subsystems/" VOLUME_NQN_PREFIX "%s", port,
-				uuids[i].text))
-			return true;
-	return false;
+	char dir[NVMET_DIR_SIZE], nqn[NQN_SIZE], name[NAME_MAX + 1];
+	int found = 0;
+
+	snprintf(dir, sizeof(dir), "ports/%s/subsystems", port);
+	for (size_t i = 0; found == 0 && i < count; i++) {
+		volume_nqn(&uuids[i], nqn);
+		found = nvmet_link_find(nvmet, dir, nqn, name, err);
+	}
+	return found;
 }
 
-/* One for all addresses says nothing about those that hosts come by. */
-static bool is_any(const struct portal *portal)
-{
-	return strcmp(portal->addr, "0.0.0.0") == 0 || strcmp(portal->addr, "::") == 0;
-}
-
-static int add_way(struct nvmet *nvmet, const char *port, struct portal **portals, size_t *count,
-		   struct err *err)
+/* Adds the portal of a port that leads to one of them, unless it is there already. */
+static int add_way(struct nvmet *nvmet, const char *port, const struct uuid *uuids,
+		   size_t uuid_count, struct portal **portals, size_t *count, struct err *err)
 {
 	struct portal portal;
-	int found = nvmet_port_portal(nvmet, port, &portal, err);
+	int found = nvmet_port_portal(nvmet, port, &portal, err), leads;
 
 	if (found < 0)
 		return -1;
-	if (!found || is_any(&portal))
+	if (found && portal_is_in(&portal, *portals, *count))
+		return 0;
+	leads = leads_to(nvmet, port, uuids, uuid_count, err);
+	if (leads <= 0)
+		return leads;
+	/* One for all addresses, which is no portal, says nothing about those that hosts come by. */
+	if (!found)
 		return err_set(err, ERR_FAILED_PRECONDITION,
 			       "%s/ports/%s leads to a volume and is not of TCP with an address of "
 			       "its own: take its link away",
 			       nvmet->root.path, port);
-	if (portal_is_in(&portal, *portals, *count))
-		return 0;
 	*portals = xrealloc(*portals, *count + 1, sizeof(**portals));
 	(*portals)[(*count)++] = portal;
 	return 0;
@@ -244,8 +249,7 @@ int nvmet_ways(struct nvmet *nvmet, const struct uuid *uuids, size_t count, stru
 	if (root_list(&nvmet->root, &ports, err, "ports") < 0)
 		return -1;
 	for (size_t i = 0; i < ports.count; i++)
-		if (leads_to(nvmet, ports.names[i], uuids, count) &&
-		    add_way(nvmet, ports.names[i], &portals, &portal_count, err) < 0)
+		if (add_way(nvmet, ports.names[i], uuids, count, &portals, &portal_count, err) < 0)
 			return -1;
 	*ret = steal_ptr(&portals);
 	*ret_count = portal_count;

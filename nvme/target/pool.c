@@ -228,8 +228,10 @@ int pool_remove(struct pool *pool, const struct uuid *uuid, struct err *err)
 int pool_copy(struct pool *pool, const struct volume *copy, const struct volume *from,
 	      struct err *err)
 {
+	if (pool->ops->copy(pool, copy, from, err) < 0)
+		return -1;
 	pool_set_shares(pool);
-	return pool->ops->copy(pool, copy, from, err);
+	return 0;
 }
 
 int pool_extents(struct pool *pool, const struct uuid *uuid, const struct uuid *base_uuid,

@@ -250,8 +250,6 @@ static int copy_new(struct target *target, struct target_entry *entry, const str
 static int create_copy(struct target *target, struct target_entry *entry,
 		       const struct volume *request, struct volume *ret, struct err *err)
 {
-	if (resume_old(target, entry, err) < 0)
-		return -1;
 	if (entry->present ? check_same(&entry->volume, request, err) < 0 :
 			     copy_new(target, entry, request, err) < 0)
 		return -1;
@@ -278,6 +276,8 @@ static int create_locked(struct target *target, struct target_entry *entry,
 	struct pool *pool = NULL;
 
 	if (target_finish_old(target, entry, err) < 0)
+		return -1;
+	if (entry->present && volume_is_copy(&entry->volume) && resume_old(target, entry, err) < 0)
 		return -1;
 	if (entry->present && volume_is_snapshot(&entry->volume))
 		return err_set(err, ERR_ALREADY_EXISTS, "%s is a snapshot and no volume",
