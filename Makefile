@@ -133,6 +133,18 @@ bench: deps ## what our calls cost, as ratios to the bare system calls they need
 	@$(MAKE) --no-print-directory all vm-programs
 	@tests/bench/run
 
+.PHONY: cluster cluster-programs cluster-up cluster-down
+cluster: cluster-programs ## a Kubernetes with nodes in guests: the chart installed, a user's day, removed
+	@tests/cluster/run
+cluster-up: cluster-programs ## the same cluster, empty, left running; says how kubectl reaches it
+	@tests/cluster/up
+cluster-down: ## end it
+	@tests/cluster/down
+cluster-programs: deps
+	@$(MAKE) --no-print-directory image ARCH=amd64
+	@tests/cluster/build
+	@tests/cluster/images
+
 .PHONY: vm-selftest
 vm-selftest: deps ## proof that the guest harness can fail
 	@tests/vm/selftest

@@ -1,0 +1,125 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# PID 1 of a node after tests/vm/guest/init: disks, network, containerd with the images, kubelet.
+# Of the kernel's command line: NVMEOT_NODE its name, NVMEOT_ADDRESS its address. What it logs is
+# below /run; port 23 takes a script for a shell of the node and answers with what it prints.
+set -uo pipefail
+export PATH=$NVMEOT_SRC/build/cluster/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export HOME=/root LC_ALL=C.UTF-8
+
+images=$NVMEOT_SRC/build/cluster/images
+credentials=$NVMEOT_SRC/build/cluster/run/$NVMEOT_NODE
+
+say() {
+	read -r uptime _ </proc/uptime
+	echo "$uptime s: $*" >/dev/console
+}
+
+# Every node is a machine of its own, on the same root file system.
+be_somebody() {
+	hostname "$NVMEOT_NODE"
+	echo "127.0.0.1 localhost $NVMEOT_NODE" >/etc/hosts
+	md5sum <<<"$NVMEOT_NODE" | cut -c 1-32 >/etc/machine-id
+	rm -rf /etc/nvme /var/lib/nvmeot
+	mount --make-rshared /
+	mount -t cgroup2 cgroup2 /sys/fs/cgroup
+	echo +cpu +cpuset +io +memory +pids >/sys/fs/cgroup/cgroup.subtree_control
+}
+
+# containerd's overlays and what kubelet counts need a real file system.
+mount_disks() {
+	local dir
+	[[ $(blkid -o value -s TYPE /dev/vda) == ext4 ]] || mkfs.ext4 -q -E nodiscard /dev/vda
+	mkdir -p /node
+	mount /dev/vda /node
+	for dir in /var/lib/containerd /var/lib/kubelet /var/lib/nvmeot /var/log/pods; do
+		mkdir -p "/node$dir" "$dir"
+		mount --bind "/node$dir" "$dir"
+	done
+	[[ -b /dev/vdb ]] || return 0
+	[[ $(blkid -o value -s TYPE /dev/vdb) == xfs ]] || mkfs.xfs -q -K /dev/vdb
+	mkdir -p /srv/nvmeot
+	mount /dev/vdb /srv/nvmeot
+}
+
+# Pods of a node are 10.244.N.0/24, N being the last figure of its address.
+join_network() {
+	local other number=${NVMEOT_ADDRESS: -1}
+	ip link set eth0 up
+	ip addr add "$NVMEOT_ADDRESS/24" dev eth0
+	ip route add default via 10.77.0.1
+	for other in 1 2; do
+		((other == number)) || ip route add "10.244.$other.0/24" via "10.77.0.1$other"
+	done
+	echo 1 >/proc/sys/net/ipv4/ip_forward
+	mkdir -p /etc/cni/net.d
+	cat >/etc/cni/net.d/10-pods.conflist <<-JSON
+		{"cniVersion": "1.0.0", "name": "pods", "plugins": [{"type": "bridge", "bridge": "cni0",
+		  "isGateway": true, "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.244.$number.0/24"}]],
+		  "routes": [{"dst": "0.0.0.0/0"}]}}]}
+	JSON
+	(busybox nc -ll -p 23 -e /bin/bash &)
+}
+
+start_containerd() {
+	mkdir -p /etc/containerd
+	cat >/etc/containerd/config.toml <<-TOML
+		version = 3
+		[plugins."io.containerd.cri.v1.images".pinned_images]
+		sandbox = "localhost/pause:1"
+		[plugins."io.containerd.cri.v1.runtime".cni]
+		bin_dirs = ["/usr/lib/cni"]
+		conf_dir = "/etc/cni/net.d"
+	TOML
+	containerd >/run/containerd.log 2>&1 &
+	until ctr version >/dev/null 2>&1; do
+		kill -0 $! 2>/dev/null || { say "containerd ended: $(tail -n 1 /run/containerd.log)"; return 1; }
+		sleep 0.5
+	done
+}
+
+# A node that starts again has them.
+load_images() {
+	local file
+	for file in "$images"/*.tar "$NVMEOT_SRC/build/image/nvmeot-csi.tar"; do
+		[[ ! /node/loaded -nt $file ]] || continue
+		ctr -n k8s.io images import --local --platform linux/amd64 "$file" || say "cannot load $file"
+	done
+	touch /node/loaded
+}
+
+start_kubelet() {
+	cat >/etc/kubelet.yaml <<-YAML
+		apiVersion: kubelet.config.k8s.io/v1beta1
+		kind: KubeletConfiguration
+		authentication:
+		  x509: {clientCAFile: $credentials/ca.crt}
+		tlsCertFile: $credentials/serving.crt
+		tlsPrivateKeyFile: $credentials/serving.key
+		cgroupDriver: cgroupfs
+		containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
+		clusterDNS: [10.96.0.10]
+		clusterDomain: cluster.local
+		evictionHard: {memory.available: 100Mi, nodefs.available: 2%, imagefs.available: 2%}
+		runtimeRequestTimeout: 10m
+	YAML
+	kubelet --config=/etc/kubelet.yaml --kubeconfig="$credentials/kubeconfig" \
+		--hostname-override="$NVMEOT_NODE" --node-ip="$NVMEOT_ADDRESS" >/run/kubelet.log 2>&1 &
+}
+
+modprobe -a virtio_net virtio_blk ext4 xfs overlay veth bridge
+be_somebody
+mount_disks
+join_network
+say "network and disks"
+start_containerd && say "containerd"
+load_images >/run/images.log 2>&1
+say "images"
+start_kubelet
+say "kubelet"
+# Processes of containers whose parents are gone become this one's children.
+while :; do
+	wait
+	sleep 1
+done
