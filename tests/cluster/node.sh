@@ -21,7 +21,9 @@ be_somebody() {
 	hostname "$NVMEOT_NODE"
 	echo "127.0.0.1 localhost $NVMEOT_NODE" >/etc/hosts
 	md5sum <<<"$NVMEOT_NODE" | cut -c 1-32 >/etc/machine-id
-	rm -rf /etc/nvme /var/lib/nvmeot
+	rm -rf /etc/nvme /var/lib/nvmeot /etc/resolv.conf
+	# There is nobody to ask, and who asks is to hear it at once.
+	: >/etc/resolv.conf
 	mount --make-rshared /
 	mount -t cgroup2 cgroup2 /sys/fs/cgroup
 	echo +cpu +cpuset +io +memory +pids >/sys/fs/cgroup/cgroup.subtree_control
