@@ -35,9 +35,12 @@ mount_disks() {
 	[[ $(blkid -o value -s TYPE /dev/vda) == ext4 ]] || mkfs.ext4 -q -E nodiscard /dev/vda
 	mkdir -p /node
 	mount /dev/vda /node
+	# Else each mount below one of the directories would be there a second time, below /node.
+	mount --make-private /node
 	for dir in /var/lib/containerd /var/lib/kubelet /var/lib/nvmeot /var/log/pods; do
 		mkdir -p "/node$dir" "$dir"
 		mount --bind "/node$dir" "$dir"
+		mount --make-shared "$dir"
 	done
 	[[ -b /dev/vdb ]] || return 0
 	[[ $(blkid -o value -s TYPE /dev/vdb) == xfs ]] || mkfs.xfs -q -K /dev/vdb
