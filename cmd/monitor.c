@@ -12,7 +12,7 @@
 /*
  * A call that waits for so long, or is taken in for so long, is no matter of load, nor of what
  * hangs: who asked for that has given up by then, which frees the worker. The kubelet waits for
- * 2 min, longer than anybody else.
+ * 2 min, longer than anybody else; the server waits for the client of a stream as long.
  */
 #define STALLED_MS 150000
 

@@ -206,6 +206,28 @@ static int dispatch(struct server_call *call, const void *data, size_t size,
 	return 0;
 }
 
+/* A stream lasts as long as its client likes: some workers are left to what does not. */
+static bool take_stream(struct server_call *call)
+{
+	struct rpc_serving *serving = call->serving;
+	bool room;
+
+	if (!call->method->stream)
+		return true;
+	pthread_mutex_lock(&serving->lock);
+	room = serving->streams < serving->max_streams;
+	if (room)
+		serving->streams++;
+	pthread_mutex_unlock(&serving->lock);
+	return room;
+}
+
+static void give_stream(struct server_call *call)
+{
+	if (call->method->stream)
+		count_down(call->serving, &call->serving->streams);
+}
+
 static void run(struct rpc_job *job)
 {
 	struct server_call *call = container_of(job, struct server_call, job);
@@ -223,6 +245,8 @@ static void run(struct rpc_job *job)
 	} else {
 		err_set(&err, ERR_INTERNAL, "the request of %s cannot be read", call->base.method);
 	}
+	/* Before the client can know that it may begin another. */
+	give_stream(call);
 	answer(call, response, &err);
 }
 
@@ -239,10 +263,26 @@ static bool admit(struct rpc_serving *serving)
 	return admitted;
 }
 
+/* Has a worker run what was admitted, or says why not. */
+static void submit(struct server_call *call)
+{
+	struct err err = ERR_INIT;
+
+	if (!take_stream(call)) {
+		err_set(&err, ERR_UNAVAILABLE, "%s: %zu streams are running, which is the most",
+			call->base.method, call->serving->max_streams);
+		answer(call, NULL, &err);
+	} else if (!rpc_pool_submit(call->serving->pool, &call->job)) {
+		give_stream(call);
+		err_set(&err, ERR_UNAVAILABLE, "%s: too many calls are running and waiting",
+			call->base.method);
+		answer(call, NULL, &err);
+	}
+}
+
 static void on_received(struct rpc_event *event, bool ok)
 {
 	struct server_call *call = container_of(event, struct server_call, received);
-	struct err err = ERR_INIT;
 
 	if (!ok || grpc_call_failed_before_recv_message(call->grpc)) {
 		/* gRPC has told the client why, if there still is one. */
@@ -259,11 +299,7 @@ static void on_received(struct rpc_event *event, bool ok)
 	}
 	call->counted = true;
 	rpc_stats_begin(call->row);
-	if (!rpc_pool_submit(call->serving->pool, &call->job)) {
-		err_set(&err, ERR_UNAVAILABLE, "%s: too many calls are running and waiting",
-			call->base.method);
-		answer(call, NULL, &err);
-	}
+	submit(call);
 }
 
 static void on_closed(struct rpc_event *event, bool ok)

@@ -42,6 +42,8 @@ struct rpc_serving {
 	 * that the order of both sides does not hang on what gRPC does inside.
 	 */
 	atomic_uint handed;
+	size_t max_streams;
+	size_t streams; /* between admission and the end of their handlers */
 	bool draining;
 	bool stopped;
 };

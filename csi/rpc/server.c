@@ -75,6 +75,8 @@ static void *poll_events(void *data)
 static void init_serving(struct rpc_serving *serving, const struct rpc_server_config *config,
 			 size_t max_message_bytes)
 {
+	size_t max_workers = config->max_workers ?: RPC_MAX_WORKERS;
+
 	serving->services = config->services;
 	serving->service_count = config->service_count;
 	serving->stats = config->stats;
@@ -83,8 +85,9 @@ static void init_serving(struct rpc_serving *serving, const struct rpc_server_co
 			 config->tls_dir ? config->client_name_count : 0);
 	serving->arena_limit_bytes = rpc_unpack_limit(max_message_bytes);
 	serving->stall_ms = config->stall_ms ?: RPC_STALL_MS;
-	serving->pool = rpc_pool_new(config->max_workers ?: RPC_MAX_WORKERS,
-				     config->max_queued ?: RPC_MAX_QUEUED, RPC_POOL_IDLE_MS);
+	serving->max_streams = max_workers / RPC_STREAM_SHARE ?: 1;
+	serving->pool =
+		rpc_pool_new(max_workers, config->max_queued ?: RPC_MAX_QUEUED, RPC_POOL_IDLE_MS);
 	gate_init(&serving->gate);
 	pthread_mutex_init(&serving->lock, NULL);
 	pthread_cond_init(&serving->changed, NULL);

@@ -30,8 +30,18 @@
 #define RPC_CONNECTION_AGE_MS 600000
 #define RPC_CONNECTION_GRACE_MS 180000
 
-/* A client that takes no answer of a stream for this long has lost interest: its call is ended. */
-#define RPC_STALL_MS 300000
+/*
+ * A client that takes no answer of a stream for this long has lost interest: its call is ended. It
+ * is less than what a probe of rpc_server_check waits for (cmd/monitor.c), since all that time the
+ * stream holds its worker.
+ */
+#define RPC_STALL_MS 120000
+
+/*
+ * One worker of so many may be held by a stream, at least one in all: a stream lasts as long as its
+ * client likes. What comes beyond gets UNAVAILABLE.
+ */
+#define RPC_STREAM_SHARE 4
 
 struct rpc_server;
 

@@ -322,6 +322,40 @@ static void test_drain(void **state)
 	fixture_end(&f);
 }
 
+/* Streams that last hold some of the workers, and all else goes on; the place of one is free with
+ * it. */
+static void test_crowd(void **state)
+{
+	struct rpc_pending *held[2];
+	struct err err = ERR_INIT;
+	struct fixture f;
+	size_t count;
+
+	(void)state;
+	begin_as(&f, (struct rpc_server_config) { .max_workers = 8 });
+	for (size_t i = 0; i < ARRAY_SIZE(held); i++) {
+		held[i] = open_stream(f.client, "endless", ENDLESS, ENTRIES, deadline_none());
+		assert_int_equal(read_answers(held[i], 0, 1, &count, &err), 1);
+	}
+	for (size_t i = 0; i < 16; i++) {
+		assert_int_equal(read_stream(f.client, "good", 1, 1, &count, &err), -1);
+		assert_int_equal(err.code, ERR_UNAVAILABLE);
+		assert_non_null(strstr(err.msg, "2 streams are running, which is the most"));
+		assert_int_equal(fixture_call_probe(f.client, &err), 0);
+	}
+	rpc_pending_cancel(held[0]);
+	fixture_await_finished(&f, 1);
+	do
+		err = ERR_INIT;
+	while (read_stream(f.client, "good", 1, 1, &count, &err) < 0 &&
+	       err.code == ERR_UNAVAILABLE);
+	/* The next begins when the one before has ended. */
+	for (size_t i = 0; i < 50; i++)
+		assert_int_equal(read_stream(f.client, "good", 1, 1, &count, &err), 0);
+	rpc_pending_cancel(held[1]);
+	fixture_end(&f);
+}
+
 struct reader {
 	pthread_t thread;
 	struct rpc_client *client;
@@ -373,7 +407,7 @@ int main(void)
 		cmocka_unit_test(test_refused),	     cmocka_unit_test(test_stalled),
 		cmocka_unit_test(test_slow),	     cmocka_unit_test(test_leaving),
 		cmocka_unit_test(test_deadline),     cmocka_unit_test(test_drain),
-		cmocka_unit_test(test_many_at_once),
+		cmocka_unit_test(test_crowd),	     cmocka_unit_test(test_many_at_once),
 	};
 	struct err err = ERR_INIT;
 
