@@ -177,11 +177,27 @@ static int raise_broken(struct server_call *call, struct err *err)
 		       call->base.method);
 }
 
+static bool is_draining(struct rpc_serving *serving)
+{
+	bool draining;
+
+	pthread_mutex_lock(&serving->lock);
+	draining = serving->draining;
+	pthread_mutex_unlock(&serving->lock);
+	return draining;
+}
+
 /* On a worker thread, as the next two. */
 static int send_one(struct rpc_call *base, const ProtobufCMessage *message, struct err *err)
 {
 	struct server_call *call = container_of(base, struct server_call, base);
 
+	/* Streams go on where the client says, so another server can take over. */
+	if (is_draining(call->serving))
+		return err_set(err, ERR_UNAVAILABLE,
+			       "%s: the server is shutting down; go on with another after the last "
+			       "answer",
+			       base->method);
 	/* gRPC may take what it can give to nobody any more. */
 	if (rpc_call_cancelled(base) || !rpc_sending_put(call->sending, message, patience(call)))
 		return raise_broken(call, err);

@@ -92,6 +92,7 @@ int rpc_server_check(struct rpc_server *server, uint64_t longer_than_ms, struct 
 
 /*
  * Refuses new calls with UNAVAILABLE from now on, waits for the running ones, then stops serving.
+ * A stream ends with UNAVAILABLE at its next answer, which a client that reads nothing puts off.
  * A call that comes in at the very moment of the stop may see CANCELLED instead, which gRPC sends
  * by itself; no handler has seen such a call.
  * ERR_DEADLINE_EXCEEDED: some still ran at the deadline. They cannot be ended, so the process

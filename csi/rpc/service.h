@@ -83,7 +83,8 @@ void rpc_call_fini(struct rpc_call *call);
  * again and again; what is taken from the call's arena for each would add up. Blocks until the
  * client's flow control has let the answer before through. ERR_CANCELLED and ERR_DEADLINE_EXCEEDED:
  * the client has left, or has taken nothing for a long time (rpc_server_config says how long), or
- * the deadline has passed; there is nobody to answer any more.
+ * the deadline has passed; there is nobody to answer any more. ERR_UNAVAILABLE: the server drains,
+ * and the client shall go on with another.
  */
 int rpc_send(struct rpc_call *call, const void *answer, struct err *err);
 
