@@ -69,16 +69,18 @@ static int wanted_parse(const struct controller *controller,
 
 /*
  * 1: a snapshot of that name is there; 0: on none of the targets that answer. One that was begun
- * counts as none: to take it again brings it to its end.
+ * counts as none (ret_begun): to take it again brings it to its end.
  */
 static int look_up(const struct controller *controller, const struct wanted *w,
-		   struct deadline deadline, struct agent_snapshot *ret, struct err *err)
+		   struct deadline deadline, struct agent_snapshot *ret, bool *ret_begun,
+		   struct err *err)
 {
 	cleanup_free struct agent_ask **asked = xcalloc(controller->target_count, sizeof(*asked));
 	struct deadline share = controller_share(deadline);
 	bool unknown = false;
 	int found = 0;
 
+	*ret_begun = false;
 	for (size_t i = 0; i < controller->target_count; i++)
 		asked[i] = agent_snapshot_find_begin(controller->targets[i], &w->uuid, "", share);
 	for (size_t i = 0; i < controller->target_count; i++) {
@@ -91,10 +93,12 @@ static int look_up(const struct controller *controller, const struct wanted *w,
 			*ret = snapshot;
 			found = 1;
 		}
-		if (here < 0 && home && why.code != ERR_ABORTED) {
+		if (here >= 0 || !home)
+			continue;
+		*ret_begun = why.code == ERR_ABORTED;
+		unknown = !*ret_begun;
+		if (unknown)
 			*err = why;
-			unknown = true;
-		}
 	}
 	return unknown ? -1 : found;
 }
@@ -170,16 +174,18 @@ static int ensure(const struct controller *controller, const struct wanted *w,
 	struct agent_find_query query = { .uuid = &w->volume.uuid, .pool = w->volume.pool };
 	struct agent_ask *asked_info cleanup_agent_ask = agent_info_begin(w->target, deadline);
 	struct agent_ask *asked cleanup_agent_ask = agent_find_begin(w->target, &query, deadline);
-	int found = look_up(controller, w, deadline, ret, err);
+	bool begun;
+	int found = look_up(controller, w, deadline, ret, &begun, err);
 
 	if (found < 0 || agent_info_finish(steal_ptr(&asked_info), ret_info, err) < 0 ||
 	    check_place(w, ret_info, err) < 0)
 		return -1;
 	if (found)
 		return check_same(w, ret, err);
-	if (require_volume(w, steal_ptr(&asked), err) < 0)
+	/* Its target ends what was begun before it looks at the volume, which may be gone by now. */
+	if (!begun && require_volume(w, steal_ptr(&asked), err) < 0)
 		return -1;
-	return create(w, deadline, ret, err);
+	return create(w, deadline, ret, err) < 0 ? -1 : check_same(w, ret, err);
 }
 
 int snapshots_create(struct rpc_call *call, const void *request, void *response, struct err *err)

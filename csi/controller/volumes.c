@@ -247,18 +247,30 @@ static int size_copy(struct create_spec *spec, const char *source, uint64_t sour
 	return 0;
 }
 
-/* What is asked for, with what follows from its source: the place, and the least size. */
-static int settle_copy(const struct controller *controller, const struct survey *survey,
+/*
+ * What is asked for, with what follows from its source: the place, and the least size. What was
+ * begun is brought to its end by its target, whatever has become of the source since.
+ */
+static int settle_copy(const struct controller *controller, const struct survey *survey, bool begun,
 		       struct deadline deadline, struct create_spec *spec, struct err *err)
 {
 	char source[SOURCE_TEXT_SIZE];
-	uint64_t source_bytes;
+	uint64_t source_bytes = 0;
+	struct err why = ERR_INIT;
 
 	source_describe(&spec->source, source);
-	if (source_require(controller, &spec->source, deadline, &source_bytes, err) < 0 ||
-	    check_copy_place(survey, spec, source, err) < 0 ||
-	    size_copy(spec, source, source_bytes, err) < 0)
+	if (source_require(controller, &spec->source, deadline, &source_bytes, &why) < 0 &&
+	    !(begun && why.code == ERR_NOT_FOUND)) {
+		*err = why;
 		return -1;
+	}
+	if (check_copy_place(survey, spec, source, err) < 0)
+		return -1;
+	if (source_bytes && size_copy(spec, source, source_bytes, &why) < 0 &&
+	    !(begun && why.code == ERR_OUT_OF_RANGE)) {
+		*err = why;
+		return -1;
+	}
 	strcpy(spec->parameters.target, spec->source.id.target);
 	strcpy(spec->parameters.pool, spec->source.id.pool);
 	return 0;
@@ -275,15 +287,15 @@ int volumes_ensure(const struct controller *controller, const struct create_spec
 
 	survey_take(controller, "", &spec->uuid, deadline, &survey);
 	found = look_up(&survey, spec, &entry, &begun, err);
-	if ((begun || !found) && spec->source.given &&
-	    settle_copy(controller, &survey, deadline, &settled, err) < 0)
-		return -1;
 	if (begun && spec->source.given &&
 	    strcmp(agent_name(begun->target), spec->source.id.target) != 0) {
 		/* Of something else, which only that can bring to its end. */
 		*err = begun->find_err;
 		return -1;
 	}
+	if ((begun || !found) && spec->source.given &&
+	    settle_copy(controller, &survey, begun, deadline, &settled, err) < 0)
+		return -1;
 	if (begun) {
 		/* A creation that was cut short has no ID to delete it by: only this ends it. */
 		entry = begun;

@@ -44,8 +44,10 @@ int create_spec_parse(const Csi__V1__CreateVolumeRequest *request, struct create
  * Finds the volume on a target that answers, or creates it where placement.h says; with a source,
  * where that is, and no smaller: ERR_NOT_FOUND when there is none, ERR_OUT_OF_RANGE when less is
  * asked for, ERR_INVALID_ARGUMENT or ERR_RESOURCE_EXHAUSTED when the parameters or the topology
- * want it elsewhere. A target that cannot be asked is passed over; only when nothing else is left
- * does it make the call fail. ret_info is of the target that has the volume.
+ * want it elsewhere. A creation that was begun is brought to its end, or taken back, by its target
+ * first, also when its source is gone or has grown. A target that cannot be asked is passed over;
+ * only when nothing else is left does it make the call fail. ret_info is of the target that has the
+ * volume.
  */
 int volumes_ensure(const struct controller *controller, const struct create_spec *spec,
 		   struct deadline deadline, struct agent_volume *ret, struct agent_info *ret_info,

@@ -100,6 +100,14 @@ static void test_create_again(void **state)
 	a.snapshots.find_failure = ERR_ABORTED;
 	create(&c);
 	assert_int_equal(a.snapshots.creates, 2);
+	/* Also when its volume is gone by now. */
+	a.has_volume = false;
+	create(&c);
+	assert_int_equal(a.snapshots.creates, 3);
+	/* Or its target takes it back, and says that there is no volume. */
+	a.snapshots.count = 0;
+	refused(&c, ERR_NOT_FOUND, "target a: ");
+	assert_int_equal(a.snapshots.creates, 4);
 }
 
 static void test_name_is_taken(void **state)

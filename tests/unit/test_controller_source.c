@@ -283,6 +283,38 @@ static void test_begun(void **state)
 	refused(&c, ERR_ABORTED, "target a: the fake's own words");
 }
 
+/* So it is when the source has gone or grown since: its target knows first. */
+static void test_begun_sourceless(void **state)
+{
+	Csi__V1__CreateVolumeResponse response = CSI__V1__CREATE_VOLUME_RESPONSE__INIT;
+	struct rpc_call call;
+	struct copy c;
+
+	(void)state;
+	prepare(&c);
+	b.find_failure = ERR_ABORTED;
+	b.snapshots.rows[0].size_bytes = 2 * GI;
+	create(&c, &call);
+	assert_int_equal(b.creates, 1);
+	assert_int_equal(b.asked_size, GI);
+	rpc_call_fini(&call);
+	b.snapshots.count = 0;
+	create(&c, &call);
+	assert_int_equal(b.creates, 2);
+	assert_string_equal(b.asked_snapshot, SNAPSHOT);
+	assert_string_equal(b.asked_pool, "fast");
+	rpc_call_fini(&call);
+	/* It took back what was begun. */
+	b.failure = ERR_NOT_FOUND;
+	CALL_FAILS(volumes_create, &c.request, &response, ERR_NOT_FOUND,
+		   "target b: the fake's own words");
+	/* Where it may not be nothing is made. */
+	b.failure = ERR_NONE;
+	b.creates = 0;
+	fixture_map_set(&c.parameters, "pool", "slow");
+	refused(&c, ERR_INVALID_ARGUMENT, "pool \"slow\"");
+}
+
 static void test_shown(void **state)
 {
 	Csi__V1__ControllerGetVolumeRequest get = CSI__V1__CONTROLLER_GET_VOLUME_REQUEST__INIT;
@@ -314,10 +346,17 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_of_snapshot),	 TEST(test_of_volume), TEST(test_new_of_volume),
-		TEST(test_size),	 TEST(test_place),     TEST(test_no_source),
-		TEST(test_incompatible), TEST(test_again),     TEST(test_begun),
+		TEST(test_of_snapshot),
+		TEST(test_of_volume),
+		TEST(test_new_of_volume),
+		TEST(test_size),
+		TEST(test_place),
+		TEST(test_no_source),
+		TEST(test_incompatible),
+		TEST(test_again),
+		TEST(test_begun),
 		TEST(test_shown),
+		TEST(test_begun_sourceless),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
