@@ -88,6 +88,45 @@ static int require_volumes(const struct wanted_group *w, struct deadline deadlin
 	return rc;
 }
 
+static struct uuid uuid_of_member(const struct wanted_group *w, size_t i)
+{
+	return snapshot_uuid_of_member(&w->id.uuid, &w->volumes[i].uuid);
+}
+
+/* Whether the target has a snapshot of the group that is not finished. */
+static bool is_begun(const struct wanted_group *w, struct deadline deadline)
+{
+	cleanup_free struct agent_ask **asked = xcalloc(w->count, sizeof(*asked));
+	bool begun = false;
+
+	for (size_t i = 0; i < w->count; i++) {
+		struct uuid uuid = uuid_of_member(w, i);
+
+		asked[i] = agent_snapshot_find_begin(w->target, &uuid, "", deadline);
+	}
+	for (size_t i = 0; i < w->count; i++) {
+		struct agent_snapshot ignored;
+		struct err why;
+
+		begun = (agent_snapshot_find_finish(asked[i], &ignored, &why) < 0 &&
+			 why.code == ERR_ABORTED) ||
+			begun;
+	}
+	return begun;
+}
+
+/* Its target ends what was begun before it looks at the volumes, which may be gone by now. */
+static int check_volumes(const struct wanted_group *w, struct deadline deadline, struct err *err)
+{
+	struct err why;
+
+	if (require_volumes(w, deadline, &why) == 0 ||
+	    (why.code == ERR_NOT_FOUND && is_begun(w, deadline)))
+		return 0;
+	*err = why;
+	return -1;
+}
+
 static int take(const struct wanted_group *w, struct deadline deadline, struct members *ret,
 		struct err *err)
 {
@@ -102,7 +141,7 @@ static int take(const struct wanted_group *w, struct deadline deadline, struct m
 
 	for (size_t i = 0; i < w->count; i++)
 		members[i] = (struct agent_snapshot_member) {
-			.uuid = snapshot_uuid_of_member(&w->id.uuid, &w->volumes[i].uuid),
+			.uuid = uuid_of_member(w, i),
 			.name = w->name,
 			.volume = w->volumes[i].uuid,
 		};
@@ -131,7 +170,7 @@ static int ensure(const struct controller *controller, const struct wanted_group
 		return -1;
 	if (whole)
 		return 0;
-	return require_volumes(w, deadline, err) < 0 ? -1 : take(w, deadline, ret, err);
+	return check_volumes(w, deadline, err) < 0 ? -1 : take(w, deadline, ret, err);
 }
 
 static int create(struct rpc_call *call, const void *request, void *response, struct err *err)

@@ -21,6 +21,7 @@ struct fake_snapshot {
 	char uuid[UUID_TEXT_SIZE], volume[UUID_TEXT_SIZE], group[UUID_TEXT_SIZE];
 	char pool[VOLUME_POOL_SIZE];
 	int64_t size_bytes, created_ns;
+	bool begun; /* cut short: unlisted, but there; taken again it is finished */
 };
 
 struct fake_snapshots {
@@ -99,6 +100,27 @@ static inline Nvmeot__Target__V1__Snapshot *fake_snapshot_wire(struct rpc_call *
 	return wire;
 }
 
+/* What was begun is brought to its end first; then a group is there, or it is not. */
+static inline int fake_snapshots_settle(struct fake_snapshots *fake,
+					const Nvmeot__Target__V1__CreateSnapshotsRequest *create,
+					struct err *err)
+{
+	size_t there = 0;
+
+	for (size_t i = 0; i < create->n_snapshots; i++) {
+		struct fake_snapshot *row = fake_snapshot_of(fake, create->snapshots[i]->uuid);
+
+		if (row) {
+			row->begun = false;
+			there++;
+		}
+	}
+	if (there && there < create->n_snapshots)
+		return err_set(err, ERR_ALREADY_EXISTS, "the fake has %zu of %zu", there,
+			       create->n_snapshots);
+	return 0;
+}
+
 /* One member of a request: what is there already has to be of the same volume and group. */
 static inline int fake_snapshot_take(struct fake_snapshots *fake, bool has_volume,
 				     const Nvmeot__Target__V1__SnapshotRequest *wanted,
@@ -135,6 +157,8 @@ static inline int fake_snapshots_create(struct rpc_call *call, struct fake_snaps
 			 create->parameters[0]->key, create->parameters[0]->value);
 	if (fake->create_failure)
 		return err_set(err, fake->create_failure, "the fake's own words");
+	if (fake_snapshots_settle(fake, create, err) < 0)
+		return -1;
 	answer->snapshots = rpc_alloc(call, create->n_snapshots * sizeof(*answer->snapshots));
 	for (size_t i = 0; i < create->n_snapshots; i++) {
 		if (fake_snapshot_take(fake, has_volume, create->snapshots[i], create->group_uuid,
@@ -162,6 +186,8 @@ static inline int fake_snapshots_get(struct rpc_call *call, struct fake_snapshot
 		return err_set(err, fake->find_failure, "the fake's own words");
 	if (!row || (*get->pool && strcmp(get->pool, row->pool) != 0))
 		return err_set(err, ERR_NOT_FOUND, "no snapshot %s", get->uuid);
+	if (row->begun)
+		return err_set(err, ERR_ABORTED, "snapshot %s is being created", get->uuid);
 	if (!fake->lie_no_answer)
 		answer->snapshot = fake_snapshot_wire(call, fake, row);
 	return 0;
@@ -183,7 +209,8 @@ static inline int fake_snapshots_list(struct rpc_call *call, struct fake_snapsho
 	for (size_t i = 0; i < fake->count; i++) {
 		const struct fake_snapshot *row = &fake->rows[i];
 
-		if ((!fake->list_stuck && strcmp(row->uuid, list->start_after) <= 0) ||
+		if (row->begun ||
+		    (!fake->list_stuck && strcmp(row->uuid, list->start_after) <= 0) ||
 		    (*list->volume_uuid && strcmp(row->volume, list->volume_uuid) != 0) ||
 		    (*list->group_uuid && strcmp(row->group, list->group_uuid) != 0))
 			continue;

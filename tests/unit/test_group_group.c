@@ -169,10 +169,44 @@ static void test_name_is_taken(void **state)
 		"exists on target a; asked for is one of volumes of target "
 		"b");
 	assert_int_equal(a.snapshots.creates + b.snapshots.creates, 1);
-	/* A part of what is asked for is what a creation leaves that was cut short. */
+	/* A part of what is asked for is a group that lost a member, which nobody makes anew. */
 	a.snapshots.count = 1;
-	create(&c);
-	assert_int_equal(a.snapshots.count, 2);
+	refused(&c, ERR_ALREADY_EXISTS, "target a: the fake has 1 of 2");
+	assert_int_equal(a.snapshots.count, 1);
+}
+
+/* What a creation leaves that was cut short: it ends when it is asked for again. */
+static void test_begun(void **state)
+{
+	struct creation c;
+
+	(void)state;
+	for (size_t finished = 0; finished < 2; finished++) {
+		make(&c);
+		create(&c);
+		a.snapshots.creates = 0;
+		for (size_t i = finished; i < 2; i++)
+			a.snapshots.rows[i].begun = true;
+		create(&c);
+		assert_int_equal(a.snapshots.creates, 1);
+		assert_int_equal(a.snapshots.count, 2);
+		/* Also when its volumes are gone by now. */
+		for (size_t i = finished; i < 2; i++)
+			a.snapshots.rows[i].begun = true;
+		a.has_volume = a.any_uuid = false;
+		create(&c);
+		assert_int_equal(a.snapshots.creates, 2);
+	}
+	/* Or its target takes it back, and says that they are. */
+	a.snapshots.rows[0].begun = a.snapshots.rows[1].begun = true;
+	a.snapshots.create_failure = ERR_NOT_FOUND;
+	refused(&c, ERR_NOT_FOUND, "target a: the fake's own words");
+	assert_int_equal(a.snapshots.creates, 3);
+	/* What was not begun it is not asked for. */
+	a.snapshots.count = 0;
+	a.has_volume = a.any_uuid = false;
+	refused(&c, ERR_NOT_FOUND, "does not exist");
+	assert_int_equal(a.snapshots.creates, 3);
 }
 
 /* --- deleting and showing --- */
@@ -332,7 +366,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_create), TEST(test_create_refused),	TEST(test_name_is_taken),
 		TEST(test_delete), TEST(test_delete_cut_short), TEST(test_delete_unknown),
-		TEST(test_get),	   TEST(test_capabilities),
+		TEST(test_get),	   TEST(test_capabilities),	TEST(test_begun),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
