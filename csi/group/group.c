@@ -289,7 +289,8 @@ static int delete_group(struct rpc_call *call, const void *request, void *respon
 	struct group_id id;
 
 	(void)response;
-	if (require_text("group_snapshot_id", group_id, NAME_MAX_BYTES, err) < 0)
+	if (wanted_group_check_count("snapshot_ids", listed.count, err) < 0 ||
+	    require_text("group_snapshot_id", group_id, NAME_MAX_BYTES, err) < 0)
 		return -1;
 	/* No group of ours ever had such an ID. */
 	if (!group_id_parse(group_id, &id))
@@ -331,7 +332,8 @@ static int get(struct rpc_call *call, const void *request, void *response, struc
 	struct agent *target;
 	struct group_id id;
 
-	if (require_text("group_snapshot_id", group_id, NAME_MAX_BYTES, err) < 0)
+	if (wanted_group_check_count("snapshot_ids", listed.count, err) < 0 ||
+	    require_text("group_snapshot_id", group_id, NAME_MAX_BYTES, err) < 0)
 		return -1;
 	if (!group_id_parse(group_id, &id))
 		return err_set(err, ERR_NOT_FOUND,

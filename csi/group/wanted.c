@@ -13,6 +13,14 @@ void wanted_group_fini(struct wanted_group *wanted)
 	*wanted = (struct wanted_group) { 0 };
 }
 
+int wanted_group_check_count(const char *field, size_t count, struct err *err)
+{
+	if (count <= VOLUME_GROUP_MAX)
+		return 0;
+	return err_set(err, ERR_INVALID_ARGUMENT, "%s has %zu IDs; a group has at most %d", field,
+		       count, VOLUME_GROUP_MAX);
+}
+
 static int add_volume(const struct controller *controller, const char *volume_id,
 		      struct wanted_group *w, struct err *err)
 {
@@ -43,18 +51,17 @@ int wanted_group_parse(const struct controller *controller,
 		       const Csi__V1__CreateVolumeGroupSnapshotRequest *request,
 		       struct wanted_group *ret, struct err *err)
 {
-	struct wanted_group w cleanup_wanted_group = {
-		.name = request->name,
-		.volumes = xcalloc(request->n_source_volume_ids, sizeof(*w.volumes)),
-		.parameters = MAP_OF(request, parameters)
-	};
+	struct wanted_group w cleanup_wanted_group = { .name = request->name,
+						       .parameters = MAP_OF(request, parameters) };
 
-	if (require_text("name", request->name, NAME_MAX_BYTES, err) < 0 ||
+	if (wanted_group_check_count("source_volume_ids", request->n_source_volume_ids, err) < 0 ||
+	    require_text("name", request->name, NAME_MAX_BYTES, err) < 0 ||
 	    parameters_check_snapshot(w.parameters, err) < 0)
 		return -1;
 	if (!request->n_source_volume_ids)
 		return err_set(err, ERR_INVALID_ARGUMENT,
 			       "source_volume_ids is required and missing");
+	w.volumes = xcalloc(request->n_source_volume_ids, sizeof(*w.volumes));
 	for (size_t i = 0; i < request->n_source_volume_ids; i++)
 		if (add_volume(controller, request->source_volume_ids[i], &w, err) < 0)
 			return -1;

@@ -16,11 +16,15 @@ struct wanted_group {
 	struct map parameters;
 };
 
+/* Refuses more IDs in a field than a group can have, before anything is done for each of them. */
+int wanted_group_check_count(const char *field, size_t count, struct err *err);
+
 void wanted_group_fini(struct wanted_group *wanted);
 #define cleanup_wanted_group CLEANUP(wanted_group_fini)
 
 /*
- * Asks nobody. ERR_INVALID_ARGUMENT: a field is missing or bad, a volume is there twice;
+ * Asks nobody. ERR_INVALID_ARGUMENT: a field is missing or bad, a volume is there twice, or there
+ * are more than 64 (VOLUME_GROUP_MAX);
  * ERR_NOT_FOUND: an ID is none of ours, or its target is not; ERR_FAILED_PRECONDITION: the volumes
  * are of several targets, and two of them are named.
  */

@@ -237,6 +237,40 @@ static void delete_refused(char **ids, size_t count, enum err_code code, const c
 		fail_msg("%s \"%s\" does not say \"%s\"", err_code_name(err.code), err.msg, says);
 }
 
+/* However many IDs there are, nothing is done for them. */
+static void test_too_many(void **state)
+{
+	Csi__V1__GetVolumeGroupSnapshotRequest get =
+		CSI__V1__GET_VOLUME_GROUP_SNAPSHOT_REQUEST__INIT;
+	Csi__V1__GetVolumeGroupSnapshotResponse got =
+		CSI__V1__GET_VOLUME_GROUP_SNAPSHOT_RESPONSE__INIT;
+	char volumes[65][VOLUME_ID_SIZE], *ids[65];
+	struct creation c;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
+		snprintf(volumes[i], VOLUME_ID_SIZE, "a/fast/%08zx-0000-5000-8000-000000000000", i);
+		ids[i] = volumes[i];
+	}
+	make(&c);
+	c.request.source_volume_ids = ids;
+	c.request.n_source_volume_ids = 65;
+	refused(&c, ERR_INVALID_ARGUMENT, "source_volume_ids has 65 IDs; a group has at most 64");
+	strcpy(group_id, "a/@@" V("9"));
+	delete_refused(ids, 65, ERR_INVALID_ARGUMENT,
+		       "snapshot_ids has 65 IDs; a group has at most 64");
+	get.group_snapshot_id = group_id;
+	get.snapshot_ids = ids;
+	get.n_snapshot_ids = 65;
+	CALL_FAILS(GetVolumeGroupSnapshot, &get, &got, ERR_INVALID_ARGUMENT,
+		   "snapshot_ids has 65 IDs; a group has at most 64");
+	assert_int_equal(a.snapshots.lists + a.snapshots.finds, 0);
+	c.request.source_volume_ids = ids;
+	c.request.n_source_volume_ids = 64;
+	a.any_uuid = a.has_volume = false;
+	refused(&c, ERR_NOT_FOUND, "volume \"a/fast/00000000-");
+}
+
 static void test_delete(void **state)
 {
 	char *ids[] = { member_ids[0], member_ids[1], (char *)"a/fast/@" V("9") };
@@ -364,9 +398,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_create), TEST(test_create_refused),	TEST(test_name_is_taken),
-		TEST(test_delete), TEST(test_delete_cut_short), TEST(test_delete_unknown),
-		TEST(test_get),	   TEST(test_capabilities),	TEST(test_begun),
+		TEST(test_create),   TEST(test_create_refused),	  TEST(test_name_is_taken),
+		TEST(test_delete),   TEST(test_delete_cut_short), TEST(test_delete_unknown),
+		TEST(test_get),	     TEST(test_capabilities),	  TEST(test_begun),
+		TEST(test_too_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
