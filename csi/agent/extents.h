@@ -23,8 +23,8 @@ struct agent_ask *agent_extents_begin(struct agent *agent, const struct agent_ex
  * Fills the list as extents_read does, and goes on as that; query is the one of the beginning.
  * ERR_NOT_FOUND: there is no such snapshot, or no such base; ERR_INVALID_ARGUMENT: they are of
  * different volumes; ERR_OUT_OF_RANGE: start_bytes is beyond the end; ERR_FAILED_PRECONDITION:
- * their pool cannot tell. An answer that is out of order, or does not go on, is the agent's fault:
- * ERR_INTERNAL.
+ * their pool cannot tell, by its kind or its file system, so all has to be read. An answer that is
+ * out of order, or does not go on, is the agent's fault: ERR_INTERNAL.
  */
 int agent_extents_finish(struct agent_ask *ask, const struct agent_extents_query *query,
 			 struct extents *ret, struct err *err);

@@ -238,9 +238,9 @@ int pool_extents(struct pool *pool, const struct uuid *uuid, const struct uuid *
 		 uint64_t start_bytes, struct extents *ret, struct err *err)
 {
 	if (!pool->ops->extents)
-		return err_set(err, ERR_UNIMPLEMENTED,
+		return err_set(err, ERR_FAILED_PRECONDITION,
 			       "pool %s is of kind %s, which does not tell where snapshot %s has "
-			       "its data",
+			       "its data: read all of it instead",
 			       pool->name, pool->ops->kind, uuid->text);
 	return pool->ops->extents(pool, uuid, base_uuid, start_bytes, ret, err);
 }

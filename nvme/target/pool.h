@@ -162,7 +162,7 @@ int pool_copy_is_whole(struct pool *pool, const struct uuid *uuid, struct err *e
 /*
  * Fills the list as extents_read does, from the backing of a snapshot, and, unless base_uuid is
  * NULL, that of an older one of the same volume. Nobody removes or writes either meanwhile.
- * ERR_DATA_LOSS: one is gone. ERR_UNIMPLEMENTED: this kind of pool cannot tell.
+ * ERR_DATA_LOSS: one is gone. ERR_FAILED_PRECONDITION: this kind of pool cannot tell.
  */
 int pool_extents(struct pool *pool, const struct uuid *uuid, const struct uuid *base_uuid,
 		 uint64_t start_bytes, struct extents *ret, struct err *err);
