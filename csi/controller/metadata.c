@@ -107,7 +107,7 @@ static int flow_run(struct flow *flow, struct err *err)
 static int check_bounds(int64_t starting_offset, int32_t max_results, struct err *err)
 {
 	if (starting_offset < 0)
-		return err_set(err, ERR_INVALID_ARGUMENT,
+		return err_set(err, ERR_OUT_OF_RANGE,
 			       "starting_offset %lld is negative; it is a position in the snapshot",
 			       (long long)starting_offset);
 	if (max_results < 0)

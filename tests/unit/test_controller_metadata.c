@@ -225,7 +225,8 @@ static void test_refused(void **state)
 	FAILS(allocated("", 0, 0, &err), ERR_INVALID_ARGUMENT, "snapshot_id");
 	FAILS(delta("", ID(S2), 0, 0, &err), ERR_INVALID_ARGUMENT, "base_snapshot_id");
 	FAILS(delta(ID(S1), "", 0, 0, &err), ERR_INVALID_ARGUMENT, "target_snapshot_id");
-	FAILS(allocated(ID(S2), -1, 0, &err), ERR_INVALID_ARGUMENT, "starting_offset -1");
+	FAILS(allocated(ID(S2), -1, 0, &err), ERR_OUT_OF_RANGE, "starting_offset -1");
+	FAILS(delta(ID(S1), ID(S2), INT64_MIN, 0, &err), ERR_OUT_OF_RANGE, "starting_offset -9");
 	FAILS(delta(ID(S1), ID(S2), 0, -5, &err), ERR_INVALID_ARGUMENT, "max_results -5");
 	FAILS(allocated("nonsense", 0, 0, &err), ERR_NOT_FOUND, "nonsense");
 	FAILS(allocated("a/fast/" S2, 0, 0, &err), ERR_NOT_FOUND, S2);
