@@ -61,6 +61,14 @@ static size_t index_of(const struct controller *controller, const char *name)
 	return i;
 }
 
+static int raise_token(const struct pages_query *query, struct err *err)
+{
+	return err_set(err, ERR_ABORTED,
+		       "starting_token \"%.128s\" is none of this controller, or of another list; "
+		       "list from the start",
+		       query->starting_token);
+}
+
 /* Where a token says to go on: the index of the target, and the UUID there. */
 static int parse_token(const struct controller *controller, const struct pages_query *query,
 		       size_t *ret_target, struct uuid *ret_after, struct err *err)
@@ -82,9 +90,7 @@ static int parse_token(const struct controller *controller, const struct pages_q
 			return 0;
 		}
 	}
-	return err_set(err, ERR_ABORTED,
-		       "starting_token \"%.128s\" is none of this controller; list from the start",
-		       token);
+	return raise_token(query, err);
 }
 
 static bool is_full(const struct walk *walk)
@@ -253,8 +259,10 @@ static int walk_begin(struct walk *walk, struct err *err)
 	if (query->of_volume) {
 		size_t only = index_of(controller, query->of_volume->target);
 
-		if (walk->first < only)
-			walk->first = only;
+		/* Of another list: from there on this one would lack entries. */
+		if (*query->starting_token && walk->first != only)
+			return raise_token(query, err);
+		walk->first = only;
 		walk->end = only < walk->end ? only + 1 : walk->end;
 	}
 	walk->asked_count = walk->first;

@@ -381,6 +381,14 @@ static void test_list_refused(void **state)
 	request.max_entries = 0;
 	request.starting_token = (char *)"a/fast/" FAKE_UUID;
 	CALL_FAILS(snapshots_list, &request, &response, ERR_ABORTED, "list from the start");
+	/* A token of another list, from where on entries of this one would be missing. */
+	request.starting_token = (char *)"b/fast/@" S("1");
+	request.source_volume_id = (char *)ID_A;
+	CALL_FAILS(snapshots_list, &request, &response, ERR_ABORTED, "or of another list");
+	request.starting_token = (char *)"a/fast/@" S("1");
+	request.source_volume_id = (char *)"b/fast/" FAKE_UUID;
+	CALL_FAILS(snapshots_list, &request, &response, ERR_ABORTED, "or of another list");
+	request.source_volume_id = (char *)"";
 	request.starting_token = (char *)"";
 	fake_stop(&b);
 	CALL_FAILS(snapshots_list, &request, &response, ERR_UNAVAILABLE, "target b");
