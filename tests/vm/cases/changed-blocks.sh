@@ -38,8 +38,9 @@ check "a blank volume has nothing allocated" eval \
 		jq -c '.block_metadata // []') == '[]' ]]"
 check "of snapshots of two volumes it is refused" refuses INVALID_ARGUMENT "of volume" \
 	metadata GetMetadataDelta "{\"base_snapshot_id\":\"$of_other\",\"target_snapshot_id\":\"$b\"}"
-check "of a snapshot that is not there" refuses NOT_FOUND "" \
-	metadata GetMetadataAllocated "{\"snapshot_id\":\"${a%?}0000\"}"
+absent=${a%????}0000
+check "of a snapshot that is not there" refuses NOT_FOUND "has no ${absent##*@}" \
+	metadata GetMetadataAllocated "{\"snapshot_id\":\"$absent\"}"
 check "from beyond its end" refuses OUT_OF_RANGE 67108865 \
 	metadata GetMetadataAllocated "{\"snapshot_id\":\"$a\",\"starting_offset\":67108865}"
 for id in "$a" "$b" "$of_other"; do

@@ -156,7 +156,8 @@ for fs in ext4 xfs btrfs; do
 	copy "late-$fs" "$(of_snapshot "$snapshot")"
 	late=$volume
 	delete_snapshot "$snapshot" >/dev/null
-	check "$fs: the snapshot is gone" [ -z "$(list_of snapshot_id "$snapshot")" ]
+	check "$fs: the snapshot is gone" [ "$(controller ListSnapshots "{\"snapshot_id\":\"$snapshot\"}" |
+		jq '.entries // [] | length')" = 0 ]
 	use "$late" "late-$fs"
 	check "$fs: a volume outlives its snapshot" cmp /run/noise "$(pod "late-$fs")/noise"
 	leave "$late" "late-$fs"
