@@ -106,20 +106,28 @@ int controller_locate(const struct controller *controller, const char *volume_id
 	return controller_find_target(controller, "volume", volume_id, id->target, ret, err);
 }
 
+int controller_require_at(struct agent *target, const struct volume_id *id,
+			  struct deadline deadline, struct agent_volume *ret, struct err *err)
+{
+	struct agent_find_query query = { .uuid = &id->uuid, .pool = id->pool };
+	int found = agent_find(target, &query, deadline, ret, err);
+	char text[VOLUME_ID_SIZE];
+
+	if (found)
+		return found < 0 ? -1 : 0;
+	volume_id_format(id, text);
+	return err_set(err, ERR_NOT_FOUND, "volume \"%s\" does not exist", text);
+}
+
 int controller_require(const struct controller *controller, const char *volume_id,
 		       struct deadline deadline, struct agent **target, struct agent_volume *ret,
 		       struct err *err)
 {
 	struct volume_id id;
-	struct agent_find_query query = { .uuid = &id.uuid, .pool = id.pool };
-	int found;
 
 	if (controller_locate(controller, volume_id, &id, target, err) < 0)
 		return -1;
-	found = agent_find(*target, &query, deadline, ret, err);
-	if (found == 0)
-		return err_set(err, ERR_NOT_FOUND, "volume \"%s\" does not exist", volume_id);
-	return found < 0 ? -1 : 0;
+	return controller_require_at(*target, &id, deadline, ret, err);
 }
 
 static int delete_volume(struct rpc_call *call, const void *request, void *response,
@@ -264,36 +272,38 @@ static const char *lock_of_delete_snapshot(struct rpc_call *call, const void *re
 	return snapshot_id_parse(delete->snapshot_id, &id) ? rpc_strdup(call, id.uuid.text) : NULL;
 }
 
-#define ROW(wire, snake, function)                                                                 \
-	.name = wire, .request = &csi__v1__##snake##_request__descriptor,                          \
-	.response = &csi__v1__##snake##_response__descriptor, .handle = function
-
 static const struct rpc_method methods[] = {
-	{ ROW("CreateVolume", create_volume, volumes_create), .lock_key = lock_of_create },
-	{ ROW("DeleteVolume", delete_volume, delete_volume), .lock_key = lock_of_delete },
-	{ ROW("ControllerPublishVolume", controller_publish_volume, attach_publish),
+	{ CONTROLLER_METHOD("CreateVolume", create_volume, volumes_create),
+	  .lock_key = lock_of_create },
+	{ CONTROLLER_METHOD("DeleteVolume", delete_volume, delete_volume),
+	  .lock_key = lock_of_delete },
+	{ CONTROLLER_METHOD("ControllerPublishVolume", controller_publish_volume, attach_publish),
 	  .lock_key = lock_of_publish },
-	{ ROW("ControllerUnpublishVolume", controller_unpublish_volume, attach_unpublish),
+	{ CONTROLLER_METHOD("ControllerUnpublishVolume", controller_unpublish_volume,
+			    attach_unpublish),
 	  .lock_key = lock_of_unpublish },
-	{ ROW("ControllerExpandVolume", controller_expand_volume, change_expand),
+	{ CONTROLLER_METHOD("ControllerExpandVolume", controller_expand_volume, change_expand),
 	  .lock_key = lock_of_expand },
-	{ ROW("ControllerModifyVolume", controller_modify_volume, change_modify),
+	{ CONTROLLER_METHOD("ControllerModifyVolume", controller_modify_volume, change_modify),
 	  .lock_key = lock_of_modify },
-	{ ROW("ValidateVolumeCapabilities", validate_volume_capabilities, validate_capabilities) },
-	{ ROW("ListVolumes", list_volumes, listing_list_volumes) },
-	{ ROW("ControllerGetVolume", controller_get_volume, listing_get_volume) },
-	{ ROW("GetCapacity", get_capacity, capacity_get) },
-	{ ROW("ControllerGetVolumeHealth", controller_get_volume_health, health_get),
+	{ CONTROLLER_METHOD("ValidateVolumeCapabilities", validate_volume_capabilities,
+			    validate_capabilities) },
+	{ CONTROLLER_METHOD("ListVolumes", list_volumes, listing_list_volumes) },
+	{ CONTROLLER_METHOD("ControllerGetVolume", controller_get_volume, listing_get_volume) },
+	{ CONTROLLER_METHOD("GetCapacity", get_capacity, capacity_get) },
+	{ CONTROLLER_METHOD("ControllerGetVolumeHealth", controller_get_volume_health, health_get),
 	  .quiet = true },
-	{ ROW("ControllerListVolumeHealth", controller_list_volume_health, health_list),
+	{ CONTROLLER_METHOD("ControllerListVolumeHealth", controller_list_volume_health,
+			    health_list),
 	  .quiet = true },
-	{ ROW("CreateSnapshot", create_snapshot, snapshots_create),
+	{ CONTROLLER_METHOD("CreateSnapshot", create_snapshot, snapshots_create),
 	  .lock_key = lock_of_create_snapshot },
-	{ ROW("DeleteSnapshot", delete_snapshot, snapshots_delete),
+	{ CONTROLLER_METHOD("DeleteSnapshot", delete_snapshot, snapshots_delete),
 	  .lock_key = lock_of_delete_snapshot },
-	{ ROW("ListSnapshots", list_snapshots, snapshots_list) },
-	{ ROW("GetSnapshot", get_snapshot, snapshots_get) },
-	{ ROW("ControllerGetCapabilities", controller_get_capabilities, get_capabilities),
+	{ CONTROLLER_METHOD("ListSnapshots", list_snapshots, snapshots_list) },
+	{ CONTROLLER_METHOD("GetSnapshot", get_snapshot, snapshots_get) },
+	{ CONTROLLER_METHOD("ControllerGetCapabilities", controller_get_capabilities,
+			    get_capabilities),
 	  .quiet = true },
 };
 

@@ -11,6 +11,11 @@
 
 #define CONTROLLER_TARGETS_MAX 256
 
+/* What a row of a method table is made of, for whoever includes csi.pb-c.h. */
+#define CONTROLLER_METHOD(wire, snake, function)                                                   \
+	.name = wire, .request = &csi__v1__##snake##_request__descriptor,                          \
+	.response = &csi__v1__##snake##_response__descriptor, .handle = function
+
 /* Owns its agents. Filled before serving, then only read. */
 struct controller {
 	struct agent *targets[CONTROLLER_TARGETS_MAX];
@@ -28,6 +33,10 @@ int controller_locate(const struct controller *controller, const char *volume_id
 /* The target of that name, which `what` of that ID is said to be on: else ERR_NOT_FOUND. */
 int controller_find_target(const struct controller *controller, const char *what, const char *id,
 			   const char *name, struct agent **ret, struct err *err);
+
+/* Asks its target for a volume that must exist: else ERR_NOT_FOUND. */
+int controller_require_at(struct agent *target, const struct volume_id *id,
+			  struct deadline deadline, struct agent_volume *ret, struct err *err);
 
 /* Finds a volume that must exist, on a target that must be configured: else ERR_NOT_FOUND. */
 int controller_require(const struct controller *controller, const char *volume_id,

@@ -31,19 +31,16 @@ int snapshots_locate(const struct controller *controller, const char *snapshot_i
 	return controller_find_target(controller, "snapshot", snapshot_id, id->target, ret, err);
 }
 
-int snapshots_require(const struct controller *controller, const char *snapshot_id,
-		      struct deadline deadline, struct agent **target, struct agent_snapshot *ret,
-		      struct err *err)
+int snapshots_require(struct agent *target, const struct volume_id *id, struct deadline deadline,
+		      struct agent_snapshot *ret, struct err *err)
 {
-	struct volume_id id;
-	int found;
+	int found = agent_snapshot_find(target, &id->uuid, id->pool, deadline, ret, err);
+	char text[VOLUME_ID_SIZE];
 
-	if (snapshots_locate(controller, snapshot_id, &id, target, err) < 0)
-		return -1;
-	found = agent_snapshot_find(*target, &id.uuid, id.pool, deadline, ret, err);
-	if (found == 0)
-		return err_set(err, ERR_NOT_FOUND, "snapshot \"%s\" does not exist", snapshot_id);
-	return found < 0 ? -1 : 0;
+	if (found)
+		return found < 0 ? -1 : 0;
+	snapshot_id_format(id, text);
+	return err_set(err, ERR_NOT_FOUND, "snapshot \"%s\" does not exist", text);
 }
 
 /* --- creating --------------------------------------------------------------------------------- */
@@ -274,7 +271,7 @@ static int find(struct rpc_call *call, const char *snapshot_id, Csi__V1__Snapsho
 	if (snapshots_locate(call->context, snapshot_id, &id, &target, err) < 0)
 		return -1;
 	asked = agent_info_begin(target, deadline);
-	if (snapshots_require(call->context, snapshot_id, deadline, &target, &snapshot, err) < 0 ||
+	if (snapshots_require(target, &id, deadline, &snapshot, err) < 0 ||
 	    agent_info_finish(steal_ptr(&asked), &info, err) < 0)
 		return -1;
 	*ret = fill_snapshot(call, &snapshot, info.topology);

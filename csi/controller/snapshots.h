@@ -17,10 +17,9 @@
 int snapshots_locate(const struct controller *controller, const char *snapshot_id,
 		     struct volume_id *id, struct agent **target, struct err *err);
 
-/* Finds a snapshot that must exist, on a target that must be configured: else ERR_NOT_FOUND. */
-int snapshots_require(const struct controller *controller, const char *snapshot_id,
-		      struct deadline deadline, struct agent **target, struct agent_snapshot *ret,
-		      struct err *err);
+/* Asks its target for a snapshot that must exist: else ERR_NOT_FOUND. */
+int snapshots_require(struct agent *target, const struct volume_id *id, struct deadline deadline,
+		      struct agent_snapshot *ret, struct err *err);
 
 /* Handlers, as struct rpc_method wants them. */
 int snapshots_create(struct rpc_call *call, const void *request, void *response, struct err *err);

@@ -64,6 +64,14 @@ bool source_equal(const struct create_source *a, const struct create_source *b)
 	       strcmp(a->id.uuid.text, b->id.uuid.text) == 0;
 }
 
+static void format_id(const struct create_source *source, char ret[VOLUME_ID_SIZE])
+{
+	if (source->snapshot)
+		snapshot_id_format(&source->id, ret);
+	else
+		volume_id_format(&source->id, ret);
+}
+
 void source_describe(const struct create_source *source, char ret[SOURCE_TEXT_SIZE])
 {
 	char id[VOLUME_ID_SIZE];
@@ -72,10 +80,7 @@ void source_describe(const struct create_source *source, char ret[SOURCE_TEXT_SI
 		strcpy(ret, "nothing");
 		return;
 	}
-	if (source->snapshot)
-		snapshot_id_format(&source->id, id);
-	else
-		volume_id_format(&source->id, id);
+	format_id(source, id);
 	snprintf(ret, SOURCE_TEXT_SIZE, "%s %s", source->snapshot ? "snapshot" : "volume", id);
 }
 
@@ -93,20 +98,23 @@ struct agent_source source_for_agent(const struct create_source *source)
 int source_require(const struct controller *controller, const struct create_source *source,
 		   struct deadline deadline, uint64_t *ret_bytes, struct err *err)
 {
+	const char *sort = source->snapshot ? "snapshot" : "volume";
 	struct agent_volume volume cleanup_agent_volume = { 0 };
+	const struct volume_id *id = &source->id;
 	struct agent_snapshot snapshot;
-	char id[VOLUME_ID_SIZE];
+	char text[VOLUME_ID_SIZE];
 	struct agent *target;
 
+	format_id(source, text);
+	if (controller_find_target(controller, sort, text, id->target, &target, err) < 0)
+		return -1;
 	if (source->snapshot) {
-		snapshot_id_format(&source->id, id);
-		if (snapshots_require(controller, id, deadline, &target, &snapshot, err) < 0)
+		if (snapshots_require(target, id, deadline, &snapshot, err) < 0)
 			return -1;
 		*ret_bytes = snapshot.size_bytes;
 		return 0;
 	}
-	volume_id_format(&source->id, id);
-	if (controller_require(controller, id, deadline, &target, &volume, err) < 0)
+	if (controller_require_at(target, id, deadline, &volume, err) < 0)
 		return -1;
 	*ret_bytes = volume.size_bytes;
 	return 0;

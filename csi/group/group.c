@@ -395,19 +395,16 @@ static const char *lock_of_delete(struct rpc_call *call, const void *request)
 							       NULL;
 }
 
-#define ROW(wire, snake, function)                                                                 \
-	.name = wire, .request = &csi__v1__##snake##_request__descriptor,                          \
-	.response = &csi__v1__##snake##_response__descriptor, .handle = function
-
 static const struct rpc_method methods[] = {
-	{ ROW("GroupControllerGetCapabilities", group_controller_get_capabilities,
-	      get_capabilities),
+	{ CONTROLLER_METHOD("GroupControllerGetCapabilities", group_controller_get_capabilities,
+			    get_capabilities),
 	  .quiet = true },
-	{ ROW("CreateVolumeGroupSnapshot", create_volume_group_snapshot, create),
+	{ CONTROLLER_METHOD("CreateVolumeGroupSnapshot", create_volume_group_snapshot, create),
 	  .lock_key = lock_of_create },
-	{ ROW("DeleteVolumeGroupSnapshot", delete_volume_group_snapshot, delete_group),
+	{ CONTROLLER_METHOD("DeleteVolumeGroupSnapshot", delete_volume_group_snapshot,
+			    delete_group),
 	  .lock_key = lock_of_delete },
-	{ ROW("GetVolumeGroupSnapshot", get_volume_group_snapshot, get) },
+	{ CONTROLLER_METHOD("GetVolumeGroupSnapshot", get_volume_group_snapshot, get) },
 };
 
 struct rpc_service group_service(struct controller *controller)
