@@ -281,7 +281,7 @@ int volumes_ensure(const struct controller *controller, const struct create_spec
 		   struct err *err)
 {
 	struct survey survey cleanup_survey = { 0 };
-	struct survey_entry *entry, *begun;
+	struct survey_entry *entry = NULL, *begun = NULL;
 	struct create_spec settled = *spec;
 	int found;
 
