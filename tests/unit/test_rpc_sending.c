@@ -275,7 +275,8 @@ static void test_deadline(void **state)
 	struct rpc_pending *pending cleanup_rpc_pending =
 		open_stream(f.client, "endless", ENDLESS, 10, deadline_after_ms(300));
 	assert_int_equal(read_answers(pending, 0, SIZE_MAX, &count, &err), -1);
-	assert_int_equal(err.code, ERR_DEADLINE_EXCEEDED);
+	/* Whichever side sees it first. */
+	assert_true(err.code == ERR_DEADLINE_EXCEEDED || err.code == ERR_CANCELLED);
 	assert_true(count > 0);
 	fixture_await_finished(&f, 1);
 	assert_true(seen.err.code == ERR_DEADLINE_EXCEEDED || seen.err.code == ERR_CANCELLED);

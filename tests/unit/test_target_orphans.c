@@ -66,7 +66,7 @@ static void test_bad_records(void **state)
 	restart();
 	assert_one("record", "slow", "", "slow/notes.json.bad", "not that of a record");
 	take_away("slow/notes.json.bad");
-	put("fast/" UUID ".json", "{\"version\":2,\"uuid\":\"" UUID "\"}");
+	put("fast/" UUID ".json", "{\"version\":3,\"uuid\":\"" UUID "\"}");
 	restart();
 	assert_one("record", "fast", UUID, "fast/" UUID ".json", "could not be read when");
 }

@@ -167,7 +167,7 @@ static void test_creation_that_never_began_is_dropped(void **state)
 static void test_creation_by_another_version_is_left_alone(void **state)
 {
 	(void)state;
-	put("fast/" UUID ".new.json", "{\"version\":2}");
+	put("fast/" UUID ".new.json", "{\"version\":3}");
 	restart();
 	assert_int_equal(create_sized(UUID, 8192), ERR_FAILED_PRECONDITION);
 	assert_true(there("fast/" UUID ".new.json"));
@@ -256,7 +256,7 @@ static void test_unreadable_record_stays(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	put("fast/" UUID ".json", "{\"version\":2,\"uuid\":\"" UUID "\"}");
+	put("fast/" UUID ".json", "{\"version\":3,\"uuid\":\"" UUID "\"}");
 	put("fast/" OTHER ".json/is-a-directory", "");
 	restart();
 	assert_true(there("fast/" UUID ".json") && there("fast/" OTHER ".json"));
