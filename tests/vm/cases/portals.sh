@@ -75,7 +75,7 @@ far_is refusing
 create both 268435456 '{"queueSize":"64","reconnectDelay":"1","keepAliveTmo":"2"}' >/dev/null
 both=$volume
 attach "$both"
-check "refusing portal: the stage works by the other one" within 5000 stage "$both"
+check "refusing portal: the stage works by the other one" within 10000 stage "$both"
 check "refusing portal: the log names it" \
 	grep -q "not all portals are connected.*tcp://$far:4420: TCP connection refused" "$run_dir/node.log"
 check "refusing portal: it is missing" is_alone "$both"
