@@ -111,7 +111,7 @@ bool nvmet_pause_holds(const struct nvmet_pause *pause)
 bool nvmet_pause_end(struct nvmet_pause *pause)
 {
 	bool held = !has_kernel_ended(pause);
-	uint64_t now_ns;
+	uint64_t now_ns, took_ns;
 	struct err err;
 
 	if (pause->run && pause->run(END_PAUSE, &err) < 0) {
@@ -119,8 +119,12 @@ bool nvmet_pause_end(struct nvmet_pause *pause)
 		log_warning("pause not ended by its own end; it ends by itself",
 			    KV("table", "inet " NVMET_PAUSE_TABLE), KV_ERR(&err));
 	}
+	/* The kernel has kept it up no longer than this, however long the copies took. */
 	now_ns = clock_now_ns();
-	pause->next_ns = now_ns + (now_ns - pause->begun_ns) + RESEND_MS * NS_PER_MS;
+	took_ns = now_ns - pause->begun_ns;
+	if (took_ns > NVMET_PAUSE_MS * NS_PER_MS)
+		took_ns = NVMET_PAUSE_MS * NS_PER_MS;
+	pause->next_ns = now_ns + took_ns + RESEND_MS * NS_PER_MS;
 	pthread_mutex_unlock(&pause->lock);
 	return held;
 }
