@@ -42,15 +42,9 @@ void device_private_path(const struct node *node, const struct node_record *reco
 	snprintf(ret, PATH_MAX, "%.4000s/mnt/%s", node->state.path, key.text);
 }
 
-void device_stage_path(const char *staging_path, bool block, const struct node_record *record,
-		       char ret[PATH_MAX])
+void device_stage_path(const char *staging_path, char ret[PATH_MAX])
 {
-	struct uuid key = node_record_key(record);
-
-	if (block)
-		snprintf(ret, PATH_MAX, "%.4000s/%s", staging_path, key.text);
-	else
-		snprintf(ret, PATH_MAX, "%.4000s", staging_path);
+	snprintf(ret, PATH_MAX, "%.4000s/volume", staging_path);
 }
 
 int device_pin(const struct node *node, const struct host_namespace *ns, char ret[PATH_MAX],
@@ -348,7 +342,7 @@ static int mount_new(struct device_job *job, const char *private, struct err *er
 	return mount_prepared(job, private, &options, err);
 }
 
-/* The private mount is gone, but the staging path still has the volume: bind it back from there. */
+/* The private mount is gone, but the staging bind still has the volume: bind it back from there. */
 static int mount_back(const struct node *node, const struct node_record *record,
 		      const struct mount_entry *staged, const char *private, struct err *err)
 {
@@ -356,7 +350,7 @@ static int mount_back(const struct node *node, const struct node_record *record,
 	struct uuid key = node_record_key(record);
 
 	log_warning("private mount is missing; bound back", KV("volume_id", record->volume_id),
-		    KV("staging_path", staged->target));
+		    KV("path", staged->target));
 	if (root_mkdir(&node->state, err, "mnt/%s", key.text) < 0)
 		return -1;
 	return mount_bind(staged->target, private, &options, err);
@@ -368,13 +362,15 @@ static int mount_once(struct device_job *job, const char *private, struct err *e
 	const struct host_namespace *ns = job->ns;
 	struct mount_table table cleanup_mount_table = { 0 };
 	const struct mount_entry *entry;
+	char staged[PATH_MAX];
 
 	if (mount_table_read(&table, err) < 0)
 		return -1;
 	entry = mount_table_find(&table, private);
 	if (entry)
 		return verify_private(entry, record, job->access, ns, err);
-	entry = mount_table_find(&table, record->staging_path);
+	device_stage_path(record->staging_path, staged);
+	entry = mount_table_find(&table, staged);
 	if (entry && paths_is_bind_of(entry, ns, false)) {
 		if (verify_private(entry, record, job->access, ns, err) < 0)
 			return -1;

@@ -82,7 +82,7 @@ int device_check_readonly(bool staged_readonly, const struct node_record *record
 /*
  * Probes, formats if the plan says so, or checks (csi/volume/check.h), mounts at the private path
  * and lets the file system grow to its device; verifies what is there. A private mount that went
- * missing while the staging path still has the volume is put back.
+ * missing while the staging bind is still there is put back.
  * A record that is read-only never lets the device be written to: it is switched to read-only and
  * mounted without replay, and ERR_FAILED_PRECONDITION when its journal would have to be replayed.
  */
@@ -100,24 +100,27 @@ const struct mount_entry *device_next_mount(const struct mount_table *table,
 					    const struct host_namespace *ns);
 
 /*
- * Whether a path of a mount is where another volume on the same subsystem is staged, by its record:
- * 1: it is; 0: it is not; -1: error. Reads the records.
+ * Whether a path of a mount is the staging bind of another volume on the same subsystem, by its
+ * record: 1: it is; 0: it is not; -1: error. Reads the records.
  */
 int device_is_staged_at(const struct node *node, const struct node_record *not_this,
 			const char *path, struct err *err);
 
 /*
- * Lets go of a stage: takes the binds at the staging path away and, once no mount but the private
- * one uses the namespace, unmounts that, makes sure that the superblock is gone, disconnects, and
- * removes the record. When the staging path of another record still uses the namespace, the device
- * stays. Any other user is ERR_FAILED_PRECONDITION and named, before anything is touched. Safe to
- * repeat after a failure at any point. The caller's job has the record's subsystem.
+ * Lets go of a stage: takes its bind away and, once no mount but the private one uses the
+ * namespace, unmounts that, makes sure that the superblock is gone, disconnects, and removes the
+ * record. When the bind of another record still uses the namespace, the device stays. Any other
+ * user is ERR_FAILED_PRECONDITION and named, before anything is touched. Safe to repeat after a
+ * failure at any point. The caller's job has the record's subsystem.
  */
 int device_release(const struct node *node, const struct node_record *record,
 		   const char *staging_path, struct deadline deadline, struct err *err);
 
-/* Where a volume is bound at its staging path: the path itself, or a file in it for raw block. */
-void device_stage_path(const char *staging_path, bool block, const struct node_record *record,
-		       char ret[PATH_MAX]);
+/*
+ * Where a volume is bound for its stage: a directory in its staging path, a file for raw block. Not
+ * the staging path itself: of a mount there kubelet takes the private mount and the stages of other
+ * handles for somebody else's use, by their common device, and never unstages.
+ */
+void device_stage_path(const char *staging_path, char ret[PATH_MAX]);
 
 #endif

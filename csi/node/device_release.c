@@ -15,7 +15,7 @@
 struct search {
 	const struct node_record *not_this;
 	const char *nqn;
-	const char *staging_path;
+	const char *path;
 };
 
 static bool uses_subsystem(const struct node_record *record, void *context)
@@ -29,18 +29,16 @@ static bool uses_subsystem(const struct node_record *record, void *context)
 static bool is_staged_at(const struct node_record *record, void *context)
 {
 	const struct search *search = context;
-	size_t len = strlen(record->staging_path);
+	char path[PATH_MAX];
 
-	/* A block volume is staged at a file below the staging path. */
-	return uses_subsystem(record, context) &&
-	       strncmp(record->staging_path, search->staging_path, len) == 0 &&
-	       (search->staging_path[len] == '\0' || search->staging_path[len] == '/');
+	device_stage_path(record->staging_path, path);
+	return uses_subsystem(record, context) && strcmp(path, search->path) == 0;
 }
 
 int device_is_staged_at(const struct node *node, const struct node_record *not_this,
 			const char *path, struct err *err)
 {
-	struct search search = { .not_this = not_this, .nqn = not_this->nqn, .staging_path = path };
+	struct search search = { .not_this = not_this, .nqn = not_this->nqn, .path = path };
 
 	return node_record_any(&node->state, search.nqn, is_staged_at, &search, err);
 }
@@ -50,14 +48,13 @@ struct release {
 	const struct node *node;
 	const struct node_record *record;
 	struct mount_table table;
-	bool block; /* whatever says so: the record, or the bind at the staging path */
+	bool block; /* whatever says so: the record, or the bind of the stage */
 	bool found; /* ns is in sysfs */
 	struct host_namespace ns;
 	const struct mount_entry
 		*held; /* the private mount, which may be of a device that is gone */
 	char private[PATH_MAX];
-	char staged[PATH_MAX]; /* the two places where this volume may be bound at its staging path */
-	char staged_file[PATH_MAX];
+	char staged[PATH_MAX];
 };
 
 static void release_fini(struct release *r)
@@ -91,21 +88,22 @@ static void find_private(struct release *r)
 static int release_init(struct release *r, const char *staging_path, struct err *err)
 {
 	int found = device_find(r->node, r->record, &r->ns, err);
+	const struct mount_entry *bind;
 
-	if (found < 0 || mount_table_read(&r->table, err) < 0)
+	if (found < 0 || mount_table_read(&r->table, err) < 0 ||
+	    paths_refuse_covered(&r->table, staging_path, err) < 0)
 		return -1;
 	r->found = found;
 	find_private(r);
-	device_stage_path(staging_path, false, r->record, r->staged);
-	device_stage_path(staging_path, true, r->record, r->staged_file);
-	r->block = r->record->block || mount_table_find(&r->table, r->staged_file);
+	device_stage_path(staging_path, r->staged);
+	bind = mount_table_find(&r->table, r->staged);
+	r->block = r->record->block || (bind && strcmp(bind->fs_type, "devtmpfs") == 0);
 	return 0;
 }
 
 static bool is_own_mount(const struct release *r, const char *target)
 {
-	return strcmp(target, r->private) == 0 || strcmp(target, r->staged) == 0 ||
-	       strcmp(target, r->staged_file) == 0;
+	return strcmp(target, r->private) == 0 || strcmp(target, r->staged) == 0;
 }
 
 static bool is_of_release(const struct release *r, const struct mount_entry *e)
@@ -143,10 +141,9 @@ static int remove_staging(const struct release *r, struct err *err)
 	const struct root *sysfs = &r->node->host->sysfs;
 	const struct host_namespace *ns = r->found ? &r->ns : NULL;
 
-	if (paths_unmount_ours(sysfs, r->staged, ns, err) < 0 ||
-	    paths_unmount_ours(sysfs, r->staged_file, ns, err) < 0)
+	if (paths_unmount_ours(sysfs, r->staged, ns, err) < 0)
 		return -1;
-	return paths_remove_file(r->staged_file, err);
+	return paths_remove_any(r->staged, err);
 }
 
 static int require_released(const char *path, const char *name, const char *nqn, struct err *err)

@@ -143,7 +143,7 @@ int heal_dead_mounts(const struct node *node, const struct node_record *record,
 	int rc;
 
 	device_private_path(node, record, places.private);
-	device_stage_path(record->staging_path, record->block, record, places.staged);
+	device_stage_path(record->staging_path, places.staged);
 	if (mount_table_read_at(paths, ARRAY_SIZE(paths), &table, err) < 0)
 		return -1;
 	rc = clear(node, &table, &places, places.staged, ns, err);

@@ -20,7 +20,7 @@ bool heal_is_dead(const struct node *node, const struct mount_entry *entry,
 		  char ret_reason[HEAL_REASON_SIZE]);
 
 /*
- * Takes dead mounts at the volume's own places away, its private mount and its staging path, so
+ * Takes dead mounts at the volume's own places away, its private mount and its staging bind, so
  * that it can be mounted anew from ns. None there: nothing is done. ERR_FAILED_PRECONDITION: a pod
  * has the mount, too (it is named, and nothing is touched), or something unseen keeps the
  * superblock, which a new mount would get.

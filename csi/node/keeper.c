@@ -92,7 +92,7 @@ static bool is_staged(const struct node_record *record)
 	const char *at = path;
 	struct err err;
 
-	device_stage_path(record->staging_path, record->block, record, path);
+	device_stage_path(record->staging_path, path);
 	return mount_table_read_at(&at, 1, &table, &err) == 0 && mount_table_find(&table, path);
 }
 

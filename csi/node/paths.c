@@ -84,6 +84,18 @@ int paths_check_staging(const char *path, char ret[PATH_MAX], struct err *err)
 	return 0;
 }
 
+int paths_refuse_covered(const struct mount_table *table, const char *staging_path, struct err *err)
+{
+	const struct mount_entry *entry = mount_table_find(table, staging_path);
+
+	if (!entry)
+		return 0;
+	return err_set(err, ERR_FAILED_PRECONDITION,
+		       "staging path %s is a mount of %s (%s), which hides what is staged there; "
+		       "it is left alone; unmount it first",
+		       staging_path, entry->source, entry->fs_type);
+}
+
 /* 1: the topmost mount at path was unmounted; 0: there is none. */
 static int unmount_one(const struct root *sysfs, const char *path, const struct host_namespace *ns,
 		       struct err *err)

@@ -28,6 +28,13 @@ bool paths_is_dead(const struct root *sysfs, const struct mount_entry *entry);
 int paths_check_staging(const char *path, char ret[PATH_MAX], struct err *err);
 
 /*
+ * What is mounted over a staging path hides the stage in it: ERR_FAILED_PRECONDITION names it. The
+ * table has what is mounted at the path. Pure.
+ */
+int paths_refuse_covered(const struct mount_table *table, const char *staging_path,
+			 struct err *err);
+
+/*
  * Unmounts everything at path that is of the namespace (NULL: it is gone) or dead. Nothing there is
  * fine; a foreign mount is ERR_FAILED_PRECONDITION and stays, with all that lies below it. So is
  * one that the kernel does not let go of, or does not find because another hides it.

@@ -40,17 +40,16 @@ static int resolve(const struct node_record *record, const char *path, char ret[
 	return 0;
 }
 
-/* A raw block volume is staged at a file below its staging path. */
-static const struct mount_entry *find_entry(const struct node_record *record, const char *path,
-					    const struct mount_table *table)
+/* A target path is a mount; a staging path has one in it. */
+static const struct mount_entry *find_entry(const struct mount_table *table, const char *path)
 {
 	const struct mount_entry *entry = mount_table_find(table, path);
-	char file[PATH_MAX];
+	char staged[PATH_MAX];
 
 	if (entry)
 		return entry;
-	device_stage_path(path, true, record, file);
-	return mount_table_find(table, file);
+	device_stage_path(path, staged);
+	return mount_table_find(table, staged);
 }
 
 /* The namespace that a mount is of, by the number of its device: 1 found, 0 not one, -1 error. */
@@ -101,15 +100,15 @@ static int look(const struct root *sysfs, struct place *place, struct err *err)
 static int read_mounts(const struct node *node, const struct node_record *record, const char *path,
 		       struct mount_table *ret, struct err *err)
 {
-	char private[PATH_MAX], file[PATH_MAX];
-	const char *const paths[] = { private, path, file };
+	char private[PATH_MAX], staged[PATH_MAX];
+	const char *const paths[] = { private, path, staged };
 	struct mount_table table cleanup_mount_table = { 0 };
 
 	device_private_path(node, record, private);
-	device_stage_path(path, true, record, file);
+	device_stage_path(path, staged);
 	if (mount_table_read_at(paths, 2, &table, err) < 0)
 		return -1;
-	/* In a file system that is mounted at the path, looking for the file may hang. */
+	/* In a file system that is mounted at the path, looking for what is in it may hang. */
 	if (!mount_table_find(&table, path))
 		return mount_table_read_at(paths, ARRAY_SIZE(paths), ret, err);
 	*ret = table;
@@ -127,7 +126,7 @@ int place_find(const struct node *node, const char *volume_id, const char *path,
 	    resolve(&place.record, path, canonical, err) < 0 ||
 	    read_mounts(node, &place.record, canonical, &place.table, err) < 0)
 		return -1;
-	place.entry = find_entry(&place.record, canonical, &place.table);
+	place.entry = find_entry(&place.table, canonical);
 	if (!place.entry)
 		return err_set(err, ERR_NOT_FOUND, "volume \"%s\" is not at %s: no mount is there",
 			       volume_id, canonical);

@@ -89,7 +89,9 @@ static int check_staged(const struct node *node, const struct publish_spec *spec
 	const struct mount_entry *entry;
 	char path[PATH_MAX], reason[HEAL_REASON_SIZE];
 
-	device_stage_path(spec->staging_path, spec->access.block, record, path);
+	if (paths_refuse_covered(table, spec->staging_path, err) < 0)
+		return -1;
+	device_stage_path(spec->staging_path, path);
 	entry = mount_table_find(table, path);
 	if (!entry || !paths_is_bind_of(entry, ns, spec->access.block))
 		return not_staged(spec, err);
@@ -157,7 +159,7 @@ static int other_publish(const struct publish_work *work, const struct host_name
 	if (!spec->access.single_path && !spec->access.block)
 		return 0;
 	device_private_path(work->node, &work->record, private);
-	device_stage_path(spec->staging_path, spec->access.block, &work->record, staged);
+	device_stage_path(spec->staging_path, staged);
 	while ((entry = device_next_mount(table, entry, ns))) {
 		int staging;
 
@@ -233,12 +235,12 @@ static int read_mounts(const struct publish_work *work, struct mount_table *ret,
 {
 	const struct publish_spec *spec = work->spec;
 	char private[PATH_MAX], staged[PATH_MAX];
-	const char *const paths[] = { private, staged, spec->target_path };
+	const char *const paths[] = { private, spec->staging_path, staged, spec->target_path };
 
 	if (spec->access.single_path || spec->access.block)
 		return mount_table_read(ret, err);
 	device_private_path(work->node, &work->record, private);
-	device_stage_path(spec->staging_path, false, &work->record, staged);
+	device_stage_path(spec->staging_path, staged);
 	return mount_table_read_at(paths, ARRAY_SIZE(paths), ret, err);
 }
 

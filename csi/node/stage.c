@@ -130,7 +130,7 @@ static int settle_other_stage(struct node *node, const struct node_record *recor
 		return found;
 	if (mount_table_read(&table, err) < 0)
 		return -1;
-	device_stage_path(other.staging_path, other.block, &other, bind);
+	device_stage_path(other.staging_path, bind);
 	if (mount_table_find(&table, bind)) {
 		if (device_check_readonly(other.readonly, record, err) < 0)
 			return -1;
@@ -171,6 +171,8 @@ static int bind_file_system(const struct node *node, const struct node_record *r
 	struct mount_options options = { .readonly = record->readonly };
 	char private[PATH_MAX];
 
+	if (paths_create_directory(path, err) < 0)
+		return -1;
 	device_private_path(node, record, private);
 	return mount_bind(private, path, &options, err);
 }
@@ -230,10 +232,10 @@ static int stage_connected(const struct node *node, const struct stage_spec *spe
 {
 	struct mount_table table cleanup_mount_table = { 0 };
 	char path[PATH_MAX];
-	const char *at = path;
+	const char *const paths[] = { spec->staging_path, path };
 	int there;
 
-	device_stage_path(spec->staging_path, record->block, record, path);
+	device_stage_path(spec->staging_path, path);
 	if (heal_dead_mounts(node, record, ns, err) < 0)
 		return -1;
 	if (!record->block && device_mount(node, record, &spec->attachment, &spec->access,
@@ -241,7 +243,8 @@ static int stage_connected(const struct node *node, const struct stage_spec *spe
 		return -1;
 	/* Of a raw device every mount matters. */
 	if ((record->block ? mount_table_read(&table, err) :
-			     mount_table_read_at(&at, 1, &table, err)) < 0 ||
+			     mount_table_read_at(paths, ARRAY_SIZE(paths), &table, err)) < 0 ||
+	    paths_refuse_covered(&table, spec->staging_path, err) < 0 ||
 	    (record->block && refuse_mounted(node, &table, ns, err) < 0))
 		return -1;
 	there = verify_bind(&table, path, ns, record, err);
@@ -339,7 +342,7 @@ static int was_staged(const struct node *node, const struct node_record *record,
 	if (mount_table_read(&table, err) < 0)
 		return -1;
 	device_private_path(node, record, private);
-	device_stage_path(record->staging_path, record->block, record, staged);
+	device_stage_path(record->staging_path, staged);
 	return mount_table_find(&table, private) || mount_table_find(&table, staged);
 }
 
@@ -381,26 +384,6 @@ int stage_restore(const struct node *node, const struct node_record *record,
 	return 1;
 }
 
-/* The mount of a volume that is staged at staging_path, of either kind; NULL: there is none. */
-static const struct mount_entry *find_staged(const struct mount_table *table,
-					     const char *staging_path, bool *ret_block)
-{
-	const struct mount_entry *entry = mount_table_find(table, staging_path);
-	size_t len = strlen(staging_path);
-
-	*ret_block = false;
-	for (size_t i = 0; !entry && i < table->count; i++) {
-		const struct mount_entry *e = &table->entries[i];
-
-		if (strncmp(e->target, staging_path, len) == 0 && e->target[len] == '/' &&
-		    strcmp(e->fs_type, "devtmpfs") == 0) {
-			*ret_block = true;
-			entry = e;
-		}
-	}
-	return entry;
-}
-
 /* The namespace a mount is of: 1 found, 0 not one, -1 error. */
 static int namespace_of(const struct node *node, const struct mount_entry *entry, bool block,
 			struct host_namespace *ret, struct err *err)
@@ -428,14 +411,17 @@ static int identify_mount(const struct node *node, const char *volume_id, const 
 	struct mount_table table cleanup_mount_table = { 0 };
 	const struct mount_entry *entry;
 	struct host_namespace ns;
+	char path[PATH_MAX];
 	bool block;
 	int found;
 
 	if (mount_table_read(&table, err) < 0)
 		return -1;
-	entry = find_staged(&table, staging_path, &block);
+	device_stage_path(staging_path, path);
+	entry = mount_table_find(&table, path);
 	if (!entry)
 		return NOTHING_THERE;
+	block = strcmp(entry->fs_type, "devtmpfs") == 0;
 	found = namespace_of(node, entry, block, &ns, err);
 	if (found < 0)
 		return -1;

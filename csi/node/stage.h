@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Staging: the one device mount of a volume on this node, and its bind at the staging path. */
+/* Staging: the one device mount of a volume on this node, and its bind in the staging path. */
 #ifndef CSI_NODE_STAGE_H
 #define CSI_NODE_STAGE_H
 

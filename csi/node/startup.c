@@ -43,8 +43,8 @@ static const struct mount_entry *mount_of(const struct startup *s, const struct 
 
 	device_private_path(s->node, record, path);
 	entry = mount_table_find(&s->table, path);
-	for (int block = 0; !entry && block < 2; block++) {
-		device_stage_path(record->staging_path, block, record, path);
+	if (!entry) {
+		device_stage_path(record->staging_path, path);
 		entry = mount_table_find(&s->table, path);
 	}
 	if (!entry && device_find(s->node, record, &ns, &err) > 0)

@@ -247,10 +247,8 @@ static void test_paths(void **state)
 	(void)state;
 	device_private_path(&node, &record, path);
 	assert_string_equal(path, "/state/mnt/5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11");
-	device_stage_path("/staging", false, &record, path);
-	assert_string_equal(path, "/staging");
-	device_stage_path("/staging", true, &record, path);
-	assert_string_equal(path, "/staging/5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11");
+	device_stage_path("/staging", path);
+	assert_string_equal(path, "/staging/volume");
 }
 
 int main(void)

@@ -67,7 +67,7 @@ static void test_block(void **state)
 	assert_true(heal_is_dead(&node, &entry, reason));
 }
 
-/* Nothing is mounted at the volume's places; what is not the volume's is not looked at. */
+/* Nothing is mounted at the volume's places. */
 static void test_nothing_dead(void **state)
 {
 	struct node_record record = { .has_uuid = true, .uuid = { UUID } };
@@ -79,28 +79,25 @@ static void test_nothing_dead(void **state)
 	assert_int_equal(heal_dead_mounts(&node, &record, &ns, &err), 0);
 	record.block = true;
 	assert_int_equal(heal_dead_mounts(&node, &record, &ns, &err), 0);
-	record.block = false;
-	strcpy(record.staging_path, "/");
-	assert_int_equal(heal_dead_mounts(&node, &record, &ns, &err), 0);
 }
 
 /* The private mount, its staging bind, and what else may be there. */
 static struct node_record record;
-static char private[PATH_MAX], staging[PATH_MAX], pod[PATH_MAX];
+static char private[PATH_MAX], staged[PATH_MAX], pod[PATH_MAX];
 
 static void make_mounts(void)
 {
 	NEEDS_MOUNT();
 	record = (struct node_record) { .has_uuid = true, .uuid = { UUID } };
 	device_private_path(&node, &record, private);
-	snprintf(staging, sizeof(staging), "%.4000s/staging", tree.path);
+	snprintf(record.staging_path, PATH_MAX, "%.4000s/staging", tree.path);
+	device_stage_path(record.staging_path, staged);
 	snprintf(pod, sizeof(pod), "%.4000s/pod", tree.path);
-	strcpy(record.staging_path, staging);
 	world_mkdirs(private);
-	world_mkdirs(staging);
+	world_mkdirs(staged);
 	world_mkdirs(pod);
 	assert_int_equal(mount("/dev/nvme0n1", private, "tmpfs", 0, NULL), 0);
-	assert_int_equal(mount(private, staging, NULL, MS_BIND, NULL), 0);
+	assert_int_equal(mount(private, staged, NULL, MS_BIND, NULL), 0);
 }
 
 static int heal(const struct host_namespace *ns, struct err *err)
@@ -121,11 +118,11 @@ static void test_dead_goes(void **state)
 	if (heal(&replaced, &err) < 0)
 		fail_msg("%s", err.msg);
 	assert_false(world_is_mounted(private));
-	assert_false(world_is_mounted(staging));
+	assert_false(world_is_mounted(staged));
 	/* Again there is nothing to do; and after being cut short in between, the rest. */
 	assert_int_equal(heal(&replaced, &err), 0);
 	make_mounts();
-	assert_int_equal(umount(staging), 0);
+	assert_int_equal(umount(staged), 0);
 	assert_int_equal(heal(&replaced, &err), 0);
 	assert_false(world_is_mounted(private));
 }
@@ -141,11 +138,10 @@ static void test_dead_in_use(void **state)
 	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
 	assert_non_null(strstr(err.msg, "device went away"));
 	assert_non_null(strstr(err.msg, pod));
-	assert_true(world_is_mounted(private) && world_is_mounted(staging) &&
-		    world_is_mounted(pod));
+	assert_true(world_is_mounted(private) && world_is_mounted(staged) && world_is_mounted(pod));
 	assert_int_equal(umount(pod), 0);
 	assert_int_equal(heal(&replaced, &err), 0);
-	assert_false(world_is_mounted(private) || world_is_mounted(staging));
+	assert_false(world_is_mounted(private) || world_is_mounted(staged));
 }
 
 static void test_alive_stays(void **state)
@@ -163,15 +159,15 @@ static void test_alive_stays(void **state)
 	snprintf(number, sizeof(number), "dev/block/%u:%u", ns.major, ns.minor);
 	tree_put(number, "dev", "");
 	assert_int_equal(heal(&ns, &err), 0);
-	assert_true(world_is_mounted(private) && world_is_mounted(staging));
+	assert_true(world_is_mounted(private) && world_is_mounted(staged));
 	/* What is not the volume's is not looked at, though it looks as after an error. */
-	assert_int_equal(mount("foreign", staging, "tmpfs", MS_RDONLY, NULL), 0);
-	assert_int_equal(mount(NULL, staging, NULL, MS_REMOUNT | MS_BIND, NULL), 0);
+	assert_int_equal(mount("foreign", staged, "tmpfs", MS_RDONLY, NULL), 0);
+	assert_int_equal(mount(NULL, staged, NULL, MS_REMOUNT | MS_BIND, NULL), 0);
 	assert_int_equal(heal(&ns, &err), 0);
-	assert_int_equal(stat(staging, &st), 0);
+	assert_int_equal(stat(staged, &st), 0);
 	assert_false(major(st.st_dev) == ns.major && minor(st.st_dev) == ns.minor);
-	assert_int_equal(umount(staging), 0);
-	assert_int_equal(umount(staging), 0);
+	assert_int_equal(umount(staged), 0);
+	assert_int_equal(umount(staged), 0);
 	assert_int_equal(umount(private), 0);
 }
 

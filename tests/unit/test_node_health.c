@@ -153,6 +153,7 @@ static void expect_volume(const char *path, const char *expected)
 static void test_file_system_fails(void **state)
 {
 	cleanup_free char *staging = xasprintf("%s/staging", tree.path);
+	cleanup_free char *staged = xasprintf("%s/volume", staging);
 	cleanup_free char *mounts = xasprintf("%s/state/mnt", tree.path);
 	cleanup_free char *private = xasprintf("%s/" UUID, mounts);
 	char number[32], by_number[64], device[80];
@@ -161,7 +162,8 @@ static void test_file_system_fails(void **state)
 	(void)state;
 	mount_tmpfs(private);
 	assert_int_equal(mkdir(staging, 0700), 0);
-	assert_int_equal(mount(private, staging, NULL, MS_BIND, NULL), 0);
+	assert_int_equal(mkdir(staged, 0700), 0);
+	assert_int_equal(mount(private, staged, NULL, MS_BIND, NULL), 0);
 	assert_int_equal(stat(private, &st), 0);
 	snprintf(number, sizeof(number), "%u:%u", major(st.st_dev), minor(st.st_dev));
 	snprintf(by_number, sizeof(by_number), "dev/block/%s", number);
@@ -178,7 +180,7 @@ static void test_file_system_fails(void **state)
 	expect_volume(staging, "FileSystemFails");
 	assert_int_equal(umount(mounts), 0);
 	expect_volume(staging, NULL);
-	assert_int_equal(umount(staging), 0);
+	assert_int_equal(umount(staged), 0);
 	assert_int_equal(umount(private), 0);
 }
 

@@ -17,7 +17,7 @@
 
 static struct publish_spec spec;
 static struct node_record record;
-static char private[PATH_MAX];
+static char private[PATH_MAX], staged[PATH_MAX];
 
 /* A staged volume whose pod only reads: that leaves out all that needs a block device. */
 static void make_staged(void)
@@ -39,9 +39,10 @@ static void make_staged(void)
 	record = node_record_make(ID, &spec.attachment, &spec.access, spec.staging_path);
 	device_private_path(&node, &record, private);
 	world_mkdirs(private);
-	world_mkdirs(spec.staging_path);
+	device_stage_path(spec.staging_path, staged);
+	world_mkdirs(staged);
 	assert_int_equal(mount("/dev/nvme0n1", private, "tmpfs", 0, NULL), 0);
-	assert_int_equal(mount(private, spec.staging_path, NULL, MS_BIND, NULL), 0);
+	assert_int_equal(mount(private, staged, NULL, MS_BIND, NULL), 0);
 	assert_int_equal(node_record_save(&node.state, &record, &err), 0);
 
 	assert_int_equal(stat(private, &st), 0);
@@ -71,14 +72,14 @@ static void must_publish(void)
 
 	if (publish(&err) < 0)
 		fail_msg("%s", err.msg);
-	assert_true(world_is_mounted(private) && world_is_mounted(spec.staging_path) &&
+	assert_true(world_is_mounted(private) && world_is_mounted(staged) &&
 		    world_is_mounted(spec.target_path));
 }
 
 static void unmount_all(void)
 {
 	assert_int_equal(umount(spec.target_path), 0);
-	assert_int_equal(umount(spec.staging_path), 0);
+	assert_int_equal(umount(staged), 0);
 	assert_int_equal(umount(private), 0);
 }
 
@@ -88,7 +89,7 @@ static void test_missing(void **state)
 	make_staged();
 	must_publish();
 	assert_int_equal(umount(spec.target_path), 0);
-	assert_int_equal(umount(spec.staging_path), 0);
+	assert_int_equal(umount(staged), 0);
 	must_publish();
 	assert_int_equal(umount(private), 0);
 	must_publish();
@@ -106,7 +107,7 @@ static void refused(const char *says)
 static void unmount_binds(void)
 {
 	assert_int_equal(umount(spec.target_path), 0);
-	assert_int_equal(umount(spec.staging_path), 0);
+	assert_int_equal(umount(staged), 0);
 }
 
 /* What takes keys is only connected with them, and a publish has none, or brings them. */
@@ -204,7 +205,7 @@ static void test_failed_stage_leaves_the_record(void **state)
 	assert_int_equal(stage("", &err), -1);
 	assert_int_equal(err.code, ERR_UNAUTHENTICATED);
 	expect_record(0, true);
-	assert_int_equal(umount(spec.staging_path), 0);
+	assert_int_equal(umount(staged), 0);
 	assert_int_equal(umount(private), 0);
 }
 
@@ -218,10 +219,10 @@ static void test_not_staged(void **state)
 	make_staged();
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
 		others[i] = record;
-	assert_int_equal(umount(spec.staging_path), 0);
+	assert_int_equal(umount(staged), 0);
 	assert_int_equal(node_record_remove(&node.state, ID, &err), 0);
 	refused("is not staged at");
-	assert_false(world_is_mounted(spec.staging_path));
+	assert_false(world_is_mounted(staged));
 	assert_int_equal(node_record_save(&node.state, &record, &err), 0);
 	assert_int_equal(umount(private), 0);
 	refused("is not staged at");
@@ -260,8 +261,8 @@ static void bind_at(const char *path)
 /* One path: where another handle is staged is no path of a pod, where its pod is, is one. */
 static void test_one_path(void **state)
 {
-	cleanup_free char *staged = xasprintf("%s/other", tree.path);
 	cleanup_free char *pod = xasprintf("%s/another-pod", tree.path);
+	char elsewhere[PATH_MAX];
 	struct node_record other;
 	struct err err;
 
@@ -270,16 +271,17 @@ static void test_one_path(void **state)
 	spec.access.single_path = true;
 	other = record;
 	strcpy(other.volume_id, "other");
-	strcpy(other.staging_path, staged);
+	snprintf(other.staging_path, PATH_MAX, "%.4000s/other", tree.path);
+	device_stage_path(other.staging_path, elsewhere);
 	assert_int_equal(node_record_save(&node.state, &other, &err), 0);
-	bind_at(staged);
+	bind_at(elsewhere);
 	must_publish();
 	assert_int_equal(umount(spec.target_path), 0);
 	bind_at(pod);
 	refused(pod);
 	assert_int_equal(umount(pod), 0);
 	must_publish();
-	assert_int_equal(umount(staged), 0);
+	assert_int_equal(umount(elsewhere), 0);
 	unmount_all();
 }
 

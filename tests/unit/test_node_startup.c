@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "csi/node/device.h"
 #include "csi/node/startup.h"
 #include "tests/unit/log_lines.h"
 #include "tests/unit/node_world.h"
@@ -72,10 +73,18 @@ static void test_record_without_mount_is_let_go(void **state)
 
 static void test_staged_volume_is_adopted(void **state)
 {
+	char staging[PATH_MAX], staged[PATH_MAX];
+
 	(void)state;
+	NEEDS_MOUNT();
+	snprintf(staging, sizeof(staging), "%.4000s/staging", tree.path);
+	device_stage_path(staging, staged);
+	world_mkdirs(staged);
+	assert_int_equal(mount("any", staged, "tmpfs", 0, NULL), 0);
 	connect_as(NQN, HOST_NQN, HOST_ID, UNUSED_DEV);
-	world_save(NQN, "/proc", false); /* a mount, anyhow */
+	world_save(NQN, staging, false);
 	is_adopted();
+	assert_int_equal(umount(staged), 0);
 }
 
 static void test_mounted_volume_is_adopted(void **state)

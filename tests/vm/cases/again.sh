@@ -52,12 +52,12 @@ check "and leaves them" test -e "$(pod foreign)/precious"
 
 # The staging bind went behind our back: whoever is called next puts it back.
 stage "$volume" >/dev/null
-umount "$(staging "$volume")"
+umount "$(staged "$volume")"
 check "stage puts a missing staging bind back" \
-	eval 'stage "$volume" && mountpoint -q "$(staging "$volume")"'
-umount "$(staging "$volume")"
+	eval 'stage "$volume" && mountpoint -q "$(staged "$volume")"'
+umount "$(staged "$volume")"
 check "so does publish" \
-	eval 'publish "$volume" pod && mountpoint -q "$(staging "$volume")" && grep -q data "$(pod pod)/file"'
+	eval 'publish "$volume" pod && mountpoint -q "$(staged "$volume")" && grep -q data "$(pod pod)/file"'
 unpublish "$volume" pod >/dev/null
 rm -f "$state_dir"/volumes/*.json
 check "unstage without a record" unstage "$volume"

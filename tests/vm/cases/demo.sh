@@ -38,6 +38,8 @@ check "the controller's host NQN is the node's" \
 	[ "$(cat "$controller_dir/hostnqn")" = "$host_nqn" ]
 check "one mount is the device's, the others are its binds: private, staging, two pods" \
 	[ "$(mounts_of "$device" | wc -l)" = 4 ]
+check "the staging path is no mount itself: kubelet would take the others for strangers" \
+	not mountpoint -q "$(staging "$volume")"
 check "the reader's mount is read-only, the writer's is not" \
 	eval 'is_readonly "$reader" && ! is_readonly "$writer"'
 

@@ -106,8 +106,8 @@ for fs in ext4 xfs btrfs; do
 			"{\"volume_id\":\"$volume\",\"volume_path\":\"$path\"}"'
 	unstage "$volume" >/dev/null
 	stage "$volume" >/dev/null
-	check "$fs: staged anew, it is as large" fills "$(staging "$volume")" $((1280 * mib))
-	check "$fs: and as it was" cmp /run/noise "$(staging "$volume")/kept"
+	check "$fs: staged anew, it is as large" fills "$(staged "$volume")" $((1280 * mib))
+	check "$fs: and as it was" cmp /run/noise "$(staged "$volume")/kept"
 	retire "$volume"
 done
 

@@ -43,6 +43,9 @@ for order in "rw ro" "ro rw"; do
 		as "$mode" publish $handle "pod-$handle" >/dev/null
 	done
 	check "$order: one device mount, two staging binds, two pods" device_mounts 5
+	# Of a mount there kubelet would ask who else has its device, and never unstage either handle.
+	check "$order: no staging path is a mount itself" \
+		eval 'not mountpoint -q "$(staging rw)" && not mountpoint -q "$(staging ro)"'
 	check "$order: one connection" [ "$(controllers)" = 1 ]
 	check "$order: the pod of one writes, that of the other does not" \
 		eval 'touch "$(pod pod-rw)/one" && not touch "$(pod pod-ro)/two" && is_readonly "$(pod pod-ro)"'

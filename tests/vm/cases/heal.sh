@@ -142,7 +142,7 @@ check "a mounted namespace is not handed out as a raw device" \
 	\"volume_capability\":$raw,\"volume_context\":{\"nqn\":\"nqn.2026-11.io.nvmeot:$(uuid_of "$volume")\",
 	\"portals\":\"tcp://127.0.0.1:4420\",\"nsUuid\":\"$(uuid_of "$volume")\"}}"
 check "the refused stage leaves the volume staged and nothing of its own" \
-	eval 'mountpoint -q "$(staging "$volume")" && [ -z "$(ls -A /run/raw-staging)" ] &&
+	eval 'mountpoint -q "$(staged "$volume")" && [ -z "$(ls -A /run/raw-staging)" ] &&
 	[ "$(ls "$state_dir/volumes" | wc -l)" = 1 ]'
 check "staged with another file system: refused, and the record stays" eval '
 	cap=$(capability SINGLE_NODE_WRITER xfs)

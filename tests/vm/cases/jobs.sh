@@ -79,7 +79,7 @@ retry_status=0
 wait $retry || retry_status=$?
 check "slow mkfs: the retry that waits gets the result" eval 'cat /run/retry && [ $retry_status = 0 ]'
 check "slow mkfs: it ran once" formatted 1
-check "slow mkfs: the volume is staged" mountpoint -q "$(staging "$volume")"
+check "slow mkfs: the volume is staged" mountpoint -q "$(staged "$volume")"
 retire "$volume"
 
 create left 268435456 >/dev/null
@@ -89,7 +89,7 @@ check "nobody waits: the stage answers in time" within 6500 \
 	refuses DEADLINE_EXCEEDED "mkfs.ext4" hurried 5s stage "$volume"
 open_gate
 check "nobody waits: the volume is staged all the same" \
-	wait_for 30 mountpoint -q "$(staging "$volume")"
+	wait_for 30 mountpoint -q "$(staged "$volume")"
 check "nobody waits: the retry finds it so" stage "$volume"
 check "nobody waits: mkfs ran once" formatted 1
 retire "$volume"

@@ -149,7 +149,7 @@ publish "$volume" flagged >/dev/null
 check "mount flag ro makes the pod read-only" is_readonly "$(pod flagged)"
 check "mount flag noatime is on the pod's mount" grep -q noatime <<<"$(mount_flags "$(pod flagged)")"
 check "but neither is on the device's mount, which other pods have, too" \
-	eval '! is_readonly "$(staging "$volume")" && ! grep noatime <<<"$(mount_flags "$(staging "$volume")")"'
+	eval '! is_readonly "$(staged "$volume")" && ! grep noatime <<<"$(mount_flags "$(staged "$volume")")"'
 unpublish "$volume" flagged >/dev/null
 unstage "$volume" >/dev/null
 
@@ -157,7 +157,7 @@ cap=$(capability SINGLE_NODE_WRITER ext4 nodelalloc nosuid nodev)
 stage "$volume" >/dev/null
 publish "$volume" flagged >/dev/null
 check "an option of the file system is the superblock's" \
-	grep -q nodelalloc <<<"$(findmnt -no FS-OPTIONS "$(staging "$volume")")"
+	grep -q nodelalloc <<<"$(findmnt -no FS-OPTIONS "$(staged "$volume")")"
 check "one of a mount is the pod's" \
 	grep -q "nosuid,nodev" <<<"$(mount_flags "$(pod flagged)")"
 unpublish "$volume" flagged >/dev/null

@@ -18,7 +18,7 @@ watch() {
 }
 
 check "the watcher sees binds that become read-only in a second step" \
-	watch 1 old "$(staging "$volume")" "$(pod old)"
+	watch 1 old "$(staged "$volume")" "$(pod old)"
 note "$(cat /run/watch.out)"
 check "200 read-only publishes: none is ever read-write" \
 	watch 0 "$node_socket" "$(pod reader)" \

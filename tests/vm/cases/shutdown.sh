@@ -69,7 +69,7 @@ check "what is not ours is left alone" [ "$(attribute_of "$foreign" ctrl_loss_tm
 wait $writer || true
 check "the connection is given up" wait_for 60 gone
 note "given up after $(($(now_ms) - begun_ms)) ms"
-umount "$(pod pod)" "$(staging "$volume")" "$state_dir/mnt/$(uuid_of "$volume")"
+umount "$(pod pod)" "$(staged "$volume")" "$state_dir/mnt/$(uuid_of "$volume")"
 took_ms=$(($(now_ms) - begun_ms))
 note "all was unmounted after $took_ms ms"
 check "the machine can go down within 30 s" test $took_ms -le 30000

@@ -63,7 +63,7 @@ for fs in ext4 xfs; do
 	check "$fs: it is unstaged" unstage "$volume"
 	check "$fs: nothing of it is connected" [ "$(controllers)" = 0 ]
 	stage "$volume" >/dev/null
-	check "$fs: staged anew, it is as it was" cmp /run/noise "$(staging "$volume")/kept"
+	check "$fs: staged anew, it is as it was" cmp /run/noise "$(staged "$volume")/kept"
 	retire "$volume"
 done
 

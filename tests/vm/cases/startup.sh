@@ -36,7 +36,7 @@ records() {
 	find "$state_dir/volumes" -name '*.json' | wc -l
 }
 take_away() { # VOLUME: its mounts and its record
-	umount "$(staging "$1")" "$(private "$1")"
+	umount "$(staged "$1")" "$(private "$1")"
 	rm "$state_dir"/volumes/*.json
 }
 
@@ -50,7 +50,7 @@ used=$volume
 restart_node
 check "a volume in use is adopted" says "volume adopted.*$used"
 check "it is used on" touch "$(pod pod)/file"
-umount "$(staging "$used")"
+umount "$(staged "$used")"
 restart_node
 check "so is one whose staging bind is gone" says "volume adopted.*$used"
 check "it is used on, too" touch "$(pod pod)/file"
@@ -100,7 +100,7 @@ check "it is unstaged" unstage "$begun"
 
 stage "$begun" >/dev/null
 stop node KILL
-umount "$(staging "$begun")" "$(private "$begun")"
+umount "$(staged "$begun")" "$(private "$begun")"
 for dir in /sys/class/nvme/nvme*; do echo 1 >"$dir/delete_controller"; done
 restart_node
 check "after a reboot a record of nothing goes" [ "$(records)" = 0 ]

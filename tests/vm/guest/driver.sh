@@ -272,6 +272,10 @@ staging() { # VOLUME
 	echo "$kubelet_dir/plugins/staging/${1##*/}"
 }
 
+staged() { # VOLUME: where it is bound in its staging path
+	echo "$(staging "$1")/volume"
+}
+
 pod() { # NAME: the target path of a pod
 	echo "$kubelet_dir/pods/$1/volume"
 }

@@ -50,7 +50,7 @@ static int publish_ro(struct err *err)
 
 static void volume_file(char path[PATH_MAX])
 {
-	snprintf(path, PATH_MAX, "%s/%s", STAGING, is_block() ? UUID : "marker");
+	snprintf(path, PATH_MAX, "%s%s", STAGED, is_block() ? "" : "/marker");
 }
 
 static int write_marker(struct err *err)
@@ -261,7 +261,7 @@ static void assert_grown(const char *point)
 	struct statfs fs;
 	uint64_t bytes;
 
-	assert_int_equal(statfs(STAGING, &fs), 0);
+	assert_int_equal(statfs(STAGED, &fs), 0);
 	bytes = (uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize;
 	if (bytes < last_bytes + GROWTH_BYTES / 2)
 		fail_msg("%s, killed before %s: the file system had %" PRIu64

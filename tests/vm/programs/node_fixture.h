@@ -28,6 +28,7 @@
 #define WORK_DIR "/run/node"
 #define STATE_DIR WORK_DIR "/state"
 #define STAGING WORK_DIR "/staging"
+#define STAGED STAGING "/volume"
 #define POD WORK_DIR "/pod/volume"
 #define NQN_FILE WORK_DIR "/hostnqn"
 #define VOLUME_ID "guest/p/" UUID
