@@ -4,6 +4,7 @@
 
 #include "csi.pb-c.h"
 #include "nvme/base/cleanup.h"
+#include "nvme/base/log.h"
 
 /* Probe answers within this time even when the caller gave more: it must stay cheap. */
 #define PROBE_MAX_MS 5000
@@ -74,23 +75,38 @@ static int get_plugin_capabilities(struct rpc_call *call, const void *request, v
 	return 0;
 }
 
-static int probe(struct rpc_call *call, const void *request, void *response, struct err *err)
+/*
+ * Sidecars wait for as long as a plugin says that it is not ready, and end at any error, to be
+ * started again by ever later restarts. So what passes by itself, such as a target that does not
+ * answer, is no error; what somebody has to change is. 1: ready, 0: not yet.
+ */
+static int run_checks(const struct identity *identity, struct deadline deadline, struct err *err)
 {
-	const struct identity *identity = call->context;
-	struct deadline deadline = deadline_min(call->deadline, deadline_after_ms(PROBE_MAX_MS));
-	Csi__V1__ProbeResponse *answer = response;
-
-	(void)request;
 	for (size_t i = 0; i < ARRAY_SIZE(identity->checks); i++) {
 		const struct identity_check *check = &identity->checks[i];
 
-		/* CSI knows one code for "cannot work now", whatever the cause. */
-		if (check->check && check->check(check->context, deadline, err) < 0)
-			return err_recode(err, ERR_FAILED_PRECONDITION);
+		if (!check->check || check->check(check->context, deadline, err) == 0)
+			continue;
+		if (err->code == ERR_FAILED_PRECONDITION)
+			return -1;
+		log_warning("not ready", KV_ERR(err));
+		return 0;
 	}
+	return 1;
+}
+
+static int probe(struct rpc_call *call, const void *request, void *response, struct err *err)
+{
+	struct deadline deadline = deadline_min(call->deadline, deadline_after_ms(PROBE_MAX_MS));
+	int ready = run_checks(call->context, deadline, err);
+	Csi__V1__ProbeResponse *answer = response;
+
+	(void)request;
+	if (ready < 0)
+		return -1;
 	answer->ready =
 		RPC_NEW(call, Google__Protobuf__BoolValue, google__protobuf__bool_value__init);
-	answer->ready->value = true;
+	answer->ready->value = ready;
 	return 0;
 }
 

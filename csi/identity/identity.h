@@ -11,7 +11,9 @@
 
 /*
  * One readiness check: 0 when this part of the plugin can work now, else -1 and err with the reason
- * in a sentence. It may block until the deadline, not longer.
+ * in a sentence: ERR_FAILED_PRECONDITION when somebody has to change something, which is what Probe
+ * answers then; any other code when it may pass, for which Probe is not ready. It may block until
+ * the deadline, not longer.
  */
 struct identity_check {
 	int (*check)(void *context, struct deadline deadline, struct err *err);

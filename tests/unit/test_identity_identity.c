@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Plugin capabilities: expansion and groups always, constraints only where nodes say where they
- * are. */
+/*
+ * Plugin capabilities: expansion and groups always, constraints only where nodes say where they
+ * are; and what Probe says of what does not work.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -73,9 +75,66 @@ static void test_capabilities(void **state)
 	assert_true(aware.constraints && aware.snapshot_constraints);
 }
 
+static int fails(void *context, struct deadline deadline, struct err *err)
+{
+	(void)deadline;
+	return err_set(err, *(enum err_code *)context, "a reason");
+}
+
+static int works(void *context, struct deadline deadline, struct err *err)
+{
+	(void)context, (void)deadline, (void)err;
+	return 0;
+}
+
+/* 1: ready; 0: not ready; -1: err. */
+static int probe(struct identity *identity, struct err *err)
+{
+	struct rpc_service service = identity_service(identity);
+	Csi__V1__ProbeRequest request = CSI__V1__PROBE_REQUEST__INIT;
+	Csi__V1__ProbeResponse response = CSI__V1__PROBE_RESPONSE__INIT;
+	const struct rpc_service *found;
+	const struct rpc_method *method =
+		rpc_method_find(&service, 1, "/csi.v1.Identity/Probe", &found);
+	struct rpc_call call;
+	int ready;
+
+	assert_non_null(method);
+	*err = ERR_INIT;
+	rpc_call_init(&call, deadline_none(), 1 << 20);
+	call.context = identity;
+	ready = method->handle(&call, &request, &response, err) < 0 ? -1 : response.ready->value;
+	rpc_call_fini(&call);
+	return ready;
+}
+
+/* Sidecars end at an error, and wait for what is not ready. */
+static void test_probe(void **state)
+{
+	enum err_code code = ERR_UNAVAILABLE;
+	struct identity identity = { .driver_name = "x" };
+	struct err err;
+
+	(void)state;
+	assert_int_equal(probe(&identity, &err), 1);
+	identity.checks[0] = (struct identity_check) { .check = works };
+	assert_int_equal(probe(&identity, &err), 1);
+	identity.checks[1] = (struct identity_check) { .check = fails, .context = &code };
+	assert_int_equal(probe(&identity, &err), 0);
+	code = ERR_DEADLINE_EXCEEDED;
+	assert_int_equal(probe(&identity, &err), 0);
+	code = ERR_FAILED_PRECONDITION;
+	assert_int_equal(probe(&identity, &err), -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+	assert_string_equal(err.msg, "a reason");
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_capabilities) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_capabilities),
+		cmocka_unit_test(test_probe),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,7 +19,7 @@ show() {
 
 echo "kernel $(uname -r), pool on xfs, NVMe/TCP over loopback"
 step "pool, target agent, controller and node are up" start_driver
-step "Probe: controller and node are ready" answers "$node_socket" csi.v1.Identity Probe
+step "Probe: controller and node are ready" is_ready "$node_socket"
 step "CreateVolume 1 GiB" create demo
 step "ControllerPublishVolume to the node's host NQN" attach "$volume"
 step "NodeStageVolume: connect, format ext4, mount once" stage "$volume"

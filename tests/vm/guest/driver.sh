@@ -59,7 +59,7 @@ start_agent() {
 start_controller() { # [FLAG...]
 	start controller nvmeot-csi --role=controller --endpoint="$controller_socket" --insecure \
 		--target=t1="$agent_address" --log-level="${log_level:-info}" "$@"
-	wait_for 60 answers "$controller_socket" csi.v1.Identity Probe || no_start controller
+	wait_for 60 is_ready "$controller_socket" || no_start controller
 }
 
 launch_node() { # [FLAG...]
@@ -69,11 +69,15 @@ launch_node() { # [FLAG...]
 
 start_node() { # [FLAG...]
 	launch_node "$@"
-	wait_for 60 answers "$node_socket" csi.v1.Identity Probe || no_start node
+	wait_for 60 is_ready "$node_socket" || no_start node
 }
 
 answers() {
 	rpc "$@" >/dev/null 2>&1
+}
+
+is_ready() { # SOCKET
+	[[ $(rpc "$1" csi.v1.Identity Probe 2>/dev/null) == *true* ]]
 }
 
 no_start() {

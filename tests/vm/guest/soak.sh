@@ -195,7 +195,7 @@ kill_node() {
 await_node() {
 	local end_s=$((SECONDS + 60))
 	[ -z "$node_is_up" ] || return 0
-	until answers "$node_socket" csi.v1.Identity Probe; do
+	until is_ready "$node_socket"; do
 		((SECONDS < end_s)) || { echo "the node does not start"; return 1; }
 		nap 0.05
 	done
