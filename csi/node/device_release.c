@@ -136,16 +136,6 @@ static int find_users(const struct release *r, struct err *err)
 	return 0;
 }
 
-static int remove_staging(const struct release *r, struct err *err)
-{
-	const struct root *sysfs = &r->node->host->sysfs;
-	const struct host_namespace *ns = r->found ? &r->ns : NULL;
-
-	if (paths_unmount_ours(sysfs, r->staged, ns, err) < 0)
-		return -1;
-	return paths_remove_any(r->staged, err);
-}
-
 static int require_released(const char *path, const char *name, const char *nqn, struct err *err)
 {
 	int released;
@@ -265,9 +255,13 @@ int device_release(const struct node *node, const struct node_record *record,
 	if (release_init(&r, staging_path, err) < 0)
 		return -1;
 	kept = find_users(&r, err);
-	if (kept < 0 || remove_staging(&r, err) < 0)
+	if (kept < 0 ||
+	    paths_unmount_ours(&node->host->sysfs, r.staged, r.found ? &r.ns : NULL, err) < 0)
 		return -1;
 	if (!kept && (unmount_private(&r, err) < 0 || disconnect(&r, deadline, err) < 0))
+		return -1;
+	/* Last: what somebody put into the bare directory must not keep the volume connected. */
+	if (paths_remove_any(r.staged, err) < 0)
 		return -1;
 	return node_record_remove(&node->state, record->volume_id, err);
 }

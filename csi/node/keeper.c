@@ -89,11 +89,11 @@ static bool is_staged(const struct node_record *record)
 {
 	struct mount_table table cleanup_mount_table = { 0 };
 	char path[PATH_MAX];
-	const char *at = path;
 	struct err err;
 
+	/* Read whole, which looks into no file system: this thread must not hang. */
 	device_stage_path(record->staging_path, path);
-	return mount_table_read_at(&at, 1, &table, &err) == 0 && mount_table_find(&table, path);
+	return mount_table_read(&table, &err) == 0 && mount_table_find(&table, path);
 }
 
 static void tell(const struct node_record *record, bool dead, size_t missing)

@@ -57,6 +57,18 @@ bool paths_is_dead(const struct root *sysfs, const struct mount_entry *entry)
 	return name[len] != '\0' || !root_exists(sysfs, "class/block/%s", text);
 }
 
+int paths_refuse_covered(const struct mount_table *table, const char *staging_path, struct err *err)
+{
+	const struct mount_entry *entry = mount_table_find(table, staging_path);
+
+	if (!entry)
+		return 0;
+	return err_set(err, ERR_FAILED_PRECONDITION,
+		       "staging path %s is a mount of %s (%s), which hides what is staged there; "
+		       "it is left alone; unmount it first",
+		       staging_path, entry->source, entry->fs_type);
+}
+
 int paths_check_staging(const char *path, char ret[PATH_MAX], struct err *err)
 {
 	struct mount_table table cleanup_mount_table = { 0 };
@@ -69,11 +81,11 @@ int paths_check_staging(const char *path, char ret[PATH_MAX], struct err *err)
 	if (!found)
 		return err_set(err, ERR_INVALID_ARGUMENT,
 			       "staging_target_path \"%.200s\" does not exist", path);
-	/* A mount point is a directory, and lstat of a dead one may hang. */
+	/* Looked at first: lstat of a dead mount may hang. */
 	if (mount_table_read_at(&at, 1, &table, err) < 0)
 		return -1;
-	if (mount_table_find(&table, ret))
-		return 0;
+	if (paths_refuse_covered(&table, ret, err) < 0)
+		return -1;
 	if (lstat(ret, &st) < 0)
 		return err_set(err, ERR_INVALID_ARGUMENT, "staging_target_path \"%.200s\": %s",
 			       path, strerrordesc_np(errno));
@@ -82,18 +94,6 @@ int paths_check_staging(const char *path, char ret[PATH_MAX], struct err *err)
 			       "staging_target_path \"%.200s\" is %s, not a directory", path,
 			       S_ISLNK(st.st_mode) ? "a symbolic link" : "a file");
 	return 0;
-}
-
-int paths_refuse_covered(const struct mount_table *table, const char *staging_path, struct err *err)
-{
-	const struct mount_entry *entry = mount_table_find(table, staging_path);
-
-	if (!entry)
-		return 0;
-	return err_set(err, ERR_FAILED_PRECONDITION,
-		       "staging path %s is a mount of %s (%s), which hides what is staged there; "
-		       "it is left alone; unmount it first",
-		       staging_path, entry->source, entry->fs_type);
 }
 
 /* 1: the topmost mount at path was unmounted; 0: there is none. */

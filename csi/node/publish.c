@@ -235,13 +235,21 @@ static int read_mounts(const struct publish_work *work, struct mount_table *ret,
 {
 	const struct publish_spec *spec = work->spec;
 	char private[PATH_MAX], staged[PATH_MAX];
-	const char *const paths[] = { private, spec->staging_path, staged, spec->target_path };
+	const char *const paths[] = { private, spec->target_path, spec->staging_path, staged };
+	struct mount_table table cleanup_mount_table = { 0 };
 
 	if (spec->access.single_path || spec->access.block)
 		return mount_table_read(ret, err);
 	device_private_path(work->node, &work->record, private);
 	device_stage_path(spec->staging_path, staged);
-	return mount_table_read_at(paths, ARRAY_SIZE(paths), ret, err);
+	if (mount_table_read_at(paths, 3, &table, err) < 0)
+		return -1;
+	/* In what covers the staging path, looking for the bind may hang. */
+	if (!mount_table_find(&table, spec->staging_path))
+		return mount_table_read_at(paths, ARRAY_SIZE(paths), ret, err);
+	*ret = table;
+	table = (struct mount_table) { 0 };
+	return 0;
 }
 
 /* Finds the staged volume, its namespace and the mounts. */

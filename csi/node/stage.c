@@ -226,25 +226,35 @@ static int refuse_mounted(const struct node *node, const struct mount_table *tab
 	return held;
 }
 
+/* Before anything is looked for in the staging path: what covers it may hang. */
+static int refuse_covered(const char *staging_path, struct err *err)
+{
+	struct mount_table table cleanup_mount_table = { 0 };
+
+	if (mount_table_read_at(&staging_path, 1, &table, err) < 0)
+		return -1;
+	return paths_refuse_covered(&table, staging_path, err);
+}
+
 static int stage_connected(const struct node *node, const struct stage_spec *spec,
 			   const struct node_record *record, const struct host_namespace *ns,
 			   struct err *err)
 {
 	struct mount_table table cleanup_mount_table = { 0 };
 	char path[PATH_MAX];
-	const char *const paths[] = { spec->staging_path, path };
+	const char *at = path;
 	int there;
 
 	device_stage_path(spec->staging_path, path);
-	if (heal_dead_mounts(node, record, ns, err) < 0)
+	if (refuse_covered(spec->staging_path, err) < 0 ||
+	    heal_dead_mounts(node, record, ns, err) < 0)
 		return -1;
 	if (!record->block && device_mount(node, record, &spec->attachment, &spec->access,
 					   &spec->parameters, ns, err) < 0)
 		return -1;
 	/* Of a raw device every mount matters. */
 	if ((record->block ? mount_table_read(&table, err) :
-			     mount_table_read_at(paths, ARRAY_SIZE(paths), &table, err)) < 0 ||
-	    paths_refuse_covered(&table, spec->staging_path, err) < 0 ||
+			     mount_table_read_at(&at, 1, &table, err)) < 0 ||
 	    (record->block && refuse_mounted(node, &table, ns, err) < 0))
 		return -1;
 	there = verify_bind(&table, path, ns, record, err);
@@ -464,11 +474,18 @@ static int run_unstage(void *argument, struct err *err)
 {
 	const struct unstage_work *work = argument;
 	struct node_record record;
+	char path[PATH_MAX];
 	/* Before the job had the volume, another may have changed what it is. */
 	int known = identify(work->node, work->volume_id, work->staging_path, &record, err);
 
-	if (known <= 0)
-		return known;
+	if (known < 0)
+		return -1;
+	/* The CO removes the staging path, which has to be empty. */
+	if (known == NOTHING_THERE) {
+		device_stage_path(work->staging_path, path);
+		return refuse_covered(work->staging_path, err) < 0 ? -1 :
+								     paths_remove_any(path, err);
+	}
 	if (strcmp(record.nqn, work->nqn) != 0)
 		return err_set(err, ERR_ABORTED,
 			       "volume \"%s\" became one of %s meanwhile; call again",

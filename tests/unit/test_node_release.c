@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Unstaging without a kernel, on a made-up sysfs: what other volumes' records and mounts have to do
- * with it. The mounts are those of this machine; what is mounted at "/" plays a namespace.
+ * with it. What is mounted at "/" plays a namespace.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,13 +23,18 @@ static void spoil(const char *volume_id)
 	tree_put("state/volumes", file, "half a rec");
 }
 
-static int unstage(const char *volume_id, struct err *err)
+static int unstage_from(const char *volume_id, const char *staging, struct err *err)
 {
 	struct node_time time = { .wait.deadline = deadline_after_ms(60000),
 				  .work = deadline_after_ms(1000) };
 
 	*err = ERR_INIT;
-	return unstage_volume(&node, volume_id, STAGING, &time, err);
+	return unstage_volume(&node, volume_id, staging, &time, err);
+}
+
+static int unstage(const char *volume_id, struct err *err)
+{
+	return unstage_from(volume_id, STAGING, err);
 }
 
 /* The subsystem of the volume, with a live controller of ours and one more namespace. */
@@ -88,13 +93,77 @@ static void test_neighbour_unused(void **state)
 	assert_true(world_has_record(ID));
 }
 
+/* Whether what is left in a staging path is gone. */
+static bool is_empty(const char *staging)
+{
+	cleanup_free char *left = xasprintf("%s/volume", staging);
+
+	return access(left, F_OK) < 0;
+}
+
+/* The CO removes the staging path after an unstage, so that nothing may stay in it. */
+static void test_leftover_of_the_unknown(void **state)
+{
+	cleanup_free char *staging = world_path("staging");
+	cleanup_free char *left = xasprintf("%s/volume", staging);
+	struct err err;
+
+	(void)state;
+	world_mkdirs(left);
+	if (unstage_from("static-volume", staging, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_true(is_empty(staging));
+	if (unstage_from("static-volume", staging, &err) < 0)
+		fail_msg("%s", err.msg);
+}
+
+static void test_leftover_under_a_cover(void **state)
+{
+	cleanup_free char *staging = world_path("staging");
+	cleanup_free char *left = xasprintf("%s/volume", staging);
+	struct err err;
+
+	(void)state;
+	NEEDS_MOUNT();
+	world_mkdirs(staging);
+	assert_int_equal(mount("foreign", staging, "tmpfs", 0, NULL), 0);
+	world_mkdirs(left);
+	assert_int_equal(unstage_from("static-volume", staging, &err), -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+	assert_non_null(strstr(err.msg, "is a mount of foreign (tmpfs)"));
+	assert_false(is_empty(staging));
+	assert_int_equal(umount(staging), 0);
+}
+
+/* What somebody put where the bind was does not keep the volume connected, and is not removed. */
+static void test_leftover_that_is_not_ours(void **state)
+{
+	cleanup_free char *staging = world_path("staging");
+	cleanup_free char *left = xasprintf("%s/volume/file", staging);
+	struct err err;
+
+	(void)state;
+	world_mkdirs(left);
+	world_save(NQN, staging, false);
+	assert_int_equal(unstage_from(ID, staging, &err), -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+	assert_non_null(strstr(err.msg, "holds files"));
+	assert_true(world_has_record(ID));
+	connect_with_neighbour("259:4095");
+	assert_int_equal(unstage_from(ID, staging, &err), -1);
+	assert_true(world_was_disconnected());
+	assert_int_equal(access(left, F_OK), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		IN_WORLD(test_bad_record_of_another),
-		IN_WORLD(test_neighbour_in_use),
-		IN_WORLD(test_neighbour_unused),
+		IN_WORLD(test_bad_record_of_another),  IN_WORLD(test_neighbour_in_use),
+		IN_WORLD(test_neighbour_unused),       IN_WORLD(test_leftover_of_the_unknown),
+		IN_WORLD(test_leftover_under_a_cover), IN_WORLD(test_leftover_that_is_not_ours),
 	};
 
+	if (own_mounts() < 0)
+		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -247,6 +247,11 @@ static void test_covered(void **state)
 	assert_int_equal(mount("foreign", spec.staging_path, "tmpfs", 0, NULL), 0);
 	refused("is a mount of foreign (tmpfs)");
 	assert_true(world_is_mounted(spec.staging_path));
+	/* What is there by the name of the bind is not taken for it. */
+	assert_int_equal(umount(private), 0);
+	world_mkdirs(staged);
+	refused("is a mount of foreign (tmpfs)");
+	assert_false(world_is_mounted(private));
 	assert_int_equal(umount(spec.staging_path), 0);
 	must_publish();
 	unmount_all();

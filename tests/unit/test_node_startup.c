@@ -151,5 +151,7 @@ int main(void)
 		IN_WORLD(test_other_host_is_left),
 	};
 
+	if (own_mounts() < 0)
+		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
