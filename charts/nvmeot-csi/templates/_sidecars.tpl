@@ -36,16 +36,23 @@
       readOnly: true
 {{- end }}
 
+{{- /* "true", or empty. Of nodes without topology the provisioner takes the object that it has just made for one that
+nobody wants, and deletes it (an empty selector comes back from the API server as none): until it makes the next, in a
+minute, the scheduler places nothing. */}}
+{{- define "nvmeot.capacity" -}}
+{{- if and .Values.sidecars.provisioner.capacity .Values.topology }}true{{ end }}
+{{- end }}
+
 {{- define "nvmeot.sidecars" -}}
 {{- $s := .Values.sidecars }}
 {{- $timeout := printf "--timeout=%ds" (int .Values.controller.timeoutSeconds) }}
 {{- /* The file system that a claim gets whose class names none: Kubernetes gives a group only to one that has a name. */}}
 {{- $provisioner := list $timeout "--default-fstype=ext4" }}
-{{- if $s.provisioner.capacity }}
+{{- if include "nvmeot.capacity" . }}
 {{- /* The owner is two steps up: pod, ReplicaSet, Deployment. */}}
 {{- $provisioner = concat $provisioner (list "--enable-capacity" "--capacity-ownerref-level=2") }}
 {{- end }}
-{{- include "nvmeot.sidecar" (dict "root" . "name" "csi-provisioner" "settings" $s.provisioner "args" $provisioner "env" $s.provisioner.capacity) }}
+{{- include "nvmeot.sidecar" (dict "root" . "name" "csi-provisioner" "settings" $s.provisioner "args" $provisioner "env" (include "nvmeot.capacity" .)) }}
 {{ include "nvmeot.sidecar" (dict "root" . "name" "csi-attacher" "settings" $s.attacher "args" (list $timeout "--default-fstype=ext4")) }}
 {{- /* Growing is never refused because a volume is in use, so that nobody needs to see all pods. */}}
 {{ include "nvmeot.sidecar" (dict "root" . "name" "csi-resizer" "settings" $s.resizer "args" (list $timeout "--handle-volume-inuse-error=false")) }}
