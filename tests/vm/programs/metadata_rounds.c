@@ -32,7 +32,7 @@
 #define BLOCK ((size_t)4096)
 #define CHANGE_BLOCKS 32
 #define CALL_MS 60000
-#define FAR 10 /* rounds */
+#define FAR 4 /* rounds */
 
 static const char *endpoint, *volume_id, *device, *pool_dir;
 static unsigned long rounds;
