@@ -11,10 +11,13 @@ declare -A nqns=()
 
 start_cluster() { # [dir|lvm]
 	local guest
+	for guest in "${vm_guests[@]}"; do
+		[[ $guest == target ]] || on "$guest" launch_worker
+	done
 	on target start_storage "${1:-dir}"
 	for guest in "${vm_guests[@]}"; do
 		[[ $guest != target ]] || continue
-		on "$guest" start_worker
+		on "$guest" worker_starts
 		nqns[$guest]=$(on "$guest" 'echo "$host_nqn"')
 	done
 }

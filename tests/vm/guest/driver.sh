@@ -69,6 +69,10 @@ launch_node() { # [FLAG...]
 
 start_node() { # [FLAG...]
 	launch_node "$@"
+	node_starts
+}
+
+node_starts() {
 	wait_for 60 is_ready "$node_socket" || no_start node
 }
 
@@ -96,6 +100,8 @@ stop() {
 # The machine's pieces: a pool, the agent, the controller and the node; all gone at the end. If the case
 # has set a topology the node says it, and the target is reachable from everywhere.
 start_driver() {
+	# It needs nobody, so the others start meanwhile.
+	launch_node ${topology:+--topology="$topology"}
 	make_pool "$pool_dir" "${pool_size:-64G}"
 	defer stop_driver
 	open_client "$agent_address"
@@ -103,7 +109,7 @@ start_driver() {
 	open_client "$node_socket"
 	start_agent
 	start_controller ${topology:+--topology-aware}
-	start_node ${topology:+--topology="$topology"}
+	node_starts
 	host_nqn=$(node NodeGetInfo | jq -r .node_id)
 }
 
@@ -141,10 +147,14 @@ start_storage() { # [dir|lvm]
 }
 
 # The others are nodes.
-start_worker() {
+launch_worker() {
 	defer stop_driver
 	open_client "$node_socket"
-	start_node
+	launch_node
+}
+
+worker_starts() {
+	node_starts
 	host_nqn=$(node NodeGetInfo | jq -r .node_id)
 }
 
