@@ -40,7 +40,7 @@ hold_device() {
 }
 write_raw() { # MARK ARGS...
 	yes "$1" |
-		dd bs=1M count=8 seek=200 iflag=fullblock oflag=direct conv=notrunc,nocreat "${@:2}"
+		dd bs=1M count=8 seek=48 iflag=fullblock oflag=direct conv=notrunc,nocreat "${@:2}"
 }
 flush_all() {
 	write_raw AFTER-FENCE-HELD >&"$held" 2>/run/held &
@@ -71,8 +71,9 @@ give_up() {
 backing() {
 	echo "$pool_dir/$(uuid_of "$volume").img"
 }
+# Of a sparse image only what there is.
 image_has() { # MARK
-	sync && grep -qaF "$1" "$(backing)"
+	sync "$(backing)" && tar --create --sparse --file=- "$(backing)" 2>/dev/null | grep -aF "$1" >/dev/null
 }
 fsck_ext4() {
 	e2fsck -fn "$(backing)"
@@ -92,10 +93,11 @@ connected_from() { # ADDRESS
 	ss -Htn state established "sport = :4420 and dst = $1" | grep .
 }
 
+declare -A sizes=([ext4]=67108864 [xfs]=314572800)
 fence() { # FILE_SYSTEM [MOUNT_FLAG...]
 	local fs=$1 begun_ms
 	everywhere "cap=\$(capability SINGLE_NODE_WRITER $*)"
-	create_volume "fence-$fs" 629145600
+	create_volume "fence-$fs" "${sizes[$fs]}"
 	give_to node-a
 	on node-a 'stage "$volume" && publish "$volume" pod' >/dev/null
 	on node-a 'rm -f /run/stop; echo BEFORE-FENCE >/run/mark; hold_device'
@@ -123,7 +125,7 @@ fence() { # FILE_SYSTEM [MOUNT_FLAG...]
 
 	on node-a 'kill -CONT ${pids[node]}; flush_all'
 	on node-b write_records other2
-	on node-a 'wait_for 10 flushed || echo "# blocked: $(pgrep -x "dd|sync" -l | tr "\n" " ")"'
+	on node-a 'wait_for 4 flushed || echo "# blocked: $(pgrep -x "dd|sync" -l | tr "\n" " ")"'
 	note "$fs: node-a: $(on node-a 'cat /run/held /run/reopened /run/synced /run/late' |
 		tr '\n' ';')"
 	on node-b write_records last
