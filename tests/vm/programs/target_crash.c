@@ -14,17 +14,14 @@
 #include "nvme/target/target_table.h" /* before the fixture has a variable of that name */
 #include "tests/vm/programs/target_fixture.h"
 
+#include "tests/vm/programs/kill_points.h"
+
 #include <dirent.h>
-#include <errno.h>
 #include <linux/dm-ioctl.h>
 #include <linux/fs.h>
 #include <linux/loop.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
-#include <sys/ptrace.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "nvme/target/record.h"
@@ -183,16 +180,19 @@ static bool is_among(uint64_t number, const unsigned long numbers[], size_t coun
 	return false;
 }
 
+static const struct kill_call changing[] = {
+	KILL_CALL(write),     KILL_CALL(pwrite64),  KILL_CALL(ftruncate), KILL_CALL(fallocate),
+	KILL_CALL(ioctl),     KILL_CALL(fsync),	    KILL_CALL(fdatasync), KILL_CALL(mkdir),
+	KILL_CALL(mkdirat),   KILL_CALL(rmdir),	    KILL_CALL(unlink),	  KILL_CALL(unlinkat),
+	KILL_CALL(symlink),   KILL_CALL(symlinkat), KILL_CALL(rename),	  KILL_CALL(renameat),
+	KILL_CALL(renameat2), KILL_CALL(mknod),	    KILL_CALL(mknodat),	  KILL_CALL(mount),
+	KILL_CALL(umount2),   KILL_CALL(clone),	    KILL_CALL(clone3),	  KILL_CALL(vfork),
+	KILL_CALL(sendto),    KILL_CALL(sendmsg),
+};
+
+/* Of one that stopped at a call of these. */
 static bool changes_something(uint64_t number, const uint64_t args[])
 {
-	static const unsigned long changing[] = {
-		SYS_write,    SYS_pwrite64,  SYS_ftruncate, SYS_fallocate, SYS_ioctl,
-		SYS_fsync,    SYS_fdatasync, SYS_mkdir,	    SYS_mkdirat,   SYS_rmdir,
-		SYS_unlink,   SYS_unlinkat,  SYS_symlink,   SYS_symlinkat, SYS_rename,
-		SYS_renameat, SYS_renameat2, SYS_mknod,	    SYS_mknodat,   SYS_mount,
-		SYS_umount2,  SYS_clone,     SYS_clone3,    SYS_vfork,	   SYS_sendto,
-		SYS_sendmsg,
-	};
 	static const unsigned long asking[] = { FS_IOC_GETFLAGS,   BLKGETSIZE64,      BLKSSZGET,
 						LOOP_GET_STATUS64, LOOP_CTL_GET_FREE, DM_VERSION,
 						DM_DEV_STATUS,	   DM_TABLE_STATUS };
@@ -201,80 +201,34 @@ static bool changes_something(uint64_t number, const uint64_t args[])
 		return false;
 	if (number == SYS_write && args[0] == STDERR_FILENO)
 		return false;
-	return is_among(number, changing, ARRAY_SIZE(changing));
-}
-
-static void child_run(const struct operation *operation)
-{
-	struct err err = ERR_INIT;
-
-	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
-		_exit(2);
-	raise(SIGSTOP);
-	if (operation->act(&err) < 0) {
-		fprintf(stderr, "%s: %s\n", operation->name, err.msg);
-		_exit(1);
-	}
-	_exit(0);
-}
-
-static bool is_changing_entry(pid_t task)
-{
-	struct __ptrace_syscall_info info;
-
-	return ptrace(PTRACE_GET_SYSCALL_INFO, task, (void *)sizeof(info), &info) > 0 &&
-	       info.op == PTRACE_SYSCALL_INFO_ENTRY &&
-	       changes_something(info.entry.nr, (const uint64_t *)info.entry.args);
-}
-
-/* What it gets of its own children goes on to it; the rest is the tracer's. */
-static int signal_of(int status)
-{
-	return WSTOPSIG(status) == SIGCHLD ? SIGCHLD : 0;
-}
-
-/* A process with all of its threads, which are traced: nothing else is a child of ours. */
-static void kill_whole(pid_t child)
-{
-	int status;
-
-	assert_int_equal(kill(child, SIGKILL), 0);
-	while (waitpid(-1, &status, __WALL) > 0 || errno == EINTR)
-		;
+	return kill_find(changing, ARRAY_SIZE(changing), number) != NULL;
 }
 
 /*
- * Runs the operation up to its n-th changing call, of whichever thread. False when it has no such
- * call and succeeds.
+ * Runs the operation up to its n-th changing call, of whichever thread; its programs are killed
+ * with it. False when it has no such call and succeeds.
  */
 static bool run_killed(const struct operation *operation, int n)
 {
-	pid_t child = fork(), task = child;
+	struct kill_run run = { .changes = changes_something, .left = n };
+	struct err err = ERR_INIT;
 	int status;
 
-	assert_true(child >= 0);
-	if (child == 0)
-		child_run(operation);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
-	assert_int_equal(
-		ptrace(PTRACE_SETOPTIONS, child, NULL,
-		       (void *)(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACECLONE)),
-		0);
-	for (;;) {
-		if (WIFSTOPPED(status) && is_changing_entry(task) && n-- == 0)
-			break;
-		if (WIFSTOPPED(status))
-			ptrace(PTRACE_SYSCALL, task, NULL, (void *)(long)signal_of(status));
-		task = waitpid(-1, &status, __WALL);
-		assert_true(task > 0);
-		if (task == child && WIFEXITED(status)) {
-			assert_int_equal(WEXITSTATUS(status), 0);
-			return false;
+	run.process = fork();
+	assert_true(run.process >= 0);
+	if (run.process == 0) {
+		kill_begin_at(changing, ARRAY_SIZE(changing));
+		if (operation->act(&err) < 0) {
+			fprintf(stderr, "%s: %s\n", operation->name, err.msg);
+			_exit(1);
 		}
+		_exit(0);
 	}
-	kill_whole(child);
-	return true;
+	status = kill_run_to_point(&run);
+	if (status < 0)
+		return true;
+	assert_int_equal(status, 0);
+	return false;
 }
 
 /* --- judging ---------------------------------------------------------------------------------- */
