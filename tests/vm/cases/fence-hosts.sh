@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # The guard of the portals, and the fence of one of several hosts, against this kernel's nvmet and
-# nftables: hosts in user space connect over loopback TCP while others are fenced.
+# nftables: hosts in user space connect over loopback TCP while others are fenced, some times; with
+# ROUNDS=100 for some minutes.
 # timeout: 400
 
 # shellcheck source=tests/vm/guest/lib.sh
@@ -19,4 +20,4 @@ dmsetup create slow --table "0 32768 delay $slow 0 0 $slow 0 400"
 defer dmsetup remove --retry slow
 [ -b /dev/mapper/slow ] || dmsetup mknodes
 
-check_program nvmet_fence /mnt/pool/a.img /dev/mapper/slow
+check_program nvmet_fence /mnt/pool/a.img /dev/mapper/slow "${ROUNDS:-10}"

@@ -3,10 +3,11 @@
  * The guard, and the fence of one of several hosts, against this kernel's nvmet and nftables, with
  * hosts in user space: each with an NQN of its own, some of which connect all the time.
  *
- *	nvmet_fence BACKING SLOW-BACKING
+ *	nvmet_fence BACKING SLOW-BACKING ROUNDS
  *
  * BACKING is a file of at least 4 MiB; SLOW-BACKING a device of device-mapper, by its path in
- * /dev/mapper, that takes SLOW_MS for a write.
+ * /dev/mapper, that takes SLOW_MS for a write; ROUNDS is how often one is fenced while others
+ *connect.
  */
 #include "tests/vm/programs/nvmet_fixture.h"
 
@@ -26,6 +27,7 @@
 #define CONNECT_MS 8000
 
 static const char *backing, *slow_backing;
+static unsigned rounds;
 
 static int setup(void **state)
 {
@@ -367,7 +369,6 @@ static void test_fence_past_strangers(void **state)
 /* --- others that connect all the time --------------------------------------------------------- */
 
 #define OTHERS 12
-#define ROUNDS 25
 
 static atomic_bool done;
 static atomic_uint connected, interrupted, refused;
@@ -464,11 +465,11 @@ static void test_fence_while_others_connect(void **state)
 	for (uintptr_t i = 0; i < OTHERS; i++)
 		assert_int_equal(
 			pthread_create(&threads[i], NULL, connect_for_ever, (void *)(i + 1)), 0);
-	for (int round = 0; round < ROUNDS; round++) {
+	for (unsigned round = 0; round < rounds; round++) {
 		/* With one host more; the others' entries stay as they are. */
 		prepare(VOLUME, backing, 1, OTHERS + 2);
 		assert_connects(&a, &portals[round % 2], OTHERS + 2);
-		send_writes(&a, (char)('a' + round));
+		send_writes(&a, (char)('a' + round % 26));
 		begin_ns = clock_now_ns();
 		fence(OTHERS + 2);
 		spent_ns += clock_now_ns() - begin_ns;
@@ -482,11 +483,11 @@ static void test_fence_while_others_connect(void **state)
 	done = true;
 	for (int i = 0; i < OTHERS; i++)
 		pthread_join(threads[i], NULL);
-	printf("[%d fences of %u ms; the others: %u connected, %u interrupted, %u refused]\n",
-	       ROUNDS, (unsigned)(spent_ns / ROUNDS / 1000000), connected, interrupted, refused);
+	printf("[%u fences of %u ms; the others: %u connected, %u interrupted, %u refused]\n",
+	       rounds, (unsigned)(spent_ns / rounds / 1000000), connected, interrupted, refused);
 	if (refused)
 		fail_msg("the last status was %#x", (unsigned)last_status);
-	assert_true(connected > ROUNDS);
+	assert_true(connected > rounds);
 	assert_kernel_comes_back(kernel);
 	disconnect_kernel(kernel);
 }
@@ -522,8 +523,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_fence_while_others_connect, setup, teardown),
 	};
 
-	if (argc != 3) {
-		fprintf(stderr, "usage: %s BACKING SLOW-BACKING\n", argv[0]);
+	rounds = argc == 4 ? (unsigned)strtoul(argv[3], NULL, 10) : 0;
+	if (rounds == 0) {
+		fprintf(stderr, "usage: %s BACKING SLOW-BACKING ROUNDS\n", argv[0]);
 		return 2;
 	}
 	backing = argv[1];
