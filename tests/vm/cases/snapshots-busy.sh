@@ -7,5 +7,5 @@
 # shellcheck source=tests/vm/guest/snapshots_busy.sh
 . "$NVMEOT_SRC/tests/vm/guest/snapshots_busy.sh"
 start_target
-busy ext4 "${ROUNDS:-4}"
-busy xfs "${ROUNDS:-4}"
+busy ext4 "${ROUNDS:-2}"
+busy xfs "${ROUNDS:-2}"
