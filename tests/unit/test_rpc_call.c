@@ -114,7 +114,7 @@ static void test_deadline(void **state)
 	(void)state;
 	fixture_begin(&f);
 	assert_int_equal(fixture_call_probe(f.client, &err), 0);
-	assert_int_equal(fixture_call_stage(f.client, "hold-1", deadline_after_ms(500), &err), -1);
+	assert_int_equal(fixture_call_stage(f.client, "hold-1", deadline_after_ms(2000), &err), -1);
 	assert_int_equal(err.code, ERR_DEADLINE_EXCEEDED);
 	assert_non_null(strstr(err.msg, f.endpoint));
 	fixture_await_held(&f, 1);
