@@ -56,6 +56,11 @@ sidecar_image() {
 		"$src/charts/nvmeot-csi/values.yaml" "$src/tests/cluster/values.yaml"
 }
 
+# The snapshot controller that goes with the snapshotter
+snapshot_controller_image() {
+	sidecar_image snapshotter | sed 's|/csi-snapshotter:|/snapshot-controller:|'
+}
+
 # on NODE COMMAND: shell text that the node itself runs, beside all containers; with its status
 on() {
 	local out

@@ -62,8 +62,17 @@ in_pod() { # POD COMMAND
 	kubectl exec "$1" -- sh -c "$2"
 }
 
-apply() { # FILE
+# apply FILE: for this step; what a step that fails leaves of it is deleted
+apply() {
+	echo "$1" >>"$run/applied"
 	show kubectl apply -f "$1"
+}
+
+tidy() {
+	local file
+	while read -r file; do
+		kubectl delete -f "$file" --ignore-not-found --wait=false
+	done <"$run/applied"
 }
 
 events() { # OBJECT: of kind/name
@@ -93,6 +102,7 @@ step() {
 	echo
 	echo "## $1"
 	begun=$(now_ms)
+	: >"$run/applied"
 	set +e
 	(
 		set -e
@@ -103,7 +113,7 @@ step() {
 	titles+=("$1")
 	times+=($(($(now_ms) - begun)))
 	outcomes+=($((status == 0)))
-	((status == 0)) || { echo "FAILED $1"; dump || true; }
+	((status == 0)) || { echo "FAILED $1"; dump || true; tidy || true; }
 }
 
 finish() {
