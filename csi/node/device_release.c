@@ -97,7 +97,7 @@ static int release_init(struct release *r, const char *staging_path, struct err 
 	find_private(r);
 	device_stage_path(staging_path, r->staged);
 	bind = mount_table_find(&r->table, r->staged);
-	r->block = r->record->block || (bind && strcmp(bind->fs_type, "devtmpfs") == 0);
+	r->block = r->record->block || (bind && paths_is_node(bind));
 	return 0;
 }
 

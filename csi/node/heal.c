@@ -54,7 +54,7 @@ bool heal_is_dead(const struct node *node, const struct mount_entry *entry,
 		reason = "its file system went read-only after an error";
 	else if (entry->sb_stopped)
 		reason = "an error stopped its file system";
-	else if (strcmp(entry->fs_type, "devtmpfs") != 0 && !answers(node, entry))
+	else if (!paths_is_node(entry) && !answers(node, entry))
 		reason = "its file system answers nothing but input/output errors";
 	if (reason)
 		snprintf(ret_reason, HEAL_REASON_SIZE, "%s", reason);
@@ -71,7 +71,7 @@ static bool is_same_device(const struct mount_entry *a, const struct mount_entry
 {
 	if (a->major != b->major || a->minor != b->minor)
 		return false;
-	return strcmp(a->fs_type, "devtmpfs") != 0 || strcmp(a->fs_root, b->fs_root) == 0;
+	return !paths_is_node(a) || strcmp(a->fs_root, b->fs_root) == 0;
 }
 
 /* What else is mounted of the device of a dead mount; NULL: nothing. */

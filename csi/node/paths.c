@@ -8,12 +8,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+bool paths_is_node(const struct mount_entry *entry)
+{
+	return strcmp(entry->fs_type, "devtmpfs") == 0;
+}
+
 /* The name of the device whose node is bound; NULL for other mounts. Borrowed. */
 static const char *node_name(const struct mount_entry *entry)
 {
-	return strcmp(entry->fs_type, "devtmpfs") == 0 && entry->fs_root[0] == '/' ?
-		       entry->fs_root + 1 :
-		       NULL;
+	return paths_is_node(entry) && entry->fs_root[0] == '/' ? entry->fs_root + 1 : NULL;
 }
 
 bool paths_is_bind_of(const struct mount_entry *entry, const struct host_namespace *ns, bool block)

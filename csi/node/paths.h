@@ -27,6 +27,9 @@ bool paths_is_dead(const struct root *sysfs, const struct mount_entry *entry);
  */
 int paths_check_staging(const char *path, char ret[PATH_MAX], struct err *err);
 
+/* Whether it is the bind of a device node, as raw block volumes have. Pure. */
+bool paths_is_node(const struct mount_entry *entry);
+
 /*
  * What is mounted over a staging path hides the stage in it: ERR_FAILED_PRECONDITION names it. The
  * table has what is mounted at the path. Pure.

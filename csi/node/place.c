@@ -80,7 +80,7 @@ static int look(const struct root *sysfs, struct place *place, struct err *err)
 	const struct mount_entry *entry = place->entry;
 	int found;
 
-	place->block = strcmp(entry->fs_type, "devtmpfs") == 0;
+	place->block = paths_is_node(entry);
 	/* Whose it was nobody can tell: the path says so. */
 	place->gone = paths_is_dead(sysfs, entry);
 	if (place->gone)

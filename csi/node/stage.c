@@ -431,7 +431,7 @@ static int identify_mount(const struct node *node, const char *volume_id, const 
 	entry = mount_table_find(&table, path);
 	if (!entry)
 		return NOTHING_THERE;
-	block = strcmp(entry->fs_type, "devtmpfs") == 0;
+	block = paths_is_node(entry);
 	found = namespace_of(node, entry, block, &ns, err);
 	if (found < 0)
 		return -1;
