@@ -302,21 +302,31 @@ static inline void fixture_call_end(struct fixture_call *call)
 	pthread_join(call->thread, NULL);
 }
 
+/* One whose call never came would be waited for for ever: fails instead. */
+static inline void fixture_await(struct fixture *f, const size_t *counter, size_t count)
+{
+	struct timespec until = deadline_timespec(deadline_after_ms(2 * CALL_MS));
+	size_t reached;
+	int rc = 0;
+
+	pthread_mutex_lock(&f->lock);
+	while (*counter < count && rc == 0)
+		rc = pthread_cond_clockwait(&f->changed, &f->lock, CLOCK_MONOTONIC, &until);
+	reached = *counter;
+	pthread_mutex_unlock(&f->lock);
+	if (reached < count)
+		fail_msg("%zu of %zu handlers", reached, count);
+}
+
 /* Waits until count handlers are held. */
 static inline void fixture_await_held(struct fixture *f, size_t count)
 {
-	pthread_mutex_lock(&f->lock);
-	while (f->held < count)
-		pthread_cond_wait(&f->changed, &f->lock);
-	pthread_mutex_unlock(&f->lock);
+	fixture_await(f, &f->held, count);
 }
 
 static inline void fixture_await_finished(struct fixture *f, size_t count)
 {
-	pthread_mutex_lock(&f->lock);
-	while (f->finished < count)
-		pthread_cond_wait(&f->changed, &f->lock);
-	pthread_mutex_unlock(&f->lock);
+	fixture_await(f, &f->finished, count);
 }
 
 static inline size_t fixture_finished(struct fixture *f)

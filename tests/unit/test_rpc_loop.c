@@ -4,7 +4,7 @@
 
 #include "rpc_fixture.h"
 
-#define SERVERS 50
+#define CLIENTS 50
 
 static struct rpc_pending *begin(struct rpc_client *client, const char *volume_id,
 				 struct deadline deadline)
@@ -32,37 +32,31 @@ static int finish(struct rpc_pending *pending, struct err *err)
 }
 
 /*
- * All handlers of many servers are inside at once while nobody waits for any call, so the slowest
- * alone counts.
+ * All handlers of many connections are inside at once while nobody waits for any call, so the
+ * slowest alone counts.
  */
-static void test_many_servers(void **state)
+static void test_many_connections(void **state)
 {
-	struct rpc_pending *pending[SERVERS];
-	struct rpc_server *server[SERVERS];
-	struct rpc_client *client[SERVERS];
+	struct rpc_pending *pending[CLIENTS];
+	struct rpc_client *client[CLIENTS];
 	struct err err = ERR_INIT;
+	char volume_id[16];
 	struct fixture f;
-	char address[32];
 
 	(void)state;
-	fixture_init(&f);
-	for (size_t i = 0; i < SERVERS; i++) {
-		server[i] = fixture_serve(
-			&f, (struct rpc_server_config) { .endpoint = "tcp://127.0.0.1:0" });
-		snprintf(address, sizeof(address), "127.0.0.1:%u", rpc_server_port(server[i]));
-		client[i] = fixture_client(address, NULL);
+	fixture_begin(&f);
+	for (size_t i = 0; i < CLIENTS; i++) {
+		snprintf(volume_id, sizeof(volume_id), "hold-%zu", i);
+		client[i] = fixture_client(f.endpoint, NULL);
+		pending[i] = begin(client[i], volume_id, deadline_after_ms(CALL_MS));
 	}
-	for (size_t i = 0; i < SERVERS; i++)
-		pending[i] = begin(client[i], "hold", deadline_after_ms(CALL_MS));
-	fixture_await_held(&f, SERVERS);
+	fixture_await_held(&f, CLIENTS);
 	fixture_let_go(&f);
-	for (size_t i = SERVERS; i-- > 0;)
+	for (size_t i = CLIENTS; i-- > 0;)
 		assert_int_equal(finish(pending[i], &err), 0);
-	for (size_t i = 0; i < SERVERS; i++) {
+	for (size_t i = 0; i < CLIENTS; i++)
 		rpc_client_free(client[i]);
-		rpc_server_free(server[i]);
-	}
-	fixture_fini(&f);
+	fixture_end(&f);
 }
 
 static size_t thread_count(void)
@@ -80,31 +74,31 @@ static size_t thread_count(void)
 /* Nobody answers: all deadlines pass at once, and no call has a thread of its own. */
 static void test_silent_servers(void **state)
 {
-	struct rpc_pending *pending[SERVERS];
-	struct rpc_client *client[SERVERS];
+	struct rpc_pending *pending[CLIENTS];
+	struct rpc_client *client[CLIENTS];
 	struct err err = ERR_INIT;
-	int listener[SERVERS];
+	int listener[CLIENTS];
 	uint64_t begun;
 	size_t threads;
 	char address[32];
 
 	(void)state;
-	for (size_t i = 0; i < SERVERS; i++) {
+	for (size_t i = 0; i < CLIENTS; i++) {
 		listener[i] = fixture_silence(address);
 		client[i] = fixture_client(address, NULL);
 	}
 	threads = thread_count();
 	begun = clock_now_ns();
-	for (size_t i = 0; i < SERVERS; i++)
+	for (size_t i = 0; i < CLIENTS; i++)
 		pending[i] = begin(client[i], "v", deadline_after_ms(1000));
-	for (size_t i = 0; i < SERVERS; i++) {
+	for (size_t i = 0; i < CLIENTS; i++) {
 		assert_int_equal(finish(pending[i], &err), -1);
 		assert_int_equal(err.code, ERR_DEADLINE_EXCEEDED);
 	}
 	/* One after the other would be 50 s; gRPC may start some threads of its own. */
 	assert_true(clock_now_ns() - begun < 10000000000ULL);
 	assert_true(thread_count() < threads + 12);
-	for (size_t i = 0; i < SERVERS; i++) {
+	for (size_t i = 0; i < CLIENTS; i++) {
 		rpc_client_free(client[i]);
 		close(listener[i]);
 	}
@@ -186,7 +180,7 @@ static void test_finished_elsewhere(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_many_servers),	   cmocka_unit_test(test_silent_servers),
+		cmocka_unit_test(test_many_connections),   cmocka_unit_test(test_silent_servers),
 		cmocka_unit_test(test_order_is_free),	   cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_finished_elsewhere),
 	};
