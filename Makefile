@@ -147,7 +147,7 @@ cluster-programs: deps
 
 .PHONY: vm-selftest
 vm-selftest: deps ## proof that the guest harness can fail
-	@tests/vm/selftest
+	@tests/vm/selftest -j 2
 
 ##@ House
 .PHONY: deps
