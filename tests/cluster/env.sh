@@ -11,6 +11,7 @@ cluster_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 src=$(cd "$cluster_here/../.." && pwd)
 bin=$src/build/cluster/bin
 images=$src/build/cluster/images
+store=$images/store.disk
 run=$src/build/cluster/run
 logs=$src/build/cluster/log
 kernel_version=6.12

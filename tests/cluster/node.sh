@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # PID 1 of a node after tests/vm/guest/init: disks, network, containerd with the images, kubelet.
-# Of the kernel's command line: NVMEOT_NODE its name, NVMEOT_ADDRESS its address. What it logs is
+# Of the kernel's command line: NVMEOT_NODE its name, NVMEOT_ADDRESS its address. One of the name
+# store only gets the images on its disk, says whether it did on its console, and powers off. What it logs is
 # below /run; port 23 takes a script for a shell of the node and answers with what it prints.
 set -uo pipefail
 export PATH=$NVMEOT_SRC/build/cluster/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -73,25 +74,36 @@ start_containerd() {
 		version = 3
 		[plugins."io.containerd.cri.v1.images".pinned_images]
 		sandbox = "localhost/pause:1"
+		# By default it asks for each container's figures every second, a third of a node's time.
+		[plugins."io.containerd.cri.v1.runtime"]
+		stats_collect_period = "60s"
 		[plugins."io.containerd.cri.v1.runtime".cni]
 		bin_dirs = ["/usr/lib/cni"]
 		conf_dir = "/etc/cni/net.d"
 	TOML
 	containerd >/run/containerd.log 2>&1 &
+	containerd=$!
 	until ctr version >/dev/null 2>&1; do
-		kill -0 $! 2>/dev/null || { say "containerd ended: $(tail -n 1 /run/containerd.log)"; return 1; }
+		kill -0 $containerd 2>/dev/null || { say "containerd ended: $(tail -n 1 /run/containerd.log)"; return 1; }
 		sleep 0.5
 	done
 }
 
-# A node that starts again has them.
+# load_images FILE...: those that the disk does not have; fails if there is one that it will not have
 load_images() {
-	local file
-	for file in "$images"/*.tar "$NVMEOT_SRC/build/image/nvmeot-csi.tar"; do
-		[[ ! /node/loaded -nt $file ]] || continue
-		ctr -n k8s.io images import --local --platform linux/amd64 "$file" || say "cannot load $file"
+	local file mark failed=0
+	mkdir -p /node/loaded
+	for file; do
+		mark=/node/loaded/${file##*/}
+		[[ ! -e $mark || $file -nt $mark ]] || continue
+		if ctr -n k8s.io images import --local --platform linux/amd64 "$file"; then
+			touch -r "$file" "$mark"
+		else
+			say "cannot load $file"
+			failed=1
+		fi
 	done
-	touch /node/loaded
+	return "$failed"
 }
 
 start_kubelet() {
@@ -110,16 +122,25 @@ start_kubelet() {
 		runtimeRequestTimeout: 10m
 	YAML
 	kubelet --config=/etc/kubelet.yaml --kubeconfig="$credentials/kubeconfig" \
-		--hostname-override="$NVMEOT_NODE" --node-ip="$NVMEOT_ADDRESS" >/run/kubelet.log 2>&1 &
+		--housekeeping-interval=60s --hostname-override="$NVMEOT_NODE" --node-ip="$NVMEOT_ADDRESS" >/run/kubelet.log 2>&1 &
+}
+
+# The disk that nodes begin with, as far as it is the same each time.
+make_store() {
+	start_containerd && load_images "$images"/*.tar && kill "$containerd" && { wait "$containerd"; true; } &&
+		mount -o remount,ro /node && say "whole"
+	echo o >/proc/sysrq-trigger
+	sleep 60
 }
 
 modprobe -a virtio_net virtio_blk ext4 xfs overlay veth bridge
 be_somebody
 mount_disks
+[[ $NVMEOT_NODE != store ]] || make_store >/run/images.log 2>&1
 join_network
 say "network and disks"
 start_containerd && say "containerd"
-load_images >/run/images.log 2>&1
+load_images "$images"/*.tar "$NVMEOT_SRC/build/image/nvmeot-csi.tar" >/run/images.log 2>&1
 say "images"
 start_kubelet
 say "kubelet"
