@@ -12,14 +12,15 @@ kernel_options="mitigations=off nokaslr no_timer_check"
 #   CONSOLE   file for the kernel console
 #   RESULT    file for the runner's verdict
 #   ENV       blank-separated NVMEOT_NAME=value words that the guest finds in its environment
-# NVMEOT_EMULATOR is the program that tests/vm/emulator printed.
+# NVMEOT_EMULATOR is the program that tests/vm/emulator printed. One CPU does the same work in half of
+# the host's time that two take, so NVMEOT_CPUS says if there are to be more.
 # The case's own output is standard output (opened as a file: a port on stdio would count as hung up
 # once standard input ends). The guest has no network unless QEMU-ARG brings one.
 guest_exec() {
 	local dir=$1 console=$2 result=$3 env=$4
 	shift 4
 
-	exec "$NVMEOT_EMULATOR" -accel tcg,thread=multi,tb-size=512 -cpu max,la57=off -smp 2 -m 4096 \
+	exec "$NVMEOT_EMULATOR" -accel tcg,thread=multi,tb-size=512 -cpu max,la57=off -smp "${NVMEOT_CPUS:-1}" -m 4096 \
 		-nodefaults -display none -no-reboot \
 		-kernel "$dir/vmlinuz" -initrd "$dir/initramfs" \
 		-append "console=ttyS0 panic=-1 quiet log_buf_len=4M $kernel_options $env" \

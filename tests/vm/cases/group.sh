@@ -5,6 +5,7 @@
 # written to another one is never found with the later write and without the earlier. Some groups; with
 # ROUNDS=50 as many as take three minutes.
 # timeout: 900
+# cpus: 2
 # shellcheck source=tests/vm/guest/snapshots.sh
 . "$NVMEOT_SRC/tests/vm/guest/snapshots.sh"
 start_target

@@ -5,6 +5,7 @@
 # seeds.
 # by hand: hours
 # timeout: 28800
+# cpus: 2
 # shellcheck source=tests/vm/guest/soak.sh
 . "$NVMEOT_SRC/tests/vm/guest/soak.sh"
 
