@@ -100,7 +100,8 @@ static int child_start(const char *const argv[], struct child *child, struct err
 }
 
 #define TAIL_CHUNK 1024
-/* What a pipe holds at most (pipe(7)), in reads of the smaller size, and one for a small rest. */
+#define FEED_CHUNK 16384
+/* What a pipe holds at most (pipe(7)), in reads of the smallest size, and one for a small rest. */
 #define DRAIN_ROUNDS (65536 / TAIL_CHUNK + 1)
 
 /* Reads what is there; keeps the head. False at end of file. */
@@ -112,6 +113,16 @@ static bool read_head(int fd, char *buf, size_t size, size_t *len)
 
 	if (n > 0 && room)
 		*len += (size_t)n;
+	return n > 0 || (n < 0 && errno == EINTR);
+}
+
+/* Reads what is there, for the reader. False at end of file; *ret_enough: it wants no more. */
+static bool read_on(int fd, const struct proc_reader *reader, bool *ret_enough)
+{
+	char chunk[FEED_CHUNK];
+	ssize_t n = read(fd, chunk, sizeof(chunk));
+
+	*ret_enough = n > 0 && !reader->take(reader->context, chunk, (size_t)n);
 	return n > 0 || (n < 0 && errno == EINTR);
 }
 
@@ -134,12 +145,15 @@ static bool read_tail(int fd, char *buf, size_t size, size_t *len)
 	return true;
 }
 
+enum end { END_OWN, END_ENOUGH, END_LATE };
+
 /*
- * Collects output until the child itself has ended. Waiting for end of file alone would wait for
- * daemons that a program left behind with our pipes, and those may never be silent. Returns false
- * when the deadline passed.
+ * Collects output until the child itself has ended, the reader wants no more, or the deadline has
+ * passed. Waiting for end of file alone would wait for daemons that a program left behind with our
+ * pipes, and those may never be silent.
  */
-static bool collect(struct child *child, struct deadline deadline, struct proc_result *result)
+static enum end collect(struct child *child, struct deadline deadline,
+			const struct proc_reader *reader, struct proc_result *result)
 {
 	struct pollfd fds[3] = {
 		{ .fd = child->out, .events = POLLIN },
@@ -147,20 +161,22 @@ static bool collect(struct child *child, struct deadline deadline, struct proc_r
 		{ .fd = child->pidfd, .events = POLLIN },
 	};
 	size_t out_len = 0, err_len = 0;
+	bool enough = false;
 	int rounds = 0;
 
 	for (;;) {
 		int n = poll(fds, 3, deadline_poll_ms(deadline));
 
-		if (n == 0)
-			return false;
-		if (n < 0 && errno != EINTR)
-			return false;
+		if (n == 0 || (n < 0 && errno != EINTR))
+			return END_LATE;
 		if (n < 0)
 			continue;
 		if (fds[0].revents &&
-		    !read_head(child->out, result->out, sizeof(result->out), &out_len))
+		    !(reader ? read_on(child->out, reader, &enough) :
+			       read_head(child->out, result->out, sizeof(result->out), &out_len)))
 			fds[0].fd = -1;
+		if (enough)
+			return END_ENOUGH;
 		if (fds[1].revents &&
 		    !read_tail(child->err, result->err, sizeof(result->err), &err_len))
 			fds[1].fd = -1;
@@ -172,27 +188,33 @@ static bool collect(struct child *child, struct deadline deadline, struct proc_r
 		err_len--;
 	result->err[err_len] = '\0';
 	result->out[out_len] = '\0';
-	return true;
+	return END_OWN;
 }
 
-int proc_run(const char *const argv[], struct deadline deadline, struct proc_result *ret,
-	     struct err *err)
+int proc_feed(const char *const argv[], struct deadline deadline, const struct proc_reader *reader,
+	      struct proc_result *ret, struct err *err)
 {
 	struct child child CLEANUP(child_fini) = { .pid = -1, .pidfd = -1, .out = -1, .err = -1 };
-	bool in_time;
+	enum end end;
 	int status;
 
 	memset(ret, 0, sizeof(*ret));
 	if (child_start(argv, &child, err) < 0)
 		return -1;
-	in_time = collect(&child, deadline, ret);
-	if (!in_time)
+	end = collect(&child, deadline, reader, ret);
+	if (end != END_OWN)
 		kill(-child.pid, SIGKILL);
 	status = reap(child.pid);
-	if (!in_time)
+	if (end == END_LATE)
 		return err_set(err, ERR_DEADLINE_EXCEEDED, "%s did not end in time and was killed",
 			       argv[0]);
 	ret->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 	ret->term_signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 	return 0;
+}
+
+int proc_run(const char *const argv[], struct deadline deadline, struct proc_result *ret,
+	     struct err *err)
+{
+	return proc_feed(argv, deadline, NULL, ret, err);
 }

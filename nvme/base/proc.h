@@ -7,6 +7,9 @@
 #ifndef NVME_BASE_PROC_H
 #define NVME_BASE_PROC_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "nvme/base/clock.h"
 #include "nvme/base/err.h"
 
@@ -29,5 +32,21 @@ struct proc_result {
  */
 int proc_run(const char *const argv[], struct deadline deadline, struct proc_result *ret,
 	     struct err *err);
+
+/* Who takes the output of a program while it runs. */
+struct proc_reader {
+	/* A piece of stdout, of any length, not terminated. False: it wants no more. Must not
+	 * block. */
+	bool (*take)(void *context, const char *text, size_t len);
+	void *context;
+};
+
+/*
+ * As proc_run, of a program that prints much: all of stdout goes to the reader, nothing into
+ * ret->out. When the reader wants no more the program is killed and 0 returned, with a result that
+ * says nothing about the program.
+ */
+int proc_feed(const char *const argv[], struct deadline deadline, const struct proc_reader *reader,
+	      struct proc_result *ret, struct err *err);
 
 #endif

@@ -127,6 +127,62 @@ static void test_head_of_stdout(void **state)
 	assert_memory_equal(result.out, "beginxxx", 8);
 }
 
+/* What a reader has got of it. */
+struct got {
+	size_t bytes, sum;
+	size_t enough; /* it wants no more after so many */
+};
+
+static bool take(void *context, const char *text, size_t len)
+{
+	struct got *got = context;
+
+	got->bytes += len;
+	for (size_t i = 0; i < len; i++)
+		got->sum += (unsigned char)text[i];
+	return got->bytes < got->enough;
+}
+
+static int feed(const char *script, uint64_t ms, struct got *got)
+{
+	const char *const argv[] = { "sh", "-c", script, NULL };
+	const struct proc_reader reader = { take, got };
+
+	err = ERR_INIT;
+	return proc_feed(argv, deadline_after_ms(ms), &reader, &result, &err);
+}
+
+static void test_all_of_stdout_goes_to_a_reader(void **state)
+{
+	struct got got = { .enough = SIZE_MAX };
+
+	(void)state;
+	assert_int_equal(feed("head -c 3000000 /dev/zero | tr '\\0' x; echo why >&2; exit 3",
+			      AMPLE_MS, &got),
+			 0);
+	assert_int_equal(result.exit_code, 3);
+	assert_string_equal(result.err, "why");
+	assert_string_equal(result.out, "");
+	assert_int_equal(got.bytes, 3000000);
+	assert_int_equal(got.sum, 3000000 * (size_t)'x');
+	/* A lot at its very end. */
+	got = (struct got) { .enough = SIZE_MAX };
+	assert_int_equal(feed("head -c 60000 /dev/zero", AMPLE_MS, &got), 0);
+	assert_int_equal(got.bytes, 60000);
+}
+
+static void test_reader_that_has_enough(void **state)
+{
+	struct got got = { .enough = 100000 };
+
+	(void)state;
+	assert_int_equal(feed("exec cat /dev/zero", AMPLE_MS, &got), 0);
+	assert_in_range(got.bytes, 100000, 200000);
+	got = (struct got) { .enough = SIZE_MAX };
+	assert_int_equal(feed("exec sleep 1000", 50, &got), -1);
+	assert_int_equal(err.code, ERR_DEADLINE_EXCEEDED);
+}
+
 static void test_tail_of_stderr(void **state)
 {
 	(void)state;
@@ -299,6 +355,8 @@ int main(void)
 		cmocka_unit_test(test_stdin_is_empty),
 		cmocka_unit_test(test_signals_are_reset),
 		cmocka_unit_test(test_head_of_stdout),
+		cmocka_unit_test(test_all_of_stdout_goes_to_a_reader),
+		cmocka_unit_test(test_reader_that_has_enough),
 		cmocka_unit_test(test_tail_of_stderr),
 		cmocka_unit_test(test_both_at_once),
 		cmocka_unit_test(test_deadline_kills_the_group),
