@@ -211,9 +211,10 @@ int dm_remove(const struct uuid *uuid, struct err *err)
 	return devnode_remove(node, err);
 }
 
-int dm_status(const char *name, char out[DM_STATUS_SIZE], struct err *err)
+/* The line of its one target, of what it is or of what it was made with. */
+static int target_line(const char *name, uint32_t flags, char out[DM_STATUS_SIZE], struct err *err)
 {
-	struct request request = { 0 };
+	struct request request = { .head.flags = flags };
 	struct dm_target_spec *spec = (struct dm_target_spec *)request.payload;
 	const char *line = request.payload + sizeof(*spec);
 	cleanup_close int dm = -1;
@@ -229,6 +230,30 @@ int dm_status(const char *name, char out[DM_STATUS_SIZE], struct err *err)
 	strb = strb_over(out, DM_STATUS_SIZE);
 	strb_addn(&strb, line, strnlen(line, sizeof(request.payload) - sizeof(*spec)));
 	return 1;
+}
+
+int dm_status(const char *name, char out[DM_STATUS_SIZE], struct err *err)
+{
+	return target_line(name, 0, out, err);
+}
+
+int dm_table(const char *name, char out[DM_STATUS_SIZE], struct err *err)
+{
+	return target_line(name, DM_STATUS_TABLE_FLAG, out, err);
+}
+
+int dm_message(const char *name, const char *text, struct err *err)
+{
+	struct request request = { 0 };
+	struct dm_target_msg *message = (struct dm_target_msg *)request.payload;
+	cleanup_close int dm = -1;
+
+	if (control_open(&dm, err) < 0)
+		return -1;
+	snprintf(message->message, sizeof(request.payload) - sizeof(*message), "%s", text);
+	if (call(dm, DM_TARGET_MSG, name, &request) < 0)
+		return err_sys(err, errno, "send \"%s\" to device /dev/mapper/%s", text, name);
+	return 0;
 }
 
 int dm_number(const char *name, dev_t *ret, struct err *err)

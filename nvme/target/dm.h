@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Device-mapper by its ioctls (linux/dm-ioctl.h): the one device a volume may need, a "linear" of
- * exactly its size over another block device; and the status of devices that others have made.
- * Nothing survives a restart of the machine. Where udev runs, it is told to leave our devices
- * alone, so that what is written inside a volume is never looked at by this machine. Every call
- * finishes what an interrupted one began. Only a resize waits, for the I/O under way.
+ * exactly its size over another block device; and the status of devices that others have made, and
+ * messages to them. No device survives a restart of the machine. Where udev runs, it is told to
+ * leave ours alone, so that what is written inside a volume is never looked at by this machine.
+ * Every call finishes what an interrupted one began. Only a resize waits, for the I/O under way.
  */
 #ifndef NVME_TARGET_DM_H
 #define NVME_TARGET_DM_H
@@ -43,6 +43,15 @@ int dm_remove(const struct uuid *uuid, struct err *err);
  * says, after the metadata of the pool was committed. 1: read; 0: no such device.
  */
 int dm_status(const char *name, char out[DM_STATUS_SIZE], struct err *err);
+
+/* As dm_status, of what the target was made with: of a thin volume "POOL-MAJOR:MINOR ID". */
+int dm_table(const char *name, char out[DM_STATUS_SIZE], struct err *err);
+
+/*
+ * Hands a message to the target of any device, to a thin pool one of those in thin-provisioning.rst;
+ * what it asks for is done when this returns. err->sys says why it is refused.
+ */
+int dm_message(const char *name, const char *text, struct err *err);
 
 /* The number of any device that has a table. 1: there is one; 0: there is none; -1: error. */
 int dm_number(const char *name, dev_t *ret, struct err *err);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is asked of device-mapper about devices of others, by a made-up driver: numbers, and which
- * are suspended among many. The device of a volume is in test_target_view.c.
+ * What is asked of device-mapper about devices of others, and told them, by a made-up driver:
+ * numbers, lines, messages, and which are suspended among many. The device of a volume is in
+ * test_target_view.c.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,6 +30,7 @@ static struct {
 	bool no_table;
 	int fails; /* with this errno */
 	unsigned long command;
+	char said[256]; /* the last message to a device */
 } kernel;
 
 int devnode_control(const char *name, unsigned minor, const char *what, int *ret, struct err *err)
@@ -81,6 +83,25 @@ static int list(struct dm_ioctl *head)
 	return 0;
 }
 
+/* A line for whoever asks for one, of what the device is or was made with. */
+static int line(struct dm_ioctl *head)
+{
+	struct dm_target_spec *spec = (void *)((char *)head + head->data_start);
+
+	head->target_count = 1;
+	strcpy((char *)(spec + 1), head->flags & DM_STATUS_TABLE_FLAG ? "254:2 7" : "64 127");
+	return 0;
+}
+
+static int message(struct dm_ioctl *head)
+{
+	struct dm_target_msg *sent = (void *)((char *)head + head->data_start);
+
+	assert_int_equal(sent->sector, 0);
+	snprintf(kernel.said, sizeof(kernel.said), "%s: %s", head->name, sent->message);
+	return 0;
+}
+
 static int status(struct dm_ioctl *head)
 {
 	unsigned number = 0;
@@ -89,8 +110,8 @@ static int status(struct dm_ioctl *head)
 	if (sscanf(head->name, "vg-%u", &number) != 1 || number >= kernel.count)
 		return -1;
 	head->dev = 64512 + number;
-	head->flags = (kernel.no_table ? 0 : DM_ACTIVE_PRESENT_FLAG) |
-		      (number % 1000 == 999 ? DM_SUSPEND_FLAG : 0);
+	head->flags |= (kernel.no_table ? 0 : DM_ACTIVE_PRESENT_FLAG) |
+		       (number % 1000 == 999 ? DM_SUSPEND_FLAG : 0);
 	return 0;
 }
 
@@ -106,7 +127,16 @@ int ioctl(int fd, unsigned long command, ...)
 	errno = kernel.fails;
 	if (kernel.fails && kernel.command == command)
 		return -1;
-	return command == DM_LIST_DEVICES ? list(head) : status(head);
+	switch (command) {
+	case DM_LIST_DEVICES:
+		return list(head);
+	case DM_TARGET_MSG:
+		return message(head);
+	case DM_TABLE_STATUS:
+		return status(head) < 0 ? -1 : line(head);
+	default:
+		return status(head);
+	}
 }
 
 static int setup(void **state)
@@ -135,6 +165,34 @@ static void test_number(void **state)
 	assert_int_equal(dm_number("vg-5", &number, &err), -1);
 	assert_int_equal(err.sys, EPERM);
 	assert_int_equal(number, 1);
+}
+
+static void test_lines(void **state)
+{
+	char text[DM_STATUS_SIZE] = "";
+	struct err err;
+
+	(void)state;
+	assert_int_equal(dm_status("vg-5", text, &err), 1);
+	assert_string_equal(text, "64 127");
+	assert_int_equal(dm_table("vg-5", text, &err), 1);
+	assert_string_equal(text, "254:2 7");
+	assert_int_equal(dm_table("vg-99999", text, &err), 0);
+}
+
+static void test_message(void **state)
+{
+	struct err err;
+
+	(void)state;
+	assert_int_equal(dm_message("vg-5", "reserve_metadata_snap", &err), 0);
+	assert_string_equal(kernel.said, "vg-5: reserve_metadata_snap");
+	kernel.fails = EBUSY;
+	kernel.command = DM_TARGET_MSG;
+	assert_int_equal(dm_message("vg-5", "reserve_metadata_snap", &err), -1);
+	assert_int_equal(err.sys, EBUSY);
+	assert_non_null(strstr(err.msg, "send \"reserve_metadata_snap\" to device "
+					"/dev/mapper/vg-5: Device or resource busy"));
 }
 
 static void test_list_suspended(void **state)
@@ -176,6 +234,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_number, setup),
+		cmocka_unit_test_setup(test_lines, setup),
+		cmocka_unit_test_setup(test_message, setup),
 		cmocka_unit_test_setup(test_list_suspended, setup),
 		cmocka_unit_test_setup(test_list_failures, setup),
 	};
