@@ -234,15 +234,15 @@ int pool_copy(struct pool *pool, const struct volume *copy, const struct volume 
 	return 0;
 }
 
-int pool_extents(struct pool *pool, const struct uuid *uuid, const struct uuid *base_uuid,
+int pool_extents(struct pool *pool, const struct volume *snapshot, const struct volume *base,
 		 uint64_t start_bytes, struct extents *ret, struct err *err)
 {
 	if (!pool->ops->extents)
 		return err_set(err, ERR_FAILED_PRECONDITION,
 			       "pool %s is of kind %s, which does not tell where snapshot %s has "
 			       "its data: read all of it instead",
-			       pool->name, pool->ops->kind, uuid->text);
-	return pool->ops->extents(pool, uuid, base_uuid, start_bytes, ret, err);
+			       pool->name, pool->ops->kind, snapshot->uuid.text);
+	return pool->ops->extents(pool, snapshot, base, start_bytes, ret, err);
 }
 
 int pool_copy_finish(struct pool *pool, const struct volume *copy, struct err *err)

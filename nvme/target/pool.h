@@ -100,7 +100,7 @@ struct pool_ops {
 	int (*copy_finish)(struct pool *pool, const struct volume *copy, struct err *err);
 	int (*copy_is_whole)(struct pool *pool, const struct uuid *uuid, struct err *err);
 	/* NULL: this kind cannot tell. */
-	int (*extents)(struct pool *pool, const struct uuid *uuid, const struct uuid *base_uuid,
+	int (*extents)(struct pool *pool, const struct volume *snapshot, const struct volume *base,
 		       uint64_t start_bytes, struct extents *ret, struct err *err);
 	/* What pool_usage needs: room each time, allocation, which may look at each volume, at
 	 * most once a minute. Both have one caller at a time. */
@@ -160,11 +160,12 @@ int pool_copy_finish(struct pool *pool, const struct volume *copy, struct err *e
 int pool_copy_is_whole(struct pool *pool, const struct uuid *uuid, struct err *err);
 
 /*
- * Fills the list as extents_read does, from the backing of a snapshot, and, unless base_uuid is
- * NULL, that of an older one of the same volume. Nobody removes or writes either meanwhile.
- * ERR_DATA_LOSS: one is gone. ERR_FAILED_PRECONDITION: this kind of pool cannot tell.
+ * Fills the list as extents_read does, from the backing of a snapshot, and, unless base is NULL,
+ * that of an older one of the same volume. Nobody removes or writes either meanwhile.
+ * ERR_DATA_LOSS: one is gone. ERR_FAILED_PRECONDITION: this kind of pool, or this machine, cannot
+ * tell. ERR_UNAVAILABLE: not now. ERR_DEADLINE_EXCEEDED: it takes too long.
  */
-int pool_extents(struct pool *pool, const struct uuid *uuid, const struct uuid *base_uuid,
+int pool_extents(struct pool *pool, const struct volume *snapshot, const struct volume *base,
 		 uint64_t start_bytes, struct extents *ret, struct err *err);
 
 /*

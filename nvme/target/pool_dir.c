@@ -179,16 +179,16 @@ static int map_image(struct pool *pool, const struct uuid *uuid, struct mapped *
 	return image_get(&pool->records, name, O_RDONLY, &ret->fd, &size, err);
 }
 
-static int dir_extents(struct pool *pool, const struct uuid *uuid, const struct uuid *base_uuid,
+static int dir_extents(struct pool *pool, const struct volume *snapshot, const struct volume *base,
 		       uint64_t start_bytes, struct extents *ret, struct err *err)
 {
-	CLEANUP(mapped_fini) struct mapped image = { .fd = -1 }, base = { .fd = -1 };
+	CLEANUP(mapped_fini) struct mapped image = { .fd = -1 }, older = { .fd = -1 };
 
-	if (map_image(pool, uuid, &image, err) < 0 ||
-	    (base_uuid && map_image(pool, base_uuid, &base, err) < 0))
+	if (map_image(pool, &snapshot->uuid, &image, err) < 0 ||
+	    (base && map_image(pool, &base->uuid, &older, err) < 0))
 		return -1;
 	return extents_read(&(struct extents_file) { image.fd, image.path },
-			    base_uuid ? &(struct extents_file) { base.fd, base.path } : NULL,
+			    base ? &(struct extents_file) { older.fd, older.path } : NULL,
 			    start_bytes, ret, err);
 }
 

@@ -29,6 +29,7 @@
 #include "nvme/target/lvm.h"
 #include "nvme/target/record.h"
 #include "nvme/target/records_fs.h"
+#include "nvme/target/thin.h"
 #include "nvme/target/through.h"
 #include "nvme/target/view.h"
 
@@ -46,6 +47,7 @@
 struct lvm_pool {
 	struct pool pool;
 	struct lvm lvm;
+	struct thin *thin;
 	int lock;
 };
 
@@ -420,28 +422,36 @@ static int pool_lvm_detach(struct pool *pool, const struct uuid *uuid, struct er
 }
 
 /*
- * The tag says that it is not whole yet: that of a group the others are not taken, or that it has
- * the size of its source. Its source is not changed, so the kernel's word for what it is is enough,
- * and lvm2, which takes its time, is not asked while hosts wait.
+ * The name of the backing of what is not changed because of this: so the kernel's word for what it
+ * is is enough, and lvm2, which takes its time, is not asked.
  */
+static int name_unchanged(const struct lvm *lvm, const struct volume *volume,
+			  char out[LVM_NAME_SIZE], struct err *err)
+{
+	CLEANUP(lv_close) struct lv lv = { .fd = -1 };
+	int found;
+
+	lv_name(&volume->uuid, out);
+	found = lv_glance(lvm, out, &lv, err);
+	if (found < 0)
+		return -1;
+	if (!found)
+		return err_set(err, ERR_DATA_LOSS, "the backing %s/%s of the %s is gone",
+			       lvm->group, out, volume_sort_name(volume));
+	return check_size(lvm, volume, &lv, err);
+}
+
+/* The tag says that it is not whole yet: that of a group the others are not taken, or that it has
+ * the size of its source. */
 static int pool_lvm_copy(struct pool *pool, const struct volume *copy, const struct volume *from,
 			 struct err *err)
 {
 	static const char *const tags[] = { TAG, COPYING_TAG, NULL };
 	const struct lvm *lvm = &lvm_pool(pool)->lvm;
-	CLEANUP(lv_close) struct lv lv = { .fd = -1 };
 	char name[LVM_NAME_SIZE], from_name[LVM_NAME_SIZE];
-	int found;
 
 	lv_name(&copy->uuid, name);
-	lv_name(&from->uuid, from_name);
-	found = lv_glance(lvm, from_name, &lv, err);
-	if (found < 0)
-		return -1;
-	if (!found)
-		return err_set(err, ERR_DATA_LOSS, "the backing %s/%s of the %s is gone",
-			       lvm->group, from_name, volume_sort_name(from));
-	if (check_size(lvm, from, &lv, err) < 0)
+	if (name_unchanged(lvm, from, from_name, err) < 0)
 		return -1;
 	return lvm_snapshot(lvm, name, from_name, tags, err);
 }
@@ -474,6 +484,23 @@ static int pool_lvm_copy_finish(struct pool *pool, const struct volume *copy, st
 	if (lv.size_bytes < wanted && lv_grow(lvm, name, copy->size_bytes, wanted, err) < 0)
 		return -1;
 	return lvm_untag(lvm, name, COPYING_TAG, err);
+}
+
+static int pool_lvm_extents(struct pool *pool, const struct volume *snapshot,
+			    const struct volume *base, uint64_t start_bytes, struct extents *ret,
+			    struct err *err)
+{
+	const struct lvm *lvm = &lvm_pool(pool)->lvm;
+	char name[LVM_NAME_SIZE], base_name[LVM_NAME_SIZE];
+	const struct thin_query query = { .name = name,
+					  .base_name = base ? base_name : NULL,
+					  .size_bytes = snapshot->size_bytes,
+					  .start_bytes = start_bytes };
+
+	if (name_unchanged(lvm, snapshot, name, err) < 0 ||
+	    (base && name_unchanged(lvm, base, base_name, err) < 0))
+		return -1;
+	return thin_extents(lvm_pool(pool)->thin, &query, ret, err);
 }
 
 static int pool_lvm_remove(struct pool *pool, const struct uuid *uuid, struct err *err)
@@ -706,6 +733,7 @@ static void pool_lvm_close(struct pool *base)
 	struct lvm_pool *pool = lvm_pool(base);
 	bool mounted = base->records.fd >= 0;
 
+	thin_free(pool->thin);
 	root_close(&base->records);
 	/* One that stays is used by the next process. */
 	if (mounted)
@@ -744,6 +772,7 @@ static int pool_lvm_open(const char *argument, struct pool **ret, struct err *er
 		free(pool);
 		return -1;
 	}
+	pool->thin = thin_new(&pool->lvm, &pool->pool.records);
 	*ret = &pool->pool;
 	return 0;
 }
@@ -761,6 +790,7 @@ const struct pool_ops pool_lvm_ops = {
 	.copy = pool_lvm_copy,
 	.copy_finish = pool_lvm_copy_finish,
 	.copy_is_whole = pool_lvm_copy_is_whole,
+	.extents = pool_lvm_extents,
 	.list = pool_lvm_list,
 	.room = pool_lvm_room,
 	.allocation = pool_lvm_allocation,

@@ -266,8 +266,7 @@ struct target_extents_query {
  * Fills the list as extents_read does (extents.h), with what differs from the base, or, without
  * one, with what has data. Neither of the two can be deleted meanwhile. ERR_NOT_FOUND;
  * ERR_INVALID_ARGUMENT: they are of different volumes; ERR_OUT_OF_RANGE; ERR_FAILED_PRECONDITION:
- * the file system does not tell, or a pool of this kind does not; ERR_ABORTED: one of them is being
- * changed.
+ * the storage does not tell; ERR_ABORTED: one of them is being changed; else as pool_extents.
  */
 int target_extents(struct target *target, const struct target_extents_query *query,
 		   struct extents *ret, struct err *err);

@@ -42,6 +42,6 @@ int target_extents(struct target *target, const struct target_extents_query *que
 			       it.entry->uuid.text, it.entry->volume.source.text);
 	if (target_turn_take(target, it.entry->pool, &turn, err) < 0)
 		return -1;
-	return pool_extents(it.entry->pool, &it.entry->uuid, base.entry ? &base.entry->uuid : NULL,
-			    query->start_bytes, ret, err);
+	return pool_extents(it.entry->pool, &it.entry->volume,
+			    base.entry ? &base.entry->volume : NULL, query->start_bytes, ret, err);
 }

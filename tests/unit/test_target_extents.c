@@ -338,13 +338,13 @@ static void test_failures(void **state)
 static void test_kind_without(void **state)
 {
 	static const struct pool_ops ops = { .kind = "tape" };
-	static const struct uuid uuid = { "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11" };
+	const struct volume snapshot = { .uuid = { "5d5f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a11" } };
 	struct pool pool = { .name = "slow", .ops = &ops };
 	struct extents got = { 0 };
 	struct err err;
 
 	(void)state;
-	assert_int_equal(pool_extents(&pool, &uuid, NULL, 0, &got, &err), -1);
+	assert_int_equal(pool_extents(&pool, &snapshot, NULL, 0, &got, &err), -1);
 	/* By CSI 1.13 the answer that makes a backup program read everything. */
 	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
 	assert_non_null(strstr(err.msg, "pool slow is of kind tape"));

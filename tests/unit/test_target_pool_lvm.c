@@ -499,6 +499,29 @@ static void test_copy(void **state)
 	assert_int_equal(pool_lvm_copy(&pool.pool, &copy, &volume, &err), -1);
 }
 
+/* Of what is there and whole, by the sizes of the volumes, not of the thin ones. */
+static void test_extents(void **state)
+{
+	struct volume snapshot = { .uuid = { UUID2 }, .size_bytes = 18 * MIB };
+	struct extents got = { .count = 1 };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(pool_lvm_extents(&pool.pool, &snapshot, NULL, 0, &got, &err), -1);
+	assert_int_equal(err.code, ERR_DATA_LOSS);
+	a_volume_is_there(20 * MIB, 65536);
+	world.claims = 0;
+	assert_int_equal(pool_lvm_extents(&pool.pool, &snapshot, NULL, 4 * MIB, &got, &err), 0);
+	assert_did("extents of nvmeot-" UUID2 " from nothing, 4 of 18; ");
+	assert_int_equal(pool_lvm_extents(&pool.pool, &snapshot, &volume, 0, &got, &err), 0);
+	assert_did("extents of nvmeot-" UUID2 " from " LV ", 0 of 18; ");
+	assert_int_equal(world.claims, 0);
+	snapshot.size_bytes = 12 * MIB;
+	assert_int_equal(pool_lvm_extents(&pool.pool, &volume, &snapshot, 0, &got, &err), -1);
+	assert_int_equal(err.code, ERR_DATA_LOSS);
+	assert_did("");
+}
+
 /* What is shared is in the sum of all thin volumes as often as it is shared. */
 static void test_shared_blocks_count_once(void **state)
 {
@@ -546,6 +569,7 @@ int main(void)
 		CASE(test_allocation),
 		CASE(test_records_are_formatted_once),
 		CASE(test_copy),
+		CASE(test_extents),
 		CASE(test_shared_blocks_count_once),
 	};
 

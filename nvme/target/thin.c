@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A thin pool's metadata, by device-mapper's messages and thin_delta. */
+#include "nvme/target/thin.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "nvme/base/file.h"
+#include "nvme/base/log.h"
+#include "nvme/target/devnode.h"
+#include "nvme/target/dm.h"
+#include "nvme/target/thin_delta.h"
+
+#define CALL_MS 50000 /* less than a caller waits */
+#define CALLERS_MAX 4
+#define KEPT_MAX 65536
+#define MARK "thin-metadata-snapshot"
+
+/* What was read last: of these two, as they are as long as nothing is made or deleted. */
+struct kept {
+	bool filled;
+	unsigned id, base_id;
+	uint64_t transaction;
+	uint64_t from_bytes;
+	struct extents list;
+};
+
+struct thin {
+	const struct lvm *lvm;
+	const struct root *records;
+	char pool[DM_NAME_SIZE]; /* the names of their devices */
+	char metadata[DM_NAME_SIZE];
+	sem_t callers; /* how many more may come */
+	pthread_mutex_t turn;
+	struct kept kept;
+};
+
+/* --- the pool --------------------------------------------------------------------------------- */
+
+/* A thin pool as it is now. */
+struct state {
+	uint64_t transaction;
+	uint64_t held; /* the block of its metadata snapshot; 0: there is none */
+	char mode[32];
+};
+
+static int look(const struct thin *thin, struct state *ret, struct err *err)
+{
+	char status[DM_STATUS_SIZE], held[32] = "";
+	struct state state = { 0 };
+	int found = dm_status(thin->pool, status, err);
+
+	if (found < 0)
+		return -1;
+	if (!found || sscanf(status, "%" SCNu64 " %*u/%*u %*u/%*u %31s %31s", &state.transaction,
+			     held, state.mode) != 3)
+		return err_set(err, ERR_UNAVAILABLE, "thin pool %s/%s %s%.100s", thin->lvm->group,
+			       thin->lvm->pool, found ? "has the status " : "is not active",
+			       found ? status : "");
+	if (strcmp(held, "-") != 0 &&
+	    parse_u64("metadata snapshot", held, 1, INT64_MAX, &state.held, err) < 0)
+		return err_recode(err, ERR_INTERNAL);
+	*ret = state;
+	return 0;
+}
+
+/* What a thin pool consists of: numbers of devices, and its chunks. */
+struct parts {
+	dev_t pool;
+	dev_t metadata;
+	uint64_t chunk_bytes;
+};
+
+static int find_parts(const struct thin *thin, struct parts *ret, struct err *err)
+{
+	char table[DM_STATUS_SIZE] = "";
+	unsigned major, minor;
+	uint64_t sectors;
+	dev_t pool = 0;
+	int found = dm_number(thin->pool, &pool, err);
+
+	if (found > 0)
+		found = dm_table(thin->pool, table, err);
+	if (found < 0)
+		return -1;
+	if (sscanf(table, "%u:%u %*u:%*u %" SCNu64, &major, &minor, &sectors) != 3 || sectors == 0)
+		return err_set(err, ERR_INTERNAL, "thin pool %s/%s has the table \"%.100s\"",
+			       thin->lvm->group, thin->lvm->pool, table);
+	*ret = (struct parts) { .pool = pool,
+				.metadata = makedev(major, minor),
+				.chunk_bytes = sectors * DM_SECTOR_BYTES };
+	return 0;
+}
+
+/* A thin volume with an origin outside of its pool, which the table would name, is none of ours. */
+static int find_id(const struct thin *thin, const struct parts *parts, const char *name,
+		   unsigned *ret, struct err *err)
+{
+	char device[DM_NAME_SIZE], table[DM_STATUS_SIZE] = "", rest;
+	unsigned major = 0, minor = 0, id = 0;
+
+	lvm_dm_name(thin->lvm, name, "", device);
+	if (dm_table(device, table, err) < 0)
+		return -1;
+	if (sscanf(table, "%u:%u %u %c", &major, &minor, &id, &rest) != 3 ||
+	    makedev(major, minor) != parts->pool)
+		return err_set(err, ERR_INTERNAL,
+			       "thin volume %s/%s has the table \"%.100s\", not one of thin pool "
+			       "%s (%u:%u)",
+			       thin->lvm->group, name, table, thin->lvm->pool, major(parts->pool),
+			       minor(parts->pool));
+	*ret = id;
+	return 0;
+}
+
+/* --- its metadata snapshot -------------------------------------------------------------------- */
+
+/* A mark that does not say which block was written just before it was reserved. */
+static int is_ours(const struct thin *thin, uint64_t held, bool *ret, struct err *err)
+{
+	cleanup_free char *mark = NULL;
+	int found = file_read(thin->records, MARK, &mark, err);
+	uint64_t block = held;
+	struct err ignored;
+
+	if (found < 0)
+		return -1;
+	parse_u64("block", mark, 1, INT64_MAX, &block, &ignored);
+	*ret = found && block == held;
+	return 0;
+}
+
+/*
+ * Releases what is ours, and takes the mark away; the state is that of before. What is reserved and
+ * was not released is another program's.
+ */
+static int settle(const struct thin *thin, struct state *ret_before, bool *ret_released,
+		  struct err *err)
+{
+	bool ours = false;
+
+	if (look(thin, ret_before, err) < 0 ||
+	    (ret_before->held && is_ours(thin, ret_before->held, &ours, err) < 0) ||
+	    (ours && dm_message(thin->pool, "release_metadata_snap", err) < 0))
+		return -1;
+	*ret_released = ours;
+	return root_exists(thin->records, MARK) ? file_remove(thin->records, MARK, err) : 0;
+}
+
+static int refuse(const struct thin *thin, struct err *err)
+{
+	return err_set(err, ERR_UNAVAILABLE,
+		       "another program has reserved the metadata snapshot of thin pool %s/%s: try "
+		       "again when it is done; if it is gone, dmsetup message %s 0 "
+		       "release_metadata_snap",
+		       thin->lvm->group, thin->lvm->pool, thin->pool);
+}
+
+static int raise_message(const struct thin *thin, const struct state *state, struct err *err)
+{
+	struct err ignored;
+
+	if (err->sys == EOPNOTSUPP)
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "thin pool %s/%s is in mode \"%s\" and takes no metadata snapshot: "
+			       "see lvmthin(7) about its repair",
+			       thin->lvm->group, thin->lvm->pool, state->mode);
+	if (err->sys != EBUSY)
+		return -1;
+	/* It is not ours, so the mark must not say so. */
+	file_remove(thin->records, MARK, &ignored);
+	return refuse(thin, err);
+}
+
+/* Whether this fails or not: settle is to follow. */
+static int reserve(const struct thin *thin, const struct state *state, uint64_t *ret_block,
+		   struct err *err)
+{
+	struct state now = { 0 };
+	char block[32];
+
+	if (file_create(thin->records, MARK, "", err) < 0)
+		return -1;
+	if (dm_message(thin->pool, "reserve_metadata_snap", err) < 0)
+		return raise_message(thin, state, err);
+	if (look(thin, &now, err) < 0)
+		return -1;
+	snprintf(block, sizeof(block), "%" PRIu64, now.held);
+	*ret_block = now.held;
+	/* If this fails the mark stays as it was. */
+	return file_replace(thin->records, MARK, block, err);
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+static int run(const struct thin *thin, const struct parts *parts, uint64_t block,
+	       struct deadline deadline, struct kept *kept, struct err *err)
+{
+	char path[sizeof("/dev/mapper/") + DM_NAME_SIZE];
+	const struct thin_delta_query query = {
+		.device = path,
+		.snapshot_block = block,
+		.id = kept->id,
+		.base_id = kept->base_id,
+		.chunk_bytes = parts->chunk_bytes,
+		.start_bytes = kept->from_bytes,
+	};
+
+	snprintf(path, sizeof(path), "/dev/mapper/%s", thin->metadata);
+	if (devnode_ensure(path + strlen("/dev/"), S_IFBLK, parts->metadata, err) < 0)
+		return -1;
+	return thin_delta_read(&query, deadline, &kept->list, err);
+}
+
+/* Fills it from where it begins. */
+static int refill(const struct thin *thin, const struct parts *parts, const struct state *state,
+		  struct deadline deadline, struct kept *kept, struct err *err)
+{
+	struct err failure = ERR_INIT;
+	struct state after = { 0 };
+	bool released = false;
+	uint64_t block = 0;
+	int r = reserve(thin, state, &block, err);
+
+	if (r == 0)
+		r = run(thin, parts, block, deadline, kept, err);
+	if (settle(thin, &after, &released, &failure) < 0) {
+		log_warning("the metadata snapshot of a thin pool could not be released: the next "
+			    "use or start tries again",
+			    KV("pool", thin->pool), KV_ERR(&failure));
+		if (r == 0)
+			*err = failure;
+		return -1;
+	}
+	if (r == 0 && !released)
+		return err_set(err, ERR_UNAVAILABLE,
+			       "another program has released the metadata snapshot of thin pool "
+			       "%s/%s while it was read: try again",
+			       thin->lvm->group, thin->lvm->pool);
+	return r;
+}
+
+static bool covers(const struct kept *kept, const struct kept *wanted)
+{
+	return kept->filled && kept->id == wanted->id && kept->base_id == wanted->base_id &&
+	       kept->transaction == wanted->transaction &&
+	       kept->list.size_bytes == wanted->list.size_bytes &&
+	       kept->from_bytes <= wanted->from_bytes && kept->list.next_bytes > wanted->from_bytes;
+}
+
+/* What one call gets of it. */
+static void serve(const struct kept *kept, uint64_t start_bytes, struct extents *ret)
+{
+	struct extents list = { .items = ret->items,
+				.max = ret->max,
+				.next_bytes = kept->list.next_bytes,
+				.size_bytes = kept->list.size_bytes };
+
+	for (size_t i = 0; i < kept->list.count; i++) {
+		const struct extent *extent = &kept->list.items[i];
+		uint64_t end = extent->offset_bytes + extent->length_bytes;
+		uint64_t start = extent->offset_bytes < start_bytes ? start_bytes :
+								      extent->offset_bytes;
+
+		if (end > start && !extents_add(&list, start, end))
+			break;
+	}
+	*ret = list;
+}
+
+/* With the turn taken. */
+static int extents_in_turn(struct thin *thin, const struct thin_query *query,
+			   struct deadline deadline, struct extents *ret, struct err *err)
+{
+	uint64_t start = query->start_bytes - query->start_bytes % EXTENTS_BLOCK_BYTES;
+	struct kept wanted = { .from_bytes = start,
+			       .list = { .max = KEPT_MAX, .size_bytes = query->size_bytes } };
+	struct parts parts = { 0 };
+	struct state state = { 0 };
+	bool released;
+
+	if (settle(thin, &state, &released, err) < 0 || find_parts(thin, &parts, err) < 0 ||
+	    find_id(thin, &parts, query->name, &wanted.id, err) < 0 ||
+	    find_id(thin, &parts, query->base_name ?: query->name, &wanted.base_id, err) < 0)
+		return -1;
+	wanted.transaction = state.transaction;
+	if (!covers(&thin->kept, &wanted)) {
+		if (state.held && !released)
+			return refuse(thin, err);
+		thin->kept.filled = false;
+		wanted.list.items = thin->kept.list.items ?:
+					    xcalloc(KEPT_MAX, sizeof(*wanted.list.items));
+		thin->kept = wanted;
+		if (refill(thin, &parts, &state, deadline, &thin->kept, err) < 0)
+			return -1;
+		thin->kept.filled = true;
+	}
+	serve(&thin->kept, start, ret);
+	return 0;
+}
+
+static int turn_take(struct thin *thin, struct deadline deadline, struct err *err)
+{
+	struct timespec until = deadline_timespec(deadline);
+
+	if (pthread_mutex_clocklock(&thin->turn, CLOCK_MONOTONIC, &until) == 0)
+		return 0;
+	return err_set(err, ERR_UNAVAILABLE,
+		       "the metadata of thin pool %s/%s is being read by another call: try again",
+		       thin->lvm->group, thin->lvm->pool);
+}
+
+int thin_extents(struct thin *thin, const struct thin_query *query, struct extents *ret,
+		 struct err *err)
+{
+	struct deadline deadline = deadline_after_ms(CALL_MS);
+	int r;
+
+	if (query->start_bytes > query->size_bytes)
+		return err_set(err, ERR_OUT_OF_RANGE,
+			       "offset %" PRIu64 " is beyond the end of %s/%s, which has %" PRIu64
+			       " bytes",
+			       query->start_bytes, thin->lvm->group, query->name,
+			       query->size_bytes);
+	if (query->start_bytes == query->size_bytes) {
+		ret->count = 0;
+		ret->next_bytes = ret->size_bytes = query->size_bytes;
+		return 0;
+	}
+	if (sem_trywait(&thin->callers) < 0)
+		return err_set(err, ERR_UNAVAILABLE,
+			       "%d calls read the metadata of thin pool %s/%s, or wait for it: try "
+			       "again",
+			       CALLERS_MAX, thin->lvm->group, thin->lvm->pool);
+	r = turn_take(thin, deadline, err);
+	if (r == 0) {
+		r = extents_in_turn(thin, query, deadline, ret, err);
+		pthread_mutex_unlock(&thin->turn);
+	}
+	sem_post(&thin->callers);
+	return r;
+}
+
+/* --- its life --------------------------------------------------------------------------------- */
+
+struct thin *thin_new(const struct lvm *lvm, const struct root *records)
+{
+	struct thin *thin = xcalloc(1, sizeof(*thin));
+	struct state state = { 0 };
+	struct err err = ERR_INIT;
+	bool released = false;
+
+	thin->lvm = lvm;
+	thin->records = records;
+	lvm_dm_name(lvm, lvm->pool, "-tpool", thin->pool);
+	lvm_dm_name(lvm, lvm->pool, "_tmeta", thin->metadata);
+	sem_init(&thin->callers, 0, CALLERS_MAX);
+	pthread_mutex_init(&thin->turn, NULL);
+	if (settle(thin, &state, &released, &err) < 0)
+		log_warning(
+			"whether a metadata snapshot is left of an earlier process is not known",
+			KV("pool", thin->pool), KV_ERR(&err));
+	if (released)
+		log_info("a metadata snapshot that an earlier process left was released",
+			 KV("pool", thin->pool));
+	return thin;
+}
+
+void thin_free(struct thin *thin)
+{
+	if (!thin)
+		return;
+	sem_destroy(&thin->callers);
+	pthread_mutex_destroy(&thin->turn);
+	free(thin->kept.list.items);
+	free(thin);
+}
