@@ -23,7 +23,7 @@ check "the service is said to be there" eval "rpc $controller_socket csi.v1.Iden
 	GetPluginCapabilities | grep -q SNAPSHOT_METADATA_SERVICE"
 provision raw $((64 << 20))
 publish "$volume" pod >/dev/null
-check_program metadata_rounds "$controller_socket" "$volume" "$(pod pod)" "$pool_dir" "${ROUNDS:-8}"
+check_program metadata_rounds "$controller_socket" "$volume" "$(pod pod)" "$pool_dir/" .img "${ROUNDS:-8}" 0
 
 raw=$volume
 unpublish "$raw" pod >/dev/null

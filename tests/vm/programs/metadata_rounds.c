@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * metadata_rounds ENDPOINT VOLUME_ID DEVICE POOL_DIR ROUNDS: a published raw volume is written at
- * random all the time, and snapshots of it are taken by CSI, round after round. The ranges that
- * GetMetadataDelta streams between two of them, read from the newer one's image and written over a
- * copy of the older one, make it the newer one byte for byte; those of GetMetadataAllocated do so
- * with zeros. Streams are broken off and gone on with. In the end the copy is what a reader of the
- * device finds.
+ * metadata_rounds ENDPOINT VOLUME_ID DEVICE PREFIX SUFFIX ROUNDS GROWTH_BYTES: a published raw
+ * volume is written at random all the time, a part of it each round, and snapshots of it are taken
+ * by CSI, round after round. The ranges that GetMetadataDelta streams between two of them, read
+ * from the newer one's backing (PREFIX, its UUID, SUFFIX) and written over a copy of the older one,
+ * make it the newer one byte for byte; those of GetMetadataAllocated do so with zeros. Streams are
+ * broken off and gone on with. Every other round it grows by so much. In the end the copy is what a
+ * reader of the device finds.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -32,14 +33,16 @@
 #define BLOCK ((size_t)4096)
 #define CHANGE_BLOCKS 32
 #define CALL_MS 60000
-#define FAR 4 /* rounds */
+#define FAR 3	/* rounds */
+#define PARTS 8 /* of the volume, of which one is written at a time */
 
-static const char *endpoint, *volume_id, *device, *pool_dir;
-static unsigned long rounds;
+static const char *endpoint, *volume_id, *device, *prefix, *suffix;
+static unsigned long rounds, growth_bytes;
 static struct rpc_client *client;
-static size_t size_bytes;
+static atomic_size_t size_bytes; /* of the volume */
+static size_t copy_bytes;	 /* of copies: what it may grow to */
 static atomic_bool stop;
-static atomic_size_t changes;
+static atomic_size_t changes, part;
 
 static void must(bool good, const char *what)
 {
@@ -50,7 +53,7 @@ static void must(bool good, const char *what)
 static unsigned char *map_new(void)
 {
 	unsigned char *bytes =
-		mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		mmap(NULL, copy_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	must(bytes != MAP_FAILED, "memory");
 	return bytes;
@@ -61,7 +64,10 @@ static unsigned char *map_new(void)
 static void change(int fd, unsigned *seed, unsigned char *bytes)
 {
 	size_t blocks = 1 + (size_t)rand_r(seed) % CHANGE_BLOCKS;
-	size_t at = (size_t)rand_r(seed) % (size_bytes / BLOCK - CHANGE_BLOCKS) * BLOCK;
+	size_t part_blocks = size_bytes / BLOCK / PARTS;
+	size_t at = (atomic_load(&part) * part_blocks +
+		     (size_t)rand_r(seed) % (part_blocks - CHANGE_BLOCKS)) *
+		    BLOCK;
 	uint64_t range[2] = { at, blocks * BLOCK };
 
 	memset(bytes, rand_r(seed), blocks * BLOCK);
@@ -124,6 +130,34 @@ static void snapshot_delete(const char *id)
 	protobuf_c_message_free_unpacked(answer, NULL);
 }
 
+static void volume_grow(void)
+{
+	Csi__V1__ControllerExpandVolumeRequest request =
+		CSI__V1__CONTROLLER_EXPAND_VOLUME_REQUEST__INIT;
+	Csi__V1__CapacityRange range = CSI__V1__CAPACITY_RANGE__INIT;
+	size_t wanted = size_bytes + growth_bytes;
+	int fd = open(device, O_RDONLY | O_CLOEXEC);
+	ProtobufCMessage *answer = NULL;
+	struct err err = ERR_INIT;
+	uint64_t size = 0;
+
+	range.required_bytes = (int64_t)wanted;
+	request.volume_id = (char *)volume_id;
+	request.capacity_range = &range;
+	if (rpc_client_call(client, "/csi.v1.Controller/ControllerExpandVolume", &request.base,
+			    &csi__v1__controller_expand_volume_response__descriptor,
+			    deadline_after_ms(CALL_MS), &answer, &err) < 0)
+		fail_msg("ControllerExpandVolume: %s", err.msg);
+	protobuf_c_message_free_unpacked(answer, NULL);
+	must(fd >= 0, device);
+	do {
+		must(ioctl(fd, BLKGETSIZE64, &size) == 0, device);
+		sched_yield();
+	} while (size != wanted);
+	close(fd);
+	size_bytes = wanted;
+}
+
 /* A stream of both methods: base_id "" is for what has data. */
 static struct rpc_pending *open_stream(const char *base_id, const char *id, int64_t start,
 				       int32_t max)
@@ -150,7 +184,7 @@ static struct rpc_pending *open_stream(const char *base_id, const char *id, int6
 
 struct applied {
 	unsigned char *copy;
-	int fd; /* of the newer image */
+	int fd; /* of the newer backing */
 	int64_t end;
 	size_t ranges, bytes;
 };
@@ -202,7 +236,7 @@ static int open_image(const char *id)
 	char path[512];
 	int fd;
 
-	snprintf(path, sizeof(path), "%s/%s.img", pool_dir, strrchr(id, '@') + 1);
+	snprintf(path, sizeof(path), "%s%s%s", prefix, strrchr(id, '@') + 1, suffix);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	must(fd >= 0, path);
 	return fd;
@@ -242,12 +276,22 @@ static void await_changes(size_t count)
 		sched_yield();
 }
 
+/* What was discarded may read as before for as long as a target's page cache has it. */
+static void drop_caches(void)
+{
+	int fd = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
+
+	must(fd >= 0 && write(fd, "1", 1) == 1, "drop the page cache");
+	close(fd);
+}
+
 static void check_device(const unsigned char *copy)
 {
 	int fd = open(device, O_RDONLY | O_CLOEXEC);
 	unsigned char *bytes = aligned_alloc(BLOCK, BLOCK);
 
 	must(fd >= 0, device);
+	drop_caches();
 	for (size_t i = 0; i < size_bytes; i += BLOCK) {
 		must(pread(fd, bytes, BLOCK, (off_t)i) == (ssize_t)BLOCK, "read the device");
 		if (memcmp(bytes, copy + i, BLOCK) != 0)
@@ -275,11 +319,14 @@ static void test_rounds(void **state)
 	for (unsigned long round = 1; round <= rounds; round++) {
 		struct applied done;
 
+		atomic_store(&part, (size_t)random() % PARTS);
 		await_changes(1 + (size_t)random() % 20);
 		if (round == rounds) {
 			atomic_store(&stop, true);
 			pthread_join(writer, NULL);
 		}
+		if (growth_bytes && round % 2 == 0)
+			volume_grow();
 		snapshot_create(round, id);
 		done = apply(copy, before, id);
 		ranges += done.ranges;
@@ -292,7 +339,7 @@ static void test_rounds(void **state)
 		apply(far_copy, far, id);
 		snapshot_delete(far);
 		strcpy(far, id);
-		memset(far_copy, 0, size_bytes);
+		memset(far_copy, 0, copy_bytes);
 		apply(far_copy, "", id);
 	}
 	check_device(copy);
@@ -313,6 +360,7 @@ static int setup(void **state)
 	must(fd >= 0 && ioctl(fd, BLKGETSIZE64, &size) == 0, device);
 	close(fd);
 	size_bytes = size;
+	copy_bytes = size + rounds * growth_bytes;
 	if (rpc_client_new(endpoint, NULL, &client, &err) < 0)
 		fail_msg("%s", err.msg);
 	return 0;
@@ -330,13 +378,15 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_rounds) };
 	unsigned long seed;
 
-	if (argc != 6)
+	if (argc != 8)
 		return 2;
 	endpoint = argv[1];
 	volume_id = argv[2];
 	device = argv[3];
-	pool_dir = argv[4];
-	rounds = strtoul(argv[5], NULL, 10);
+	prefix = argv[4];
+	suffix = argv[5];
+	rounds = strtoul(argv[6], NULL, 10);
+	growth_bytes = strtoul(argv[7], NULL, 10);
 	seed = getenv("SEED") ? strtoul(getenv("SEED"), NULL, 10) : (unsigned long)getpid();
 	srandom((unsigned)seed);
 	printf("SEED=%lu\n", seed);
