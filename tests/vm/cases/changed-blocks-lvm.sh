@@ -48,7 +48,7 @@ snapshot() { # NAME: prints its ID
 		jq -r .snapshot.snapshot_id
 }
 
-bytes=$(((18 << 20) + 4096)) # a multiple neither of the extents nor of the chunks
+bytes=$(((66 << 20) + 4096)) # a multiple neither of the extents nor of the chunks
 provision raw $bytes
 publish "$volume" pod >/dev/null
 check_program metadata_rounds "$controller_socket" "$volume" "$(pod pod)" /dev/vg/nvmeot- "" \

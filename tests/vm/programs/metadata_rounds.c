@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,8 +34,9 @@
 #define BLOCK ((size_t)4096)
 #define CHANGE_BLOCKS 32
 #define CALL_MS 60000
-#define FAR 3	/* rounds */
-#define PARTS 8 /* of the volume, of which one is written at a time */
+#define AHEAD 100 /* changes from the beginning of a round on */
+#define FAR 3	  /* rounds */
+#define PARTS 8	  /* of the volume, of which one is written at a time */
 
 static const char *endpoint, *volume_id, *device, *prefix, *suffix;
 static unsigned long rounds, growth_bytes;
@@ -43,6 +45,7 @@ static atomic_size_t size_bytes; /* of the volume */
 static size_t copy_bytes;	 /* of copies: what it may grow to */
 static atomic_bool stop;
 static atomic_size_t changes, part;
+static sem_t allowance; /* of changes: a writer without bounds would slow down all else */
 
 static void must(bool good, const char *what)
 {
@@ -88,7 +91,7 @@ static void *write_on(void *data)
 	unsigned seed = *(unsigned *)data;
 
 	must(fd >= 0, device);
-	while (!atomic_load(&stop))
+	while (sem_wait(&allowance) == 0 && !atomic_load(&stop))
 		change(fd, &seed, bytes);
 	close(fd);
 	free(bytes);
@@ -271,7 +274,10 @@ static struct applied apply(unsigned char *copy, const char *base_id, const char
 static void await_changes(size_t count)
 {
 	size_t until = atomic_load(&changes) + count;
+	int left = 0;
 
+	for (sem_getvalue(&allowance, &left); left < AHEAD; left++)
+		sem_post(&allowance);
 	while (atomic_load(&changes) < until)
 		sched_yield();
 }
@@ -310,6 +316,7 @@ static void test_rounds(void **state)
 	pthread_t writer;
 
 	(void)state;
+	sem_init(&allowance, 0, 0);
 	assert_int_equal(pthread_create(&writer, NULL, write_on, &seed), 0);
 	await_changes(20);
 	snapshot_create(0, before);
@@ -323,6 +330,7 @@ static void test_rounds(void **state)
 		await_changes(1 + (size_t)random() % 20);
 		if (round == rounds) {
 			atomic_store(&stop, true);
+			sem_post(&allowance);
 			pthread_join(writer, NULL);
 		}
 		if (growth_bytes && round % 2 == 0)
