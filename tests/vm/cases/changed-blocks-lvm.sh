@@ -52,7 +52,7 @@ bytes=$(((66 << 20) + 4096)) # a multiple neither of the extents nor of the chun
 provision raw $bytes
 publish "$volume" pod >/dev/null
 check_program metadata_rounds "$controller_socket" "$volume" "$(pod pod)" /dev/vg/nvmeot- "" \
-	"${ROUNDS:-3}" $(((5 << 20) + 4096))
+	"${ROUNDS:-2}" $(((5 << 20) + 4096))
 check "no metadata snapshot is left" [ "$(held)" = - ]
 
 older=$(snapshot a)

@@ -35,7 +35,7 @@
 #define CHANGE_BLOCKS 32
 #define CALL_MS 60000
 #define AHEAD 100 /* changes from the beginning of a round on */
-#define FAR 3	  /* rounds */
+#define FAR 2	  /* rounds */
 #define PARTS 8	  /* of the volume, of which one is written at a time */
 
 static const char *endpoint, *volume_id, *device, *prefix, *suffix;
