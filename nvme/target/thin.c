@@ -17,7 +17,12 @@
 #include "nvme/target/dm.h"
 #include "nvme/target/thin_delta.h"
 
-#define CALL_MS 50000 /* less than a caller waits */
+/*
+ * Together less than an agent that is told to end gives its calls (cmd/serve.c), so that it leaves
+ * no metadata snapshot.
+ */
+#define TURN_MS 4000
+#define RUN_MS 20000
 #define CALLERS_MAX 4
 #define KEPT_MAX 65536
 #define MARK "thin-metadata-snapshot"
@@ -46,7 +51,8 @@ struct thin {
 /* A thin pool as it is now. */
 struct state {
 	uint64_t transaction;
-	uint64_t held; /* the block of its metadata snapshot; 0: there is none */
+	uint64_t held;	      /* the block of its metadata snapshot; 0: there is none */
+	uint64_t used, total; /* blocks of its metadata */
 	char mode[32];
 };
 
@@ -58,8 +64,8 @@ static int look(const struct thin *thin, struct state *ret, struct err *err)
 
 	if (found < 0)
 		return -1;
-	if (!found || sscanf(status, "%" SCNu64 " %*u/%*u %*u/%*u %31s %31s", &state.transaction,
-			     held, state.mode) != 3)
+	if (!found || sscanf(status, "%" SCNu64 " %" SCNu64 "/%" SCNu64 " %*u/%*u %31s %31s",
+			     &state.transaction, &state.used, &state.total, held, state.mode) != 5)
 		return err_set(err, ERR_UNAVAILABLE, "thin pool %s/%s %s%.100s", thin->lvm->group,
 			       thin->lvm->pool, found ? "has the status " : "is not active",
 			       found ? status : "");
@@ -178,6 +184,21 @@ static int raise_message(const struct thin *thin, const struct state *state, str
 	return refuse(thin, err);
 }
 
+/*
+ * All that there is may have to be copied while it is reserved. Without room for that the pool
+ * would take no more writes, and no message either: it could not even be released.
+ */
+static int check_room(const struct thin *thin, const struct state *state, struct err *err)
+{
+	if (state->used <= state->total / 2)
+		return 0;
+	return err_set(err, ERR_FAILED_PRECONDITION,
+		       "the metadata of thin pool %s/%s is more than half full (%" PRIu64
+		       " of %" PRIu64 " blocks): it can be read when it has been extended, see "
+		       "--poolmetadatasize in lvextend(8)",
+		       thin->lvm->group, thin->lvm->pool, state->used, state->total);
+}
+
 /* Whether this fails or not: settle is to follow. */
 static int reserve(const struct thin *thin, const struct state *state, uint64_t *ret_block,
 		   struct err *err)
@@ -200,7 +221,7 @@ static int reserve(const struct thin *thin, const struct state *state, uint64_t 
 /* --- reading ---------------------------------------------------------------------------------- */
 
 static int run(const struct thin *thin, const struct parts *parts, uint64_t block,
-	       struct deadline deadline, struct kept *kept, struct err *err)
+	       struct kept *kept, struct err *err)
 {
 	char path[sizeof("/dev/mapper/") + DM_NAME_SIZE];
 	const struct thin_delta_query query = {
@@ -215,12 +236,12 @@ static int run(const struct thin *thin, const struct parts *parts, uint64_t bloc
 	snprintf(path, sizeof(path), "/dev/mapper/%s", thin->metadata);
 	if (devnode_ensure(path + strlen("/dev/"), S_IFBLK, parts->metadata, err) < 0)
 		return -1;
-	return thin_delta_read(&query, deadline, &kept->list, err);
+	return thin_delta_read(&query, deadline_after_ms(RUN_MS), &kept->list, err);
 }
 
 /* Fills it from where it begins. */
 static int refill(const struct thin *thin, const struct parts *parts, const struct state *state,
-		  struct deadline deadline, struct kept *kept, struct err *err)
+		  struct kept *kept, struct err *err)
 {
 	struct err failure = ERR_INIT;
 	struct state after = { 0 };
@@ -229,7 +250,7 @@ static int refill(const struct thin *thin, const struct parts *parts, const stru
 	int r = reserve(thin, state, &block, err);
 
 	if (r == 0)
-		r = run(thin, parts, block, deadline, kept, err);
+		r = run(thin, parts, block, kept, err);
 	if (settle(thin, &after, &released, &failure) < 0) {
 		log_warning("the metadata snapshot of a thin pool could not be released: the next "
 			    "use or start tries again",
@@ -275,8 +296,8 @@ static void serve(const struct kept *kept, uint64_t start_bytes, struct extents 
 }
 
 /* With the turn taken. */
-static int extents_in_turn(struct thin *thin, const struct thin_query *query,
-			   struct deadline deadline, struct extents *ret, struct err *err)
+static int extents_in_turn(struct thin *thin, const struct thin_query *query, struct extents *ret,
+			   struct err *err)
 {
 	uint64_t start = query->start_bytes - query->start_bytes % EXTENTS_BLOCK_BYTES;
 	struct kept wanted = { .from_bytes = start,
@@ -293,11 +314,13 @@ static int extents_in_turn(struct thin *thin, const struct thin_query *query,
 	if (!covers(&thin->kept, &wanted)) {
 		if (state.held && !released)
 			return refuse(thin, err);
+		if (check_room(thin, &state, err) < 0)
+			return -1;
 		thin->kept.filled = false;
 		wanted.list.items = thin->kept.list.items ?:
 					    xcalloc(KEPT_MAX, sizeof(*wanted.list.items));
 		thin->kept = wanted;
-		if (refill(thin, &parts, &state, deadline, &thin->kept, err) < 0)
+		if (refill(thin, &parts, &state, &thin->kept, err) < 0)
 			return -1;
 		thin->kept.filled = true;
 	}
@@ -305,9 +328,9 @@ static int extents_in_turn(struct thin *thin, const struct thin_query *query,
 	return 0;
 }
 
-static int turn_take(struct thin *thin, struct deadline deadline, struct err *err)
+static int turn_take(struct thin *thin, struct err *err)
 {
-	struct timespec until = deadline_timespec(deadline);
+	struct timespec until = deadline_timespec(deadline_after_ms(TURN_MS));
 
 	if (pthread_mutex_clocklock(&thin->turn, CLOCK_MONOTONIC, &until) == 0)
 		return 0;
@@ -319,7 +342,7 @@ static int turn_take(struct thin *thin, struct deadline deadline, struct err *er
 int thin_extents(struct thin *thin, const struct thin_query *query, struct extents *ret,
 		 struct err *err)
 {
-	struct deadline deadline = deadline_after_ms(CALL_MS);
+	bool itself = query->base_name && strcmp(query->base_name, query->name) == 0;
 	int r;
 
 	if (query->start_bytes > query->size_bytes)
@@ -328,7 +351,8 @@ int thin_extents(struct thin *thin, const struct thin_query *query, struct exten
 			       " bytes",
 			       query->start_bytes, thin->lvm->group, query->name,
 			       query->size_bytes);
-	if (query->start_bytes == query->size_bytes) {
+	/* Nothing is left to tell, or nothing differs. */
+	if (query->start_bytes == query->size_bytes || itself) {
 		ret->count = 0;
 		ret->next_bytes = ret->size_bytes = query->size_bytes;
 		return 0;
@@ -338,9 +362,9 @@ int thin_extents(struct thin *thin, const struct thin_query *query, struct exten
 			       "%d calls read the metadata of thin pool %s/%s, or wait for it: try "
 			       "again",
 			       CALLERS_MAX, thin->lvm->group, thin->lvm->pool);
-	r = turn_take(thin, deadline, err);
+	r = turn_take(thin, err);
 	if (r == 0) {
-		r = extents_in_turn(thin, query, deadline, ret, err);
+		r = extents_in_turn(thin, query, ret, err);
 		pthread_mutex_unlock(&thin->turn);
 	}
 	sem_post(&thin->callers);

@@ -12,7 +12,10 @@
  *	- Before it is reserved a file beside the records says so, durably, and then which block it
  *	  begins at; that file goes after it has been released. So what a killed process has left is
  *	  released by the next thin_new, or the next use. A crash between the two writes leaves it
- *	  unsaid which block; then what is reserved counts as ours.
+ *	  unsaid which block; then what is reserved counts as ours, even if it is of another program
+ *	  that has come since. The same is so of one that got the block of ours, when we died just
+ *	  before the file went.
+ *	- It is not reserved in metadata that are more than half full: see check_room.
  *	- Any other is that of another program, which may be at work: it stays, and the call is
  *	  ERR_UNAVAILABLE and says how to release it. If another program releases ours, what was
  *read does not count.
@@ -52,8 +55,9 @@ struct thin_query {
 
 /*
  * Fills the list as extents_read does, in whole chunks. Blocks on the disk and on thin_delta, for
- * less than a minute. ERR_OUT_OF_RANGE: start_bytes is beyond the end. ERR_FAILED_PRECONDITION:
- * there is no thin_delta, or the pool takes no changes to its metadata. ERR_UNAVAILABLE: see above.
+ * less than 25 seconds. ERR_OUT_OF_RANGE: start_bytes is beyond the end. ERR_FAILED_PRECONDITION:
+ * there is no thin_delta that is known to be exact, or the pool takes no changes to its metadata or
+ * has too little room for them. ERR_UNAVAILABLE: see above.
  * ERR_DEADLINE_EXCEEDED: thin_delta takes too long, and was killed.
  */
 int thin_extents(struct thin *thin, const struct thin_query *query, struct extents *ret,

@@ -12,6 +12,7 @@
 #include "nvme/base/proc.h"
 #include "nvme/target/dm.h"
 
+#define VERSION "0.9."
 #define ELEMENT_SIZE 512 /* the longest has a UUID and four numbers */
 
 /* What comes next, in this order; the last two are ends. */
@@ -201,6 +202,20 @@ static int judge(const struct reading *reading, struct proc_result *result, stru
 	return 0;
 }
 
+/* What others print may look the same and leave out what differs: see the header. */
+static int check_version(struct deadline deadline, struct proc_result *result, struct err *err)
+{
+	if (proc_run((const char *const[]) { "thin_delta", "-V", NULL }, deadline, result, err) < 0)
+		return -1;
+	result->out[strcspn(result->out, "\n")] = '\0';
+	if (result->exit_code == 0 && strncmp(result->out, VERSION, strlen(VERSION)) == 0)
+		return 0;
+	return err_set(err, ERR_FAILED_PRECONDITION,
+		       "thin_delta is of version \"%.100s\": only of " VERSION
+		       "x it is known that it tells all that differs",
+		       result->out);
+}
+
 int thin_delta_read(const struct thin_delta_query *query, struct deadline deadline,
 		    struct extents *list, struct err *err)
 {
@@ -214,7 +229,8 @@ int thin_delta_read(const struct thin_delta_query *query, struct deadline deadli
 	snprintf(right, sizeof(right), "--snap2=%u", query->id);
 	snprintf(block, sizeof(block), "--metadata-snap=%" PRIu64, query->snapshot_block);
 	list->count = 0;
-	if (proc_feed(argv, deadline, &reader, result, err) < 0)
+	if (check_version(deadline, result, err) < 0 ||
+	    proc_feed(argv, deadline, &reader, result, err) < 0)
 		return -1;
 	return judge(&reading, result, err);
 }

@@ -12,6 +12,10 @@
  *
  * Nothing is believed that is not as expected, since a range that is overlooked is lost data: any
  * other element, order, number, chunk size or end of the output is ERR_INTERNAL and is shown.
+ * What no parser can see is a mapping that the program itself passes over, as 1.0.0 to 1.0.5 do
+ *with a chunk that was rewritten amid others (their delta.rs merges ranges by the chunk alone). So
+ *a version that is not 0.9 is refused.
+ *
  * Memory is some hundred bytes here. The program itself takes about 70 MiB for a million ranges
  * (0.9, measured), and prints nothing before it has read all of both.
  */
@@ -33,7 +37,7 @@ struct thin_delta_query {
 /*
  * Runs it and fills the list, whose size_bytes, items and max the caller has set: up to its end, or
  * until the list is full, when the program is ended. ERR_FAILED_PRECONDITION: there is no such
- * program. ERR_DEADLINE_EXCEEDED. The list is undefined then.
+ * program, or of another version. ERR_DEADLINE_EXCEEDED. The list is undefined then.
  */
 int thin_delta_read(const struct thin_delta_query *query, struct deadline deadline,
 		    struct extents *list, struct err *err);

@@ -36,7 +36,7 @@
 
 /* The thin pool in the kernel, which outlives processes. */
 static struct {
-	uint64_t held, next, transaction;
+	uint64_t held, next, transaction, used;
 	unsigned reserved, released;
 	const char *mode;
 	unsigned steps, dies_at;	  /* things that it was asked for */
@@ -76,8 +76,9 @@ int dm_status(const char *name, char out[DM_STATUS_SIZE], struct err *e)
 	step();
 	if (kernel->held)
 		snprintf(held, sizeof(held), "%" PRIu64, kernel->held);
-	snprintf(out, DM_STATUS_SIZE, "%" PRIu64 " 113/1024 7/8192 %s %s discard_passdown - 256",
-		 kernel->transaction, held, kernel->mode);
+	snprintf(out, DM_STATUS_SIZE,
+		 "%" PRIu64 " %" PRIu64 "/1024 7/8192 %s %s discard_passdown - 256",
+		 kernel->transaction, kernel->used, held, kernel->mode);
 	return !kernel->inactive;
 }
 
@@ -181,11 +182,13 @@ static int setup(void **state)
 		      0);
 	kernel->next = 51;
 	kernel->mode = "rw";
+	kernel->used = 512;
 	strcpy(dir, "/tmp/test_target_thin.XXXXXX");
 	if (kernel == MAP_FAILED || !mkdtemp(dir) || root_open(&root, dir, &err) < 0)
 		return -1;
 	put("thin_delta", "#!/bin/sh\n"
 			  "dir=${0%/*}\n"
+			  "[ \"$1\" != -V ] || { echo 0.9.0; exit; }\n"
 			  "echo \"$@\" >>$dir/log\n"
 			  "cat $dir/out\n"
 			  ". $dir/then\n");
@@ -327,6 +330,30 @@ static void test_what_was_read_serves_no_other(void **state)
 	kernel->transaction--;
 	assert_int_equal(ask(NULL, 0, 64), -1);
 	assert_nothing_left();
+}
+
+/* As long as it is reserved the metadata may grow by as much as there is. */
+static void test_room(void **state)
+{
+	(void)state;
+	assert_int_equal(ask("old", 0, 64), 0);
+	kernel->used = 513;
+	assert_int_equal(ask(NULL, 0, 64), -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+	assert_non_null(strstr(err.msg, "thin pool vg/tp is more than half full (513 of 1024"));
+	assert_int_equal(ask("old", CHUNK, 64), 0);
+	assert_int_equal(kernel->reserved, 1);
+	assert_nothing_left();
+}
+
+static void test_nothing_differs_from_itself(void **state)
+{
+	(void)state;
+	assert_int_equal(ask("new", 0, 64), 0);
+	assert_int_equal(got.count, 0);
+	assert_int_equal(got.next_bytes, SIZE);
+	assert_int_equal(ask("new", SIZE + 1, 64), -1);
+	assert_int_equal(err.code, ERR_OUT_OF_RANGE);
 }
 
 /* More ranges than are kept: from there on it runs anew. */
@@ -598,6 +625,8 @@ int main(void)
 		CASE(test_what_a_volume_has),
 		CASE(test_pages),
 		CASE(test_what_was_read_serves_no_other),
+		CASE(test_room),
+		CASE(test_nothing_differs_from_itself),
 		CASE(test_more_than_is_kept),
 		CASE(test_failures_leave_nothing),
 		CASE(test_release_that_fails),

@@ -55,10 +55,12 @@ static int setup(void **state)
 		return -1;
 	put("thin_delta", "#!/bin/sh\n"
 			  "dir=${0%/*}\n"
+			  "[ \"$1\" != -V ] || { cat $dir/version; exit; }\n"
 			  "echo \"$@\" >>$dir/log\n"
 			  "cat $dir/out\n"
 			  ". $dir/then\n");
 	put("then", "");
+	put("version", "0.9.0\n");
 	program = xasprintf("%s/thin_delta", dir);
 	snprintf(path, sizeof(path), "%s:/usr/bin:/bin", dir);
 	query = (struct thin_delta_query) {
@@ -249,18 +251,31 @@ static void test_failures(void **state)
 	assert_non_null(strstr(err.msg, "thin_delta"));
 }
 
+/* One that is known to leave out what differs, one that nobody knows, and none at all. */
+static void test_other_versions(void **state)
+{
+	static const char *const versions[] = { "thin_delta 1.0.4\n", "0.10.0\n", "" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(versions); i++) {
+		put("version", versions[i]);
+		assert_int_equal(read_some(64), -1);
+		assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+		assert_non_null(strstr(err.msg, "only of 0.9.x it is known"));
+		assert_false(root_exists(&root, "log"));
+	}
+	assert_non_null(strstr(err.msg, "of version \"\""));
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_what_differs),
-		CASE(test_what_a_volume_has),
-		CASE(test_nothing_differs),
-		CASE(test_cut_to_what_is_asked_for),
-		CASE(test_full_list),
-		CASE(test_long_output),
-		CASE(test_nothing_unexpected_is_believed),
+		CASE(test_what_differs),    CASE(test_what_a_volume_has),
+		CASE(test_nothing_differs), CASE(test_cut_to_what_is_asked_for),
+		CASE(test_full_list),	    CASE(test_long_output),
+		CASE(test_other_versions),  CASE(test_nothing_unexpected_is_believed),
 		CASE(test_failures),
 	};
 
