@@ -64,6 +64,13 @@ thief() {
 	done
 }
 
+# What it was writing would take what is freed, and hold it without a name.
+end_thief() {
+	kill "$thief_pid"
+	wait "$thief_pid" || true
+	wait_for 60 not pgrep -x dd
+}
+
 no_space_left() {
 	(($(stat -f -c %a "$pool_dir") == 0))
 }
@@ -111,8 +118,7 @@ thief &
 thief_pid=$!
 check "p1 is full" wait_for 60 no_space_left
 all_go p1
-kill "$thief_pid"
-wait "$thief_pid" || true
+end_thief
 rm "$pool_dir"/others-*
 create_one p1 3 >/dev/null
 check "with space there are spares again" [ "$(spares "$pool_dir")" = 8 ]

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A read-only publish is read-only from its first moment: a watcher reads the mount table without a
 # pause while 200 of them are made. The same watcher does see binds that are made in two steps.
+# cpus: 2
 # shellcheck source=tests/vm/guest/driver.sh
 . "$NVMEOT_SRC/tests/vm/guest/driver.sh"
 start_driver
