@@ -9,8 +9,9 @@
  *	- in neither there is data: a hole, or storage that was allocated and never written, which
  *	  reads as zeros by definition; or
  *	- both have it at one place of the device, and plainly so: no flag but "shared" and the
- *like. All else is told: what is compressed (its place says where the packed extent begins, not
- *which part of it), inline, not yet placed, or has a flag that is not known here.
+ *	  like. All else is told: what is compressed (its place says where the packed extent
+ *	  begins, not which part of it), inline, not yet placed, or has a flag that is not
+ *	  known here.
  *
  * Why one place is the same data, although storage is freed and used again: what a file maps, the
  * file system has not freed. When both maps show one place at the same time, both files read the
@@ -19,8 +20,9 @@
  * change them either, since a shared block is written elsewhere. What is needed besides:
  *	- Nothing of either file lies in the page cache alone: FIEMAP_FLAG_SYNC writes that out
  *	  first, and nobody writes afterwards. The same makes "never written" mean no data.
- *	- The same time. Maps are read one after the other, and btrfs moves data when it balances.
- *So the first is read again after the second; if it has changed, all of that part is told.
+ *	- The same time. Maps are read one after the other, and btrfs moves data when it
+ *	  balances. So the first is read again after the second; if it has changed, all of that
+ *	  part is told.
  *
  * Granularity is EXTENTS_BLOCK_BYTES: a range that begins or ends within a block is widened.
  * Memory is some 100 KiB for files of any size and number of extents.

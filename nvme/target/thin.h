@@ -17,8 +17,8 @@
  *	  before the file went.
  *	- It is not reserved in metadata that are more than half full: see check_room.
  *	- Any other is that of another program, which may be at work: it stays, and the call is
- *	  ERR_UNAVAILABLE and says how to release it. If another program releases ours, what was
- *read does not count.
+ *	  ERR_UNAVAILABLE and says how to release it. If another program releases ours, what
+ *	  was read does not count.
  *
  * No lvm2 command is run. The id of a thin volume in its pool is in the table of its device, so
  * nothing takes longer with more volumes.

@@ -6,15 +6,16 @@
  *	- "different": both have the chunk, in other places of the pool;
  *	- "left_only": it was discarded in the newer one, where it reads as zeros;
  *	- "right_only": it is new;
- *	- "same", in one place: not told, unless a volume is compared with itself, which tells what
- *it has. As in extents.h, one place at one time is one content. Of a thin pool that is in use the
- *time is that of its metadata snapshot: thin_delta looks at nothing else.
+ *	- "same", in one place: not told, unless a volume is compared with itself, which tells
+ *	  what it has.
+ * As in extents.h, one place at one time is one content. Of a thin pool that is in use the time
+ * is that of its metadata snapshot: thin_delta looks at nothing else.
  *
- * Nothing is believed that is not as expected, since a range that is overlooked is lost data: any
- * other element, order, number, chunk size or end of the output is ERR_INTERNAL and is shown.
- * What no parser can see is a mapping that the program itself passes over, as 1.0.0 to 1.0.5 do
- *with a chunk that was rewritten amid others (their delta.rs merges ranges by the chunk alone). So
- *a version that is not 0.9 is refused.
+ * Nothing is believed that is not as expected, since a range that is overlooked is lost data:
+ * any other element, order, number, chunk size or end of the output is ERR_INTERNAL and is
+ * shown. What no parser can see is a mapping that the program itself passes over, as 1.0.0 to
+ * 1.0.5 do with a chunk that was rewritten amid others (their delta.rs merges ranges by the
+ * chunk alone). So a version that is not 0.9 is refused.
  *
  * Memory is some hundred bytes here. The program itself takes about 70 MiB for a million ranges
  * (0.9, measured), and prints nothing before it has read all of both.

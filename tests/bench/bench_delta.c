@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What changed between two snapshots of a volume of 1 TiB: the comparison alone, and the whole
- *stream by CSI through a controller and an agent in processes of their own, against walking the
- *file system's maps of both files; and the memory of the two processes. nvmet's tree is a plain
- * directory.
+ * stream by CSI through a controller and an agent in processes of their own, against walking
+ * the file system's maps of both files; and the memory of the two processes. nvmet's tree is a
+ * plain directory.
  *
  *	bench_delta DIRECTORY NVMEOT-CSI RUNS RUN-BYTES ROUNDS
  *
- * DIRECTORY is on an xfs or btrfs. RUNS pieces of RUN-BYTES, evenly spread, are different in the
- *newer one.
+ * DIRECTORY is on an xfs or btrfs. RUNS pieces of RUN-BYTES, evenly spread, are different in
+ * the newer one.
  */
 #include <fcntl.h>
 #include <linux/fiemap.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The node against the kernel: stage, publish and unstage by gRPC to a process of its own, each
- * against the bare calls that this cannot do without, in turns; the same beside many staged
- *volumes; several at once; and the process's memory. The target is in this process.
+ * The node against the kernel: stage, publish and unstage by gRPC to a process of its own,
+ * each against the bare calls that this cannot do without, in turns; the same beside many
+ * staged volumes; several at once; and the process's memory. The target is in this process.
  *
  *	bench_node DIRECTORY NVMEOT-CSI ROUNDS VOLUMES MEMORY-ROUNDS
  */

@@ -7,7 +7,7 @@
  *
  * BACKING is a file of at least 4 MiB; SLOW-BACKING a device of device-mapper, by its path in
  * /dev/mapper, that takes SLOW_MS for a write; ROUNDS is how often one is fenced while others
- *connect.
+ * connect.
  */
 #include "tests/vm/programs/nvmet_fixture.h"
 

@@ -7,8 +7,8 @@
  *	pool_ops POOL find|detach|remove UUID
  *	pool_ops POOL list|usage
  *	pool_ops through:PATH attach|detach UUID	the write-through device over a block device
- *	pool_ops POOL -			such lines from standard input; "." or an error ends each
- *answer
+ *	pool_ops POOL -			such lines from standard input; "." or an error
+ *				ends each answer
  *
  * A volume that is made gets a record, as the target would write it, so that it counts as ours.
  */

@@ -2,8 +2,8 @@
 /*
  * Many exports with a host connected to each, and the start of the target after its configfs was
  * lost. One of KERNEL_EVERY is the kernel's own; the others are in user space, because it takes
- * an emulated kernel a minute to connect so many. One step a call, so that each runs in a process
- *of its own:
+ * an emulated kernel a minute to connect so many. One step a call, so that each runs in a
+ * process of its own:
  *
  *	target_many POOL-DIRECTORY COUNT STEP
  *
