@@ -20,6 +20,14 @@ events() {
   done
 }
 
+# With values of one's own, by a path from where one is.
+rendered_elsewhere() {
+  local said
+  echo "target: {nodes: [{name: box1, node: worker-7, address: 192.0.2.17}]}" >$work/own.yaml
+  said=$(cd $work && "$OLDPWD/deploy/kubernetes/render" -f own.yaml 2>&1) || true
+  [[ $said == *--target=box1=192.0.2.17:9500* ]] || tail -n 1 <<<"$said"
+}
+
 deployed() {
   local file modes
   deploy/kubernetes/render >$work/kubernetes.yaml
@@ -28,6 +36,7 @@ deployed() {
   verdict "deploy/kubernetes: kubeconform" "$(conforms deploy/kubernetes/nvmeot-csi.yaml)"
   verdict "deploy/kubernetes: an API server takes it" "$(validate deploy/kubernetes/nvmeot-csi.yaml)"
   verdict "deploy/kubernetes: every fact of facts.jq" "$(ask deploy/kubernetes/nvmeot-csi.yaml findings)"
+  verdict "deploy/kubernetes/render takes values from where it is called" "$(rendered_elsewhere)"
   verdict "deploy/README.md quotes what the driver says" "$(events)"
   for file in deploy/examples/*.yaml; do
     verdict "$file" "$(conforms "$file"; validate "$file"; example "$file")"
