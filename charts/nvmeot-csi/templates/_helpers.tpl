@@ -102,3 +102,19 @@ capabilities:
 {{- range .Values.storageClasses }}{{ with .secretName }}{{ $names = append $names . }}{{ end }}{{ end -}}
 {{- $names | uniq | sortAlpha | toJson }}
 {{- end }}
+
+{{- /* (list WHOSE ADDRESS): fails unless the numbers in it, of which the schema knows only the form, are an IPv4 address
+and a port. An IPv6 address is in brackets, or has no port. */ -}}
+{{- define "nvmeot.checkNumbers" -}}
+{{- $whose := index . 0 -}}
+{{- $address := index . 1 | trimPrefix "tcp://" -}}
+{{- $port := regexFind "(\\]|^[^:]+):[0-9]+$" $address | regexFind "[0-9]+$" -}}
+{{- if and $port (or (hasPrefix "0" $port) (gt (int $port) 65535)) }}
+{{- fail (printf "%s: the port in %q is not one of 1 to 65535" $whose (index . 1)) }}
+{{- end }}
+{{- $host := regexReplaceAll ":[0-9]+$" $address "" -}}
+{{- $octet := "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])" }}
+{{- if and (regexMatch "^[0-9.]+$" $host) (not (regexMatch (printf "^%s([.]%s){3}$" $octet $octet) $host)) }}
+{{- fail (printf "%s: %q is not an IPv4 address" $whose $host) }}
+{{- end }}
+{{- end }}
