@@ -13,7 +13,7 @@ app.kubernetes.io/component: {{ . }}
 {{- define "nvmeot.labels" -}}
 {{- $root := index . 0 -}}
 {{ include "nvmeot.selector" (index . 1) }}
-app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/instance: {{ toYaml $root.Release.Name }}
 app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
@@ -28,7 +28,7 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
 {{- with .Values.imagePullSecrets -}}
 imagePullSecrets:
 {{- range . }}
-  - name: {{ . }}
+  - name: {{ toYaml . }}
 {{- end }}
 {{- end }}
 {{- end }}

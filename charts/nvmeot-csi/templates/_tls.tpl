@@ -122,5 +122,5 @@ spec:
   issuerRef:
     group: {{ $issuer.group | default "cert-manager.io" }}
     kind: {{ $issuer.kind | default "Issuer" }}
-    name: {{ $issuer.name }}
+    name: {{ toYaml $issuer.name }}
 {{- end }}
