@@ -118,3 +118,14 @@ and a port. An IPv6 address is in brackets, or has no port. */ -}}
 {{- fail (printf "%s: %q is not an IPv4 address" $whose $host) }}
 {{- end }}
 {{- end }}
+
+{{- /* (list WHERE LABELS NAME...): fails if one of the names, which the chart sets itself, is among the labels */ -}}
+{{- define "nvmeot.checkLabels" -}}
+{{- $where := index . 0 -}}
+{{- $labels := index . 1 | default dict -}}
+{{- range slice . 2 }}
+{{- if hasKey $labels . }}
+{{- fail (printf "%s: %s is set by the chart" $where .) }}
+{{- end }}
+{{- end }}
+{{- end }}
