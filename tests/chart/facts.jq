@@ -85,6 +85,10 @@ def rights: (.[] | select(.kind == "Role" or .kind == "ClusterRole") | where as 
     | [.[] | select(.kind | endswith("RoleBinding")) | [.roleRef.kind, .roleRef.name]] as $bound
     | ($roles - $bound)[], ($bound - $roles)[] | "\(.[0]) \(.[1]) is not both made and bound");
 
+# The image is for Linux, and all taints are tolerated. A target is bound to a node.
+def linux: workloads | finding(pod.nodeSelector | .["kubernetes.io/os"] == "linux" or .["kubernetes.io/hostname"];
+  "\(where) may come to a node of another system");
+
 def accounts: [.[] | select(.kind == "ServiceAccount") | .metadata.name] as $there | workloads
   | . as $workload | finding($there | index($workload | pod.serviceAccountName); "\(where): no such account");
 
@@ -109,4 +113,4 @@ def tls: [.[] | select(.kind == "Secret") | .metadata.name] as $there | [.[] | s
     else $used - $there - $issued | .[] | "nothing makes the Secret \(.)" end;
 
 def findings: [identities, selectors, volumes, paths, network, host_nqn, propagation, privileges, controller, tokens,
-  critical, rights, accounts, ports, driver, capacity, tls] | .[];
+  critical, linux, rights, accounts, ports, driver, capacity, tls] | .[];
