@@ -28,6 +28,16 @@ rendered_elsewhere() {
   [[ $said == *--target=box1=192.0.2.17:9500* ]] || tail -n 1 <<<"$said"
 }
 
+# A storage box has what the agent is linked with.
+libraries() {
+  local name package
+  readelf -dW build/gcc/bin/nvmeot-target | sed -nE 's/.*\(NEEDED\).*\[(.*)\]/\1/p' | grep -v '^libc\.' |
+    while read -r name; do
+      package=$(dpkg -S "*/$name" | sed -n '1s/:.*//p')
+      grep -qw -- "$package" deploy/README.md || echo "not a word of $package, which has $name"
+    done
+}
+
 deployed() {
   local file modes
   deploy/kubernetes/render >$work/kubernetes.yaml
@@ -38,6 +48,7 @@ deployed() {
   verdict "deploy/kubernetes: every fact of facts.jq" "$(ask deploy/kubernetes/nvmeot-csi.yaml findings)"
   verdict "deploy/kubernetes/render takes values from where it is called" "$(rendered_elsewhere)"
   verdict "deploy/README.md quotes what the driver says" "$(events)"
+  verdict "deploy/README.md installs what nvmeot-target needs" "$(libraries)"
   for file in deploy/examples/*.yaml; do
     verdict "$file" "$(conforms "$file"; validate "$file"; example "$file")"
   done
