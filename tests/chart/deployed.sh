@@ -28,6 +28,12 @@ rendered_elsewhere() {
   [[ $said == *--target=box1=192.0.2.17:9500* ]] || tail -n 1 <<<"$said"
 }
 
+# What users are told to type is of the namespace that everything is in.
+namespaces() {
+  grep -nE 'kubectl|helm ' README.md deploy/*.md charts/*/*.md charts/*/values.yaml deploy/examples/*.yaml |
+    grep -E -- ' (-n|--namespace)[ =]' | grep -vE -- ' (-n|--namespace)[ =]nvmeot-system\>' || true
+}
+
 # A storage box has what the agent is linked with.
 libraries() {
   local name package
@@ -48,6 +54,7 @@ deployed() {
   verdict "deploy/kubernetes: every fact of facts.jq" "$(ask deploy/kubernetes/nvmeot-csi.yaml findings)"
   verdict "deploy/kubernetes/render takes values from where it is called" "$(rendered_elsewhere)"
   verdict "deploy/README.md quotes what the driver says" "$(events)"
+  verdict "documentation names one namespace" "$(namespaces)"
   verdict "deploy/README.md installs what nvmeot-target needs" "$(libraries)"
   for file in deploy/examples/*.yaml; do
     verdict "$file" "$(conforms "$file"; validate "$file"; example "$file")"
