@@ -48,6 +48,10 @@ tls() {
   unpack $work/install.yaml $work/pki
   verdict "tls: the controller's certificate" "$(certificate $work/pki nvmeot-controller-tls sslclient DNS:nvmeot-controller)"
   verdict "tls: a target's certificate" "$(certificate $work/pki nvmeot-target-box2-tls sslserver "IP Address:192.0.2.12")"
+  # validityDays of values/storage-nodes.yaml, to the day
+  verdict "tls: certificates are valid for as long as the values say" "$(openssl x509 -noout -checkend $((399 * 86400)) \
+    -in $work/pki/nvmeot-controller-tls/tls.crt | grep -v not; openssl x509 -noout -checkend $((401 * 86400)) \
+    -in $work/pki/nvmeot-target-box1-tls/tls.crt | grep not)"
   ask $work/install.yaml '.[] | select(.kind == "Secret" and .metadata.name == "nvmeot-ca")
     | .metadata.annotations += { "meta.helm.sh/release-name": "nvmeot", "meta.helm.sh/release-namespace": "nvmeot-system" }
     | tojson' >"$secret"
