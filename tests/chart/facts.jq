@@ -89,6 +89,11 @@ def rights: (.[] | select(.kind == "Role" or .kind == "ClusterRole") | where as 
 def linux: workloads | finding(pod.nodeSelector | .["kubernetes.io/os"] == "linux" or .["kubernetes.io/hostname"];
   "\(where) may come to a node of another system");
 
+# What the health monitor finds goes into the status of claims.
+def health: .[] | select(.kind == "ClusterRole" and .metadata.name == "nvmeot-health-monitor") | .rules
+  | finding(any(.resources == ["persistentvolumeclaims/status"] and .verbs == ["patch"]); "the health monitor cannot say what it finds"),
+    finding(all(.resources | index("pods") | not); "the health monitor sees all pods");
+
 def accounts: [.[] | select(.kind == "ServiceAccount") | .metadata.name] as $there | workloads
   | . as $workload | finding($there | index($workload | pod.serviceAccountName); "\(where): no such account");
 
@@ -113,4 +118,4 @@ def tls: [.[] | select(.kind == "Secret") | .metadata.name] as $there | [.[] | s
     else $used - $there - $issued | .[] | "nothing makes the Secret \(.)" end;
 
 def findings: [identities, selectors, volumes, paths, network, host_nqn, propagation, privileges, controller, tokens,
-  critical, linux, rights, accounts, ports, driver, capacity, tls] | .[];
+  critical, linux, health, rights, accounts, ports, driver, capacity, tls] | .[];
