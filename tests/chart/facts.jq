@@ -94,6 +94,10 @@ def health: .[] | select(.kind == "ClusterRole" and .metadata.name == "nvmeot-he
   | finding(any(.resources == ["persistentvolumeclaims/status"] and .verbs == ["patch"]); "the health monitor cannot say what it finds"),
     finding(all(.resources | index("pods") | not); "the health monitor sees all pods");
 
+# Policies are asked with the port of the pod that answers.
+def dns: .[] | select(.kind == "NetworkPolicy") | [.spec.egress[].ports[] | select(.protocol == "UDP") | .port]
+  | finding(. == [53, 5353]; "the controller is kept from DNS");
+
 def accounts: [.[] | select(.kind == "ServiceAccount") | .metadata.name] as $there | workloads
   | . as $workload | finding($there | index($workload | pod.serviceAccountName); "\(where): no such account");
 
@@ -118,4 +122,4 @@ def tls: [.[] | select(.kind == "Secret") | .metadata.name] as $there | [.[] | s
     else $used - $there - $issued | .[] | "nothing makes the Secret \(.)" end;
 
 def findings: [identities, selectors, volumes, paths, network, host_nqn, propagation, privileges, controller, tokens,
-  critical, linux, health, rights, accounts, ports, driver, capacity, tls] | .[];
+  critical, linux, health, dns, rights, accounts, ports, driver, capacity, tls] | .[];
