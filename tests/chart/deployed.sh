@@ -44,6 +44,14 @@ libraries() {
     done
 }
 
+# The install of deploy/README.md, as far as it goes without a cluster
+installs() {
+  local command
+  command=$(sed -n '/^helm install nvmeot/,/[^\\]$/p' deploy/README.md)
+  bash -c "${command/helm install/helm template}" >$work/readme.yaml 2>&1 || cat $work/readme.yaml
+  grep -qF -- --target=box1=192.0.2.11:9500 $work/readme.yaml || echo "no target in what it installs"
+}
+
 deployed() {
   local file modes
   deploy/kubernetes/render >$work/kubernetes.yaml
@@ -54,6 +62,7 @@ deployed() {
   verdict "deploy/kubernetes: every fact of facts.jq" "$(ask deploy/kubernetes/nvmeot-csi.yaml findings)"
   verdict "deploy/kubernetes/render takes values from where it is called" "$(rendered_elsewhere)"
   verdict "deploy/README.md quotes what the driver says" "$(events)"
+  verdict "deploy/README.md installs the chart" "$(installs)"
   verdict "documentation names one namespace" "$(namespaces)"
   verdict "deploy/README.md installs what nvmeot-target needs" "$(libraries)"
   for file in deploy/examples/*.yaml; do
