@@ -25,9 +25,10 @@
 #define RUN_MS 20000
 #define CALLERS_MAX 4
 #define KEPT_MAX 65536
+#define KEPT_RUNS 4
 #define MARK "thin-metadata-snapshot"
 
-/* What was read last: of these two, as they are as long as nothing is made or deleted. */
+/* What was read of these two, as they are as long as nothing is made or deleted. */
 struct kept {
 	bool filled;
 	unsigned id, base_id;
@@ -43,7 +44,7 @@ struct thin {
 	char metadata[DM_NAME_SIZE];
 	sem_t callers; /* how many more may come */
 	pthread_mutex_t turn;
-	struct kept kept;
+	struct kept kept[KEPT_RUNS]; /* the one used last is the first */
 };
 
 /* --- the pool --------------------------------------------------------------------------------- */
@@ -275,6 +276,24 @@ static bool covers(const struct kept *kept, const struct kept *wanted)
 	       kept->from_bytes <= wanted->from_bytes && kept->list.next_bytes > wanted->from_bytes;
 }
 
+/*
+ * Brings to the front what is kept of the two that are asked about, or else what was not used for
+ * the longest time: several streams of pages go on side by side.
+ */
+static struct kept *bring_kept(struct thin *thin, const struct kept *wanted)
+{
+	struct kept found;
+	size_t i = 0;
+
+	while (i < KEPT_RUNS - 1 &&
+	       (thin->kept[i].id != wanted->id || thin->kept[i].base_id != wanted->base_id))
+		i++;
+	found = thin->kept[i];
+	memmove(&thin->kept[1], &thin->kept[0], i * sizeof(found));
+	thin->kept[0] = found;
+	return &thin->kept[0];
+}
+
 /* What one call gets of it. */
 static void serve(const struct kept *kept, uint64_t start_bytes, struct extents *ret)
 {
@@ -304,6 +323,7 @@ static int extents_in_turn(struct thin *thin, const struct thin_query *query, st
 			       .list = { .max = KEPT_MAX, .size_bytes = query->size_bytes } };
 	struct parts parts = { 0 };
 	struct state state = { 0 };
+	struct kept *kept;
 	bool released;
 
 	if (settle(thin, &state, &released, err) < 0 || find_parts(thin, &parts, err) < 0 ||
@@ -311,20 +331,20 @@ static int extents_in_turn(struct thin *thin, const struct thin_query *query, st
 	    find_id(thin, &parts, query->base_name ?: query->name, &wanted.base_id, err) < 0)
 		return -1;
 	wanted.transaction = state.transaction;
-	if (!covers(&thin->kept, &wanted)) {
+	kept = bring_kept(thin, &wanted);
+	if (!covers(kept, &wanted)) {
 		if (state.held && !released)
 			return refuse(thin, err);
 		if (check_room(thin, &state, err) < 0)
 			return -1;
-		thin->kept.filled = false;
-		wanted.list.items = thin->kept.list.items ?:
-					    xcalloc(KEPT_MAX, sizeof(*wanted.list.items));
-		thin->kept = wanted;
-		if (refill(thin, &parts, &state, &thin->kept, err) < 0)
+		wanted.list.items = kept->list.items ?:
+						       xcalloc(KEPT_MAX, sizeof(*wanted.list.items));
+		*kept = wanted;
+		if (refill(thin, &parts, &state, kept, err) < 0)
 			return -1;
-		thin->kept.filled = true;
+		kept->filled = true;
 	}
-	serve(&thin->kept, start, ret);
+	serve(kept, start, ret);
 	return 0;
 }
 
@@ -402,6 +422,7 @@ void thin_free(struct thin *thin)
 		return;
 	sem_destroy(&thin->callers);
 	pthread_mutex_destroy(&thin->turn);
-	free(thin->kept.list.items);
+	for (size_t i = 0; i < KEPT_RUNS; i++)
+		free(thin->kept[i].list.items);
 	free(thin);
 }

@@ -24,8 +24,9 @@
  * nothing takes longer with more volumes.
  *
  * One run of thin_delta reads the whole mapping of both volumes (a million ranges: half a second
- * and 70 MiB). So a run keeps the first KEPT_MAX ranges (1 MiB a pool), and calls that go on where
- * another one has ended get theirs from these. A mapping of snapshots does not change, but an id
+ * and 70 MiB). So the first KEPT_MAX ranges of a run are kept (1 MiB), for the KEPT_RUNS pairs that
+ * were asked about last, and calls that go on where another one has ended get theirs from these. A
+ * mapping of snapshots does not change, but an id
  * may be given to another volume: what is kept counts until anything is made or deleted in the
  * pool, which changes the transaction id that lvm2 has the pool keep.
  */

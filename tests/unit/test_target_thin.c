@@ -91,6 +91,8 @@ int dm_table(const char *name, char out[DM_STATUS_SIZE], struct err *e)
 		strcpy(out, "254:2 3");
 	else if (strcmp(name, "vg-old") == 0)
 		strcpy(out, "254:2 2");
+	else if (strncmp(name, "vg-snap", 7) == 0)
+		snprintf(out, DM_STATUS_SIZE, "254:2 %s", name + 7);
 	else if (strcmp(name, "vg-elsewhere") == 0)
 		strcpy(out, "254:9 3");
 	else if (strcmp(name, "vg-external") == 0)
@@ -330,6 +332,29 @@ static void test_what_was_read_serves_no_other(void **state)
 	kernel->transaction--;
 	assert_int_equal(ask(NULL, 0, 64), -1);
 	assert_nothing_left();
+}
+
+/* Four streams side by side; a fifth takes the place of the one that has paused for longest. */
+static void test_streams_side_by_side(void **state)
+{
+	static const char *const bases[] = { "old", NULL, "snap4", "snap5" };
+	static const unsigned ids[] = { 2, 3, 4, 5 };
+
+	(void)state;
+	for (unsigned page = 0; page < 4; page++)
+		for (unsigned i = 0; i < 4; i++) {
+			differ(ids[i], 3);
+			assert_int_equal(ask(bases[i], page * CHUNK, 64), 0);
+			assert_int_equal(got.count, 3 - (page + 1) / 2);
+		}
+	assert_int_equal(runs(), 4);
+	differ(6, 3);
+	assert_int_equal(ask("snap6", 0, 64), 0);
+	assert_int_equal(ask(NULL, CHUNK, 64), 0);
+	assert_int_equal(runs(), 5);
+	differ(2, 3);
+	assert_int_equal(ask("old", CHUNK, 64), 0);
+	assert_int_equal(runs(), 6);
 }
 
 /* As long as it is reserved the metadata may grow by as much as there is. */
@@ -625,6 +650,7 @@ int main(void)
 		CASE(test_what_a_volume_has),
 		CASE(test_pages),
 		CASE(test_what_was_read_serves_no_other),
+		CASE(test_streams_side_by_side),
 		CASE(test_room),
 		CASE(test_nothing_differs_from_itself),
 		CASE(test_more_than_is_kept),
