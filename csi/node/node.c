@@ -50,10 +50,23 @@ int node_run(struct node *node, const char *volume_id, const char *nqn, struct j
 	return job_run(node->jobs, &work, &time->wait, err);
 }
 
+static int run_check(void *argument, struct err *err)
+{
+	(void)argument;
+	job_doing("look at the kernel's NVMe initiator");
+	return host_fabrics_check(err);
+}
+
+/* A connect holds the kernel's lock that it needs, and modprobe may be held as well. */
 int node_check(void *context, struct deadline deadline, struct err *err)
 {
-	(void)context, (void)deadline;
-	return host_fabrics_check(err);
+	const struct job_work work = { .key = "fitness of the initiator",
+				       .request = "look at the initiator",
+				       .run = run_check };
+	const struct job_wait wait = { .deadline = deadline };
+	const struct node *node = context;
+
+	return job_run(node->jobs, &work, &wait, err);
 }
 
 static bool is_cancelled(void *call)

@@ -64,7 +64,10 @@ struct node_time node_attend(struct rpc_call *call);
 int node_run(struct node *node, const char *volume_id, const char *nqn, struct job_work work,
 	     const struct node_time *time, struct err *err);
 
-/* Readiness, as struct identity_check wants it: this kernel can connect. */
+/*
+ * Readiness, as struct identity_check wants it: this kernel can connect. ERR_DEADLINE_EXCEEDED: it
+ * did not say so in time, since a connect holds it; the question goes on, and is joined.
+ */
 int node_check(void *node, struct deadline deadline, struct err *err);
 
 /* The method table over node. */

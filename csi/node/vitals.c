@@ -6,7 +6,6 @@
 
 #include "csi/node/keeper.h"
 #include "nvme/host/controller.h"
-#include "nvme/host/fabrics.h"
 
 #define STUCK_AFTER_MS 60000
 #define FIT_WAIT_MS 500
@@ -71,19 +70,7 @@ int node_vitals_get(const struct node *node, struct node_vitals *ret, struct err
 	return 0;
 }
 
-static int run_check(void *argument, struct err *err)
+int node_vitals_fit(struct node *node, struct err *err)
 {
-	(void)argument;
-	job_doing("look at the kernel's NVMe initiator");
-	return host_fabrics_check(err);
-}
-
-int node_vitals_fit(const struct node *node, struct err *err)
-{
-	const struct job_work work = { .key = "fitness of the initiator",
-				       .request = "look at the initiator",
-				       .run = run_check };
-	const struct job_wait wait = { .deadline = deadline_after_ms(FIT_WAIT_MS) };
-
-	return job_run(node->jobs, &work, &wait, err);
+	return node_check(node, deadline_after_ms(FIT_WAIT_MS), err);
 }

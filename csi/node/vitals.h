@@ -27,6 +27,6 @@ int node_vitals_get(const struct node *node, struct node_vitals *ret, struct err
  * Whether this kernel can connect, as host_fabrics_check says. The question may wait for a connect,
  * so it is a job's, and who asks waits for half a second at most: ERR_DEADLINE_EXCEEDED.
  */
-int node_vitals_fit(const struct node *node, struct err *err);
+int node_vitals_fit(struct node *node, struct err *err);
 
 #endif
