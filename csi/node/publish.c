@@ -55,6 +55,8 @@ int publish_spec_parse(const Csi__V1__NodePublishVolumeRequest *request, struct 
 	    map_check_size("volume_context", volume_context, err) < 0 ||
 	    map_check_size("publish_context", publish_context, err) < 0 ||
 	    attachment_parse(volume_context, publish_context, &ret->attachment, err) < 0 ||
+	    (!attachment_is_static(volume_context) &&
+	     attachment_check_volume(&ret->attachment, request->volume_id, err) < 0) ||
 	    parameters_parse_context(volume_context, publish_context, &ret->parameters, err) < 0 ||
 	    parse_secrets(request, &ret->attachment, &ret->parameters.connect, err) < 0 ||
 	    resolve("staging_target_path", request->staging_target_path, ret->staging_path, err) <

@@ -45,7 +45,7 @@ int stage_spec_parse(const Csi__V1__NodeStageVolumeRequest *request, struct stag
 	/* Targets that are not ours may have other keys for each subsystem, or ask for none. */
 	ret->parameters.connect.renew = !attachment_is_static(volume_context);
 	if (ret->parameters.connect.renew)
-		return 0;
+		return attachment_check_volume(&ret->attachment, request->volume_id, err);
 	if (volume_id_check_static(request->volume_id, err) < 0)
 		return -1;
 	return access_check_static(&ret->access, err);

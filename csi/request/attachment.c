@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "csi/request/ids.h"
+
 bool attachment_is_static(struct map volume_context)
 {
 	return map_get(volume_context, ATTACHMENT_NQN) != NULL;
@@ -67,6 +69,10 @@ static int parse_provisioned(struct map map, struct attachment *a, struct err *e
 	const char *blank = map_get(map, ATTACHMENT_BLANK);
 	const char *authentication = map_get(map, ATTACHMENT_AUTHENTICATION);
 
+	/* What may be formatted has to be known by more than a number that any namespace may have. */
+	if (!a->has_uuid)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "publish_context needs " ATTACHMENT_NS_UUID);
 	if (parse_u64(ATTACHMENT_SIZE, map_get(map, ATTACHMENT_SIZE), 1, INT64_MAX, &a->size_bytes,
 		      err) < 0 ||
 	    (authentication &&
@@ -95,4 +101,21 @@ int attachment_parse(struct map volume_context, struct map publish_context, stru
 		return -1;
 	*ret = a;
 	return 0;
+}
+
+int attachment_check_volume(const struct attachment *attachment, const char *volume_id,
+			    struct err *err)
+{
+	char nqn[NQN_SIZE];
+	struct volume_id id;
+
+	if (!volume_id_parse(volume_id, &id))
+		return 0;
+	volume_nqn(&id.uuid, nqn);
+	if (strcmp(attachment->nqn, nqn) == 0 && strcmp(attachment->uuid.text, id.uuid.text) == 0)
+		return 0;
+	return err_set(err, ERR_INVALID_ARGUMENT,
+		       "publish_context is another volume's: it names %s with namespace %s, and "
+		       "volume \"%s\" is namespace %s of %s",
+		       attachment->nqn, attachment->uuid.text, volume_id, id.uuid.text, nqn);
 }

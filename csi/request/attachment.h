@@ -47,4 +47,11 @@ bool attachment_is_static(struct map volume_context);
 int attachment_parse(struct map volume_context, struct map publish_context, struct attachment *ret,
 		     struct err *err);
 
+/*
+ * Checks that what the publish context says is of this volume: subsystem and namespace follow from
+ * an ID of ours. Not for static volumes. ERR_INVALID_ARGUMENT.
+ */
+int attachment_check_volume(const struct attachment *attachment, const char *volume_id,
+			    struct err *err);
+
 #endif

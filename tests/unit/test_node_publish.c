@@ -83,6 +83,8 @@ static void test_required_fields(void **state)
 	refused("publish_context needs nqn");
 	fixture_map_set(&in.publish, "portals", "x");
 	refused("portal \"x\"");
+	fixture_map_set(&in.publish, "nsUuid", OTHER_UUID);
+	refused("publish_context is another volume's");
 }
 
 /* They are for what has to be connected again: none are needed, and wrong ones refused. */

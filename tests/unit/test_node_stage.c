@@ -130,6 +130,19 @@ static void test_contexts(void **state)
 	refused("volume_context: parameter queueSize");
 }
 
+/* What is published is the volume, and known by its UUID: else another one might be formatted. */
+static void test_context_of_another(void **state)
+{
+	(void)state;
+	fixture_map_set(&in.publish, "nsUuid", OTHER_UUID);
+	refused("publish_context is another volume's");
+	fixture_map_set(&in.publish, "nqn", OTHER_NQN);
+	refused("publish_context is another volume's");
+	fixture_map_set(&in.publish, "nsUuid", NULL);
+	fixture_map_set(&in.publish, "nsid", "1");
+	refused("publish_context needs nsUuid");
+}
+
 /* The volume context is as the volume was created; what was changed since is in the other one. */
 static void test_publish_context_wins(void **state)
 {
@@ -176,6 +189,7 @@ int main(void)
 		TEST(test_secrets),
 		TEST(test_required_fields),
 		TEST(test_contexts),
+		TEST(test_context_of_another),
 		TEST(test_publish_context_wins),
 		TEST(test_static),
 	};
