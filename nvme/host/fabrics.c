@@ -250,6 +250,10 @@ int host_fabrics_connect(const struct host_identity *identity, const char *nqn,
 	sigset_t all, before;
 	int rc;
 
+	/* Its module may not be loaded yet: nobody else has to have asked whether the kernel is
+	 * fit. */
+	if (access(FABRICS, F_OK) < 0 && host_fabrics_check(err) < 0)
+		return -1;
 	if (pthread_mutex_clocklock(&turn, CLOCK_MONOTONIC, &until) != 0)
 		return err_set(err, ERR_UNAVAILABLE,
 			       "other connects were in progress until the deadline");

@@ -43,7 +43,8 @@ int host_fabrics_check_options(const char *options, struct err *err);
  * this controller is connected, so go and look. ERR_UNAUTHENTICATED: a key is wrong, or missing.
  * The kernel may well connect without having used the keys: see dhchap.h. ERR_PERMISSION_DENIED:
  * the target answered, and does not know the subsystem or does not let this host in (the kernel
- * says EIO for both). ERR_UNAVAILABLE: anything else, with the reason.
+ * says EIO for both). Without /dev/nvme-fabrics, what host_fabrics_check does and says.
+ * ERR_UNAVAILABLE: anything else, with the reason.
  */
 int host_fabrics_connect(const struct host_identity *identity, const char *nqn,
 			 const struct portal *portal, const struct host_connect_options *options,
