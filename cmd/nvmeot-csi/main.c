@@ -271,8 +271,10 @@ static int run(const struct settings *s, struct plugin *plugin, struct err *err)
 		services[config.service_count++] = group_service(&plugin->controller);
 		services[config.service_count++] = metadata_service(&plugin->controller);
 	}
-	if (plugin->is_node)
+	if (plugin->is_node) {
+		config.max_workers = node_max_workers(&plugin->node);
 		services[config.service_count++] = node_service(&plugin->node);
+	}
 	if (also)
 		services[config.service_count++] = registration_service(&plugin->registration);
 	return serve_until_signal(&config, plugin->is_node ? &jobs : NULL, monitor, err);

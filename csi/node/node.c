@@ -10,6 +10,7 @@
 #include "csi/node/publish.h"
 #include "csi/node/stage.h"
 #include "csi/node/stats.h"
+#include "csi/rpc/server.h"
 #include "nvme/base/file.h"
 
 /* What an operation takes at most, unless it is stuck in the kernel or makes a file system. */
@@ -272,6 +273,11 @@ static const struct rpc_method methods[] = {
 	  .handle = node_get_capabilities,
 	  .quiet = true },
 };
+
+size_t node_max_workers(const struct node *node)
+{
+	return RPC_MAX_WORKERS + (size_t)node->max_volumes;
+}
 
 struct rpc_service node_service(struct node *node)
 {

@@ -70,6 +70,12 @@ int node_run(struct node *node, const char *volume_id, const char *nqn, struct j
  */
 int node_check(void *node, struct deadline deadline, struct err *err);
 
+/*
+ * How many calls the server has to take at once: one of each volume may wait for a device that
+ * hangs, and those for other volumes must find a worker beside them.
+ */
+size_t node_max_workers(const struct node *node);
+
 /* The method table over node. */
 struct rpc_service node_service(struct node *node);
 

@@ -90,6 +90,15 @@ static void test_max_volumes(void **state)
 	node.max_volumes = 0;
 }
 
+/* All volumes but one may hang, and calls for that one are served. */
+static void test_max_workers(void **state)
+{
+	(void)state;
+	node.max_volumes = 1000;
+	assert_in_range(node_max_workers(&node), 1000 + 64, SIZE_MAX);
+	node.max_volumes = 0;
+}
+
 /* A call with all that it asks for, none of which outlives it. */
 struct call {
 	pthread_t thread;
@@ -350,6 +359,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_topology),	   TEST(test_capabilities), TEST(test_stage_hangs),
 		TEST(test_unknown_volume), TEST(test_drain),	    TEST(test_max_volumes),
+		TEST(test_max_workers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
