@@ -9,6 +9,7 @@
 #include "csi/node/place.h"
 #include "csi/volume/condition.h"
 #include "nvme/base/strb.h"
+#include "nvme/host/connect.h"
 
 #define QUESTION_MAX_MS 3000
 #define STUCK_AFTER_MS 60000
@@ -73,6 +74,21 @@ int health_of_paths(const struct host_path_list *paths, Csi__V1__VolumeHealthErr
 	return 1;
 }
 
+/* What the kernel has given up, or never had, has no controller that would tell of it. */
+static size_t count_missing(const struct node *node, const struct place *place,
+			    const struct host_path_list *paths)
+{
+	const struct node_connection *connection = &place->record.connection;
+	struct host_controllers ours cleanup_host_controllers = { 0 };
+
+	ours.list = xcalloc(paths->count ?: 1, sizeof(*ours.list));
+	for (size_t i = 0; i < paths->count; i++)
+		if (strcmp(paths->list[i].controller.hostnqn, node->host->identity.nqn) == 0)
+			ours.list[ours.count++] = paths->list[i].controller;
+	return host_connect_missing(node->host, place->ns.nqn, &ours, connection->portals,
+				    connection->portal_count);
+}
+
 /* 1: I/O has a way; 0: it has none; -1: error. */
 static int add_paths(struct rpc_call *call, const struct place *place,
 		     Csi__V1__VolumeHealth *health, struct err *err)
@@ -86,8 +102,12 @@ static int add_paths(struct rpc_call *call, const struct place *place,
 	/* The kernel takes any path, whoever connected it. */
 	if (host_paths_get(&node->host->sysfs, &place->ns, NULL, &paths, err) < 0)
 		return -1;
-	if (!health_of_paths(&paths, &status, &reason))
-		return 1;
+	if (!health_of_paths(&paths, &status, &reason)) {
+		if (!count_missing(node, place, &paths))
+			return 1;
+		status = DEGRADED;
+		reason = "PathLost";
+	}
 	host_paths_describe(&paths, text, sizeof(text));
 	snprintf(message, sizeof(message), "%s of %s: %s paths: %s", place->ns.name, place->ns.nqn,
 		 status == DEGRADED ? "it has lost some of its" :

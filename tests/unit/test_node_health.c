@@ -130,7 +130,8 @@ static void mount_tmpfs(const char *path)
 	assert_int_equal(mount("none", path, "tmpfs", 0, NULL), 0);
 }
 
-static void expect_volume(const char *path, const char *expected)
+static void expect_volume_as(const char *path, const char *expected,
+			     Csi__V1__VolumeHealthErrorType wanted)
 {
 	Csi__V1__NodeGetVolumeHealthRequest request = CSI__V1__NODE_GET_VOLUME_HEALTH_REQUEST__INIT;
 	Csi__V1__NodeGetVolumeHealthResponse response =
@@ -145,26 +146,33 @@ static void expect_volume(const char *path, const char *expected)
 	if (!expected)
 		return;
 	assert_string_equal(response.volume_health->health_statuses[0]->reason, expected);
-	assert_int_equal(response.volume_health->health_statuses[0]->status,
-			 CSI__V1__VOLUME_HEALTH_ERROR_TYPE__INACCESSIBLE);
+	assert_int_equal(response.volume_health->health_statuses[0]->status, wanted);
 }
 
-/* Something covers the one mount: it is there, and cannot be opened. */
-static void test_file_system_fails(void **state)
+static void expect_volume(const char *path, const char *expected)
 {
-	cleanup_free char *staging = xasprintf("%s/staging", tree.path);
-	cleanup_free char *staged = xasprintf("%s/volume", staging);
-	cleanup_free char *mounts = xasprintf("%s/state/mnt", tree.path);
-	cleanup_free char *private = xasprintf("%s/" UUID, mounts);
+	expect_volume_as(path, expected, CSI__V1__VOLUME_HEALTH_ERROR_TYPE__INACCESSIBLE);
+}
+
+/* Where the volume is staged, a tmpfs. */
+struct staged {
+	char staging[128], bind[160], mounts[128], private[192];
+};
+
+static void stage(struct staged *s)
+{
 	char number[32], by_number[64], device[80];
 	struct stat st;
 
-	(void)state;
-	mount_tmpfs(private);
-	assert_int_equal(mkdir(staging, 0700), 0);
-	assert_int_equal(mkdir(staged, 0700), 0);
-	assert_int_equal(mount(private, staged, NULL, MS_BIND, NULL), 0);
-	assert_int_equal(stat(private, &st), 0);
+	snprintf(s->staging, sizeof(s->staging), "%.64s/staging", tree.path);
+	snprintf(s->bind, sizeof(s->bind), "%s/volume", s->staging);
+	snprintf(s->mounts, sizeof(s->mounts), "%.64s/state/mnt", tree.path);
+	snprintf(s->private, sizeof(s->private), "%s/" UUID, s->mounts);
+	mount_tmpfs(s->private);
+	assert_int_equal(mkdir(s->staging, 0700), 0);
+	assert_int_equal(mkdir(s->bind, 0700), 0);
+	assert_int_equal(mount(s->private, s->bind, NULL, MS_BIND, NULL), 0);
+	assert_int_equal(stat(s->private, &st), 0);
 	snprintf(number, sizeof(number), "%u:%u", major(st.st_dev), minor(st.st_dev));
 	snprintf(by_number, sizeof(by_number), "dev/block/%s", number);
 	snprintf(device, sizeof(device), "%s/device", by_number);
@@ -175,13 +183,54 @@ static void test_file_system_fails(void **state)
 	tree_put(by_number, "uevent", "DEVNAME=nvme0n1");
 	tree_put(device, "subsysnqn", NQN);
 	tree_put("class/block/nvme0n1", "size", "2048");
-	expect_volume(staging, NULL);
-	mount_tmpfs(mounts);
-	expect_volume(staging, "FileSystemFails");
-	assert_int_equal(umount(mounts), 0);
-	expect_volume(staging, NULL);
-	assert_int_equal(umount(staged), 0);
-	assert_int_equal(umount(private), 0);
+}
+
+static void unstage(const struct staged *s)
+{
+	assert_int_equal(umount(s->bind), 0);
+	assert_int_equal(umount(s->private), 0);
+}
+
+/* Something covers the one mount: it is there, and cannot be opened. */
+static void test_file_system_fails(void **state)
+{
+	struct staged s;
+
+	(void)state;
+	stage(&s);
+	expect_volume(s.staging, NULL);
+	mount_tmpfs(s.mounts);
+	expect_volume(s.staging, "FileSystemFails");
+	assert_int_equal(umount(s.mounts), 0);
+	expect_volume(s.staging, NULL);
+	unstage(&s);
+}
+
+/* One that the kernel gave up has no controller, and is known by the record. */
+static void test_portal_without_controller(void **state)
+{
+	struct attachment a = { .nqn = NQN,
+				.has_uuid = true,
+				.uuid = { UUID },
+				.portals = { { AF_INET, "192.0.2.1", 4420 },
+					     { AF_INET, "192.0.2.2", 4420 } },
+				.portal_count = 2 };
+	const struct host_connect_options options = host_connect_options_default();
+	struct node_record record;
+	struct staged s;
+	struct err err;
+
+	(void)state;
+	stage(&s);
+	record = node_record_make(ID, &a, &(struct access) { 0 }, s.staging);
+	node_record_set_connection(&record, &a, &options);
+	assert_int_equal(node_record_save(&node.state, &record, &err), 0);
+	tree_put("module/nvme_core/parameters", "multipath", "Y");
+	expect_volume_as(s.staging, "PathLost", CSI__V1__VOLUME_HEALTH_ERROR_TYPE__DEGRADED);
+	/* There is never more than one. */
+	tree_put("module/nvme_core/parameters", "multipath", "N");
+	expect_volume(s.staging, NULL);
+	unstage(&s);
 }
 
 static void expect_storage(const char *expected, Csi__V1__StorageHealthErrorType wanted)
@@ -244,9 +293,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_well), cmocka_unit_test(test_lost),
-		cmocka_unit_test(test_none), TEST(test_file_system_fails),
-		TEST(test_initiator_unfit),  TEST(test_initiator_busy),
+		cmocka_unit_test(test_well),
+		cmocka_unit_test(test_lost),
+		cmocka_unit_test(test_none),
+		TEST(test_file_system_fails),
+		TEST(test_portal_without_controller),
+		TEST(test_initiator_unfit),
+		TEST(test_initiator_busy),
 	};
 
 	may_mount = unshare(CLONE_NEWNS) == 0 &&
