@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 
 #include "csi/volume/mount.h"
 #include "tests/unit/own_mounts.h"
@@ -135,6 +136,32 @@ static void test_bind_ro_beside_rw(void **state)
 	assert_int_equal(access(seen, F_OK), 0);
 	assert_int_equal(unlink(made), 0);
 	unmount_all(target);
+}
+
+/* In the place of the C library's: a kernel that says yes and does nothing. */
+static bool attributes_are_lost;
+
+int mount_setattr(int directory, const char *path, unsigned flags, struct mount_attr *attr,
+		  size_t size)
+{
+	if (attributes_are_lost)
+		return 0;
+	return (int)syscall(SYS_mount_setattr, directory, path, flags, attr, size);
+}
+
+/* What came out is looked at, and a reader's mount that can be written to does not stay. */
+static void test_bind_that_is_not_ro_is_undone(void **state)
+{
+	const struct mount_options options = { .readonly = true };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	NEEDS_NO_MOUNT();
+	attributes_are_lost = true;
+	assert_int_equal(mount_bind(source, target, &options, &err), -1);
+	attributes_are_lost = false;
+	assert_non_null(strstr(err.msg, "came out read-write"));
+	assert_int_equal(count_below(), 0);
 }
 
 static void test_bind_file_ro(void **state)
@@ -417,6 +444,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bind_rw),
 		cmocka_unit_test(test_bind_ro_beside_rw),
+		cmocka_unit_test(test_bind_that_is_not_ro_is_undone),
 		cmocka_unit_test(test_bind_file_ro),
 		cmocka_unit_test(test_bind_attributes),
 		cmocka_unit_test(test_bind_never_escalates),
