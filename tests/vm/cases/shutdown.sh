@@ -54,6 +54,10 @@ check "by default a lost target is waited for without end" [ "$(attribute_of "$n
 check "the hook is content with a target that is well" "$hook" 1
 sleep 2
 check "a connection that is well stays" sh -c "echo a >'$(pod pod)/file' && sync '$(pod pod)/file'"
+mkdir -p /run/recorded/volumes
+echo "{\"nqn\":\"$foreign\"}" >/run/recorded/volumes/static.json
+check "a volume on record is ours, whosever its target is" eval \
+	'NVMEOT_STATE_DIR=/run/recorded "$hook" && [ "$(attribute_of "$foreign" ctrl_loss_tmo)" != off ]'
 echo -1 | tee /sys/class/nvme-subsystem/*/nvme*/ctrl_loss_tmo >/dev/null
 
 stop node
