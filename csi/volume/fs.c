@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "nvme/base/cleanup.h"
@@ -147,14 +148,17 @@ struct extra {
 	} options[MKFS_OPTIONS_MAX];
 };
 
-/* Whether a comma separated list has this key, with or without a value. */
+/*
+ * Whether a comma separated list has this key, with or without a value. mkfs.ext4 takes features in
+ * letters of either case, and after a plus sign.
+ */
 static bool has_key(const char *list, const char *key, size_t key_len)
 {
 	while (*list) {
-		size_t len = strcspn(list, ",");
+		size_t len = strcspn(list, ","), sign = *list == '+';
 
-		if (len >= key_len && !strncmp(list, key, key_len) &&
-		    (len == key_len || list[key_len] == '='))
+		if (len >= sign + key_len && !strncasecmp(list + sign, key, key_len) &&
+		    (len == sign + key_len || list[sign + key_len] == '='))
 			return true;
 		list += len + (list[len] == ',');
 	}

@@ -290,6 +290,8 @@ static void test_mkfs_options_refused(void **state)
 	expect_refused("ext4", "-J size=4,device=UUID=1", "device");
 	expect_refused("ext4", "-E offset=4096", "offset");
 	expect_refused("ext4", "-O journal_dev", "journal_dev");
+	expect_refused("ext4", "-O ^quota,+journal_dev", "journal_dev");
+	expect_refused("ext4", "-O Journal_Dev", "journal_dev");
 	expect_refused("ext4", "-E root=/x", "/x");
 	expect_refused("ext4", "-E $(reboot)", "$(reboot)");
 	expect_refused("btrfs", "-f", "-f");
