@@ -209,6 +209,23 @@ static void test_failed_stage_leaves_the_record(void **state)
 	assert_int_equal(umount(private), 0);
 }
 
+/* It has the UUID, and is not the device that the target promised. */
+static void test_smaller_device(void **state)
+{
+	struct err err;
+
+	(void)state;
+	make_staged();
+	spec.attachment.size_bytes = UINT64_C(1) << 40;
+	assert_int_equal(stage("", &err), -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+	assert_non_null(strstr(err.msg, "the target promised 1099511627776"));
+	spec.attachment.size_bytes = 1;
+	assert_int_equal(stage("", &err), 0);
+	assert_int_equal(umount(staged), 0);
+	assert_int_equal(umount(private), 0);
+}
+
 /* Without a record, or without any of its mounts, nobody says that it was staged. */
 static void test_not_staged(void **state)
 {
@@ -297,6 +314,7 @@ int main(void)
 		IN_WORLD(test_missing_with_keys),
 		IN_WORLD(test_missing_with_keys_on_record),
 		IN_WORLD(test_failed_stage_leaves_the_record),
+		IN_WORLD(test_smaller_device),
 		IN_WORLD(test_not_staged),
 		IN_WORLD(test_covered),
 		IN_WORLD(test_one_path),
