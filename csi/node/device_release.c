@@ -187,13 +187,23 @@ static int unmount_private(const struct release *r, struct err *err)
 	return r->block && !r->record->readonly ? flush_device(r->node, &r->ns, err) : 0;
 }
 
-/* Whether a mount uses the namespace. mountinfo names one device only of a btrfs. */
+/*
+ * Whether a namespace beside the own one is used. mountinfo names one device only of a btrfs, and
+ * does not name the device below a partition, a logical volume, a RAID or swap: whoever has that
+ * holds it exclusively.
+ */
 static int is_in_use(const struct release *r, const struct host_namespace *ns, struct err *err)
 {
 	const struct mount_entry *user = device_next_mount(&r->table, NULL, ns);
-	char holder[NAME_MAX];
+	char holder[NAME_MAX] = "", path[PATH_MAX];
 	int held = user ? 1 : btrfs_find_holder(&r->node->host->sysfs, ns->name, holder, err);
 
+	if (held == 0) {
+		snprintf(path, sizeof(path), "%.4000s/%s", r->node->host->dev, ns->name);
+		job_doing("open %s", path);
+		held = mount_device_released(path, ns->name, err);
+		held = held < 0 ? -1 : !held;
+	}
 	if (held > 0)
 		log_info("subsystem stays connected", KV("nqn", ns->nqn), KV("device", ns->name),
 			 KV("user", user ? user->target : holder));

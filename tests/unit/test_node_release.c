@@ -79,6 +79,24 @@ static void test_neighbour_in_use(void **state)
 	assert_false(world_has_record(ID));
 }
 
+/* Neither is one that the mount table does not show: of a partition, or of somewhere else. */
+static void test_neighbour_held(void **state)
+{
+	struct err err;
+
+	(void)state;
+	NEEDS_MOUNT();
+	connect_with_neighbour("259:4095");
+	world_save(NQN, STAGING, false);
+	assert_int_equal(mount("none", "/sys", "tmpfs", 0, NULL), 0);
+	world_mkdirs("/sys/fs/ext4/nvme0n2");
+	if (unstage(ID, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_int_equal(umount("/sys"), 0);
+	assert_false(world_was_disconnected());
+	assert_false(world_has_record(ID));
+}
+
 /* A neighbour that nobody uses keeps nothing: the made-up controller is told to go, but does not. */
 static void test_neighbour_unused(void **state)
 {
@@ -150,9 +168,13 @@ static void test_leftover_that_is_not_ours(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		IN_WORLD(test_bad_record_of_another),  IN_WORLD(test_neighbour_in_use),
-		IN_WORLD(test_neighbour_unused),       IN_WORLD(test_leftover_of_the_unknown),
-		IN_WORLD(test_leftover_under_a_cover), IN_WORLD(test_leftover_that_is_not_ours),
+		IN_WORLD(test_bad_record_of_another),
+		IN_WORLD(test_neighbour_in_use),
+		IN_WORLD(test_neighbour_held),
+		IN_WORLD(test_neighbour_unused),
+		IN_WORLD(test_leftover_of_the_unknown),
+		IN_WORLD(test_leftover_under_a_cover),
+		IN_WORLD(test_leftover_that_is_not_ours),
 	};
 
 	if (own_mounts() < 0)
