@@ -410,7 +410,6 @@ struct unpublish_work {
 	const struct node *node;
 	char volume_id[VOLUME_ID_SIZE];
 	char path[PATH_MAX];
-	char nqn[NQN_SIZE]; /* the job has this subsystem; empty: none was known */
 };
 
 /* What volume an ID stands for: 1: known, 0: no record and not an ID of ours. */
@@ -426,15 +425,10 @@ static int run_unpublish(void *argument, struct err *err)
 {
 	const struct unpublish_work *work = argument;
 	struct node_record record;
-	/* Before the job had the volume, another may have changed what it is. */
 	int rc = identify(work->node, work->volume_id, &record, err);
 
 	if (rc < 0)
 		return -1;
-	if (rc && strcmp(record.nqn, work->nqn) != 0)
-		return err_set(err, ERR_ABORTED,
-			       "volume \"%s\" became one of %s meanwhile; call again",
-			       work->volume_id, record.nqn);
 	rc = rc ? unpublish_known(work->node, &record, work->path, err) :
 		  unpublish_unknown(work->node, work->path, err);
 	return rc < 0 ? -1 : paths_remove_any(work->path, err);
@@ -445,18 +439,15 @@ int unpublish_volume(struct node *node, const char *volume_id, const char *targe
 {
 	cleanup_free struct unpublish_work *work = xcalloc(1, sizeof(*work));
 	cleanup_free char *request = NULL;
-	struct node_record record = { 0 };
 	int found = mount_path_resolve(target_path, work->path, err);
 
 	if (found <= 0)
 		return found;
-	if (identify(node, volume_id, &record, err) < 0)
-		return -1;
 	work->node = node;
-	strcpy(work->nqn, record.nqn);
 	snprintf(work->volume_id, sizeof(work->volume_id), "%s", volume_id);
 	request = xasprintf("unpublish of volume \"%s\" from %s", volume_id, work->path);
-	return node_run(node, volume_id, record.nqn[0] ? record.nqn : NULL,
+	/* No connection is touched, so what another volume of the subsystem does is no matter. */
+	return node_run(node, volume_id, NULL,
 			(struct job_work) { .request = request,
 					    .run = run_unpublish,
 					    .argument = steal_ptr(&work),

@@ -287,6 +287,27 @@ static void test_unknown_volume(void **state)
 	assert_int_equal(node_drain(&node, deadline_none()), 0);
 }
 
+/* Another volume of the subsystem leaves its pod whatever the first does there. */
+static void test_neighbour_hangs(void **state)
+{
+	struct call *call = call_new("NodeStageVolume", soon());
+	int fd;
+
+	(void)state;
+	world_save(NQN, "/nowhere/staging", false);
+	strcpy(call->volume_id, "any handle");
+	call_run(call);
+	refused(call, ERR_DEADLINE_EXCEEDED, "the stage of volume \"any handle\"");
+	/* It began; what is to be looked at hangs for it, too. */
+	call = call_new("NodeUnpublishVolume", soon());
+	call_run(call);
+	refused(call, ERR_DEADLINE_EXCEEDED, "the unpublish of volume \"" ID "\" from ");
+	call_refused("NodeUnstageVolume", ERR_ABORTED, "is busy with the ");
+	fd = await_hang();
+	let_go(fd);
+	assert_int_equal(node_drain(&node, deadline_none()), 0);
+}
+
 static void test_drain(void **state)
 {
 	struct call *call = call_new("NodeUnpublishVolume", soon());
@@ -357,9 +378,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, world_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_topology),	   TEST(test_capabilities), TEST(test_stage_hangs),
-		TEST(test_unknown_volume), TEST(test_drain),	    TEST(test_max_volumes),
-		TEST(test_max_workers),
+		TEST(test_topology),	   TEST(test_capabilities),    TEST(test_stage_hangs),
+		TEST(test_unknown_volume), TEST(test_drain),	       TEST(test_max_volumes),
+		TEST(test_max_workers),	   TEST(test_neighbour_hangs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
