@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The node killed at every step: an operation runs in a process that is killed just before its n-th
- * changing system call, for every n until it comes through. After each kill a new process gets the
- * same call and has to end it: with exactly its mounts, its session and its record, with the data
- * that was there, and after the way back with nothing left.
+ * changing system call, for every n until it comes through. After each kill a new process, which
+ * every other time has settled what the old one left, gets the same call and has to end it: with
+ * exactly its mounts, its session and its record, with the data that was there, and after the way
+ * back with nothing left.
  *
  *	node_crash POOL-DIRECTORY TYPE [inside|keys]	TYPE: ext4, xfs, btrfs, block
  *
@@ -16,11 +17,13 @@
 
 #include <sys/vfs.h>
 
+#include "csi/node/startup.h"
 #include "nvme/host/controller.h"
 
 #define MARKER_BYTES 65536
 #define MARKER_OFFSET (1 << 20) /* on a raw volume */
 #define GROWTH_BYTES (16ULL << 20)
+#define STARTUP_MS 15000
 
 struct operation {
 	const char *name;
@@ -125,7 +128,10 @@ static const struct operation operations[] = {
 
 /* --- processes -------------------------------------------------------------------------------- */
 
-static void child_run(int (*act)(struct err *err), bool traced)
+/* Whether it is killed or, if not, settles what was left first, as a real one does at its start. */
+enum how { KILLED, SETTLED, UNSETTLED };
+
+static void child_run(int (*act)(struct err *err), enum how how)
 {
 	struct err err = ERR_INIT;
 
@@ -133,7 +139,9 @@ static void child_run(int (*act)(struct err *err), bool traced)
 		fprintf(stderr, "%s\n", err.msg);
 		_exit(2);
 	}
-	if (traced)
+	if (how == SETTLED)
+		startup_reconcile(&node, deadline_after_ms(STARTUP_MS));
+	if (how == KILLED)
 		kill_begin();
 	if (act(&err) < 0) {
 		fprintf(stderr, "%s: %s: %s\n", current->name, err_code_name(err.code), err.msg);
@@ -143,14 +151,14 @@ static void child_run(int (*act)(struct err *err), bool traced)
 }
 
 /* As a node that was started anew. */
-static void run_free(int (*act)(struct err *err), const char *what, const char *point)
+static void run_free(int (*act)(struct err *err), enum how how, const char *what, const char *point)
 {
 	pid_t child = fork();
 	int status;
 
 	assert_true(child >= 0);
 	if (child == 0)
-		child_run(act, false);
+		child_run(act, how);
 	assert_int_equal(waitpid(child, &status, 0), child);
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
 		fail_msg("%s, killed before %s: %s failed", current->name, point, what);
@@ -165,7 +173,7 @@ static const char *run_killed(int n, enum kill_where where)
 	run.process = fork();
 	assert_true(run.process >= 0);
 	if (run.process == 0)
-		child_run(current->act, true);
+		child_run(current->act, KILLED);
 	switch (kill_run_to_point(&run)) {
 	case -1:
 		snprintf(point, sizeof(point), "%s %s", run.point, run.file);
@@ -310,7 +318,7 @@ static int kill_everywhere(const struct operation *operation, enum kill_where wh
 
 	current = operation;
 	if (operation->before)
-		run_free(operation->before, "what comes before it", "");
+		run_free(operation->before, UNSETTLED, "what comes before it", "");
 	for (;; kills++) {
 		if (operation->blanks)
 			make_blank();
@@ -321,9 +329,9 @@ static int kill_everywhere(const struct operation *operation, enum kill_where wh
 			break;
 		print_message("# %s %d: %s\n", operation->name, kills + 1, point);
 		assert_safe(point);
-		run_free(operation->act, "the retry", point);
+		run_free(operation->act, kills % 2 ? SETTLED : UNSETTLED, "the retry", point);
 		assert_done(point);
-		run_free(operation->back, "the way back", point);
+		run_free(operation->back, UNSETTLED, "the way back", point);
 	}
 	assert_done("its end");
 	/* An operation that was never killed has proved nothing. */
@@ -346,7 +354,7 @@ static void test_killed_inside_mkfs(void **state)
 {
 	(void)state;
 	kill_everywhere(&operations[0], KILL_IN_PROGRAMS);
-	run_free(call_unstage, "unstage", "");
+	run_free(call_unstage, UNSETTLED, "unstage", "");
 }
 
 static int set_up(void **state)
