@@ -28,6 +28,7 @@ struct wound {
 	char nqn[NQN_SIZE];
 	bool dead; /* its namespace is gone: nothing is due */
 	uint64_t retry_ms;
+	bool doubted;  /* it was turned away once, which may be a connect that was broken off */
 	bool rejected; /* and logged so */
 	struct deadline due;
 };
@@ -242,6 +243,12 @@ static bool tend(struct keeper *keeper, struct wound *wound)
 		wound->due = deadline_after_ms(BUSY_MS);
 		return false;
 	}
+	/* A target that goes in the midst of a connect leaves the kernel with the same word. */
+	if (err.code == ERR_PERMISSION_DENIED && !wound->doubted) {
+		wound->doubted = true;
+		wound->due = deadline_after_ms(wound->retry_ms);
+		return false;
+	}
 	if (err.code == ERR_PERMISSION_DENIED || err.code == ERR_UNAUTHENTICATED) {
 		if (!wound->rejected)
 			log_warning(
@@ -257,7 +264,7 @@ static bool tend(struct keeper *keeper, struct wound *wound)
 		return false;
 	}
 	log_debug("portals are still missing", KV("nqn", wound->nqn), KV_ERR(&err));
-	wound->rejected = false;
+	wound->doubted = wound->rejected = false;
 	wound->due = deadline_after_ms(wound->retry_ms);
 	wound->retry_ms = wound->retry_ms * 2 < RETRY_MAX_MS ? wound->retry_ms * 2 : RETRY_MAX_MS;
 	return false;

@@ -9,8 +9,8 @@
  * missing. Only then it compares the records with sysfs, and only for portals that are missing
  * there is a timer. A portal that refuses TCP or does not answer is a target that restarts, or a
  * network that is away: it is probed again after 1 s, 2 s … 30 s. A target that answers and turns
- * the host away has fenced it, or has lost the volume: that is logged once, and asked again every 5
- * minutes.
+ * the host away twice in a row has fenced it, or has lost the volume: that is logged once, and
+ * asked again every 5 minutes. Once may be a target that went in the midst of a connect.
  *
  * It connects in a job of the volume and its subsystem, so never beside a stage or an unstage, and
  * only as long as the namespace is in sysfs. A namespace that is gone cannot come back under its

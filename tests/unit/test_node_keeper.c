@@ -14,6 +14,7 @@
 
 #include "csi/node/keeper.h"
 #include "tests/unit/listener.h"
+#include "tests/unit/log_lines.h"
 #include "tests/unit/node_world.h"
 
 #define LONG_MS 20000
@@ -180,6 +181,37 @@ static void test_keyed_volume_is_let_be(void **state)
 	assert_false(is_tried(INTERVAL_MS));
 }
 
+/* The kernel says EIO for it, as this memory does at address 0. */
+static void test_turned_away_twice(void **state)
+{
+	static const char *const words[] = { "the target turns this host away" };
+	static struct lines lines;
+	size_t told_early;
+
+	(void)state;
+	NEEDS_MOUNT();
+	assert_int_equal(mount("none", "/dev", "tmpfs", 0, NULL), 0);
+	close(open("/dev/nvme-fabrics", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	assert_int_equal(mount("/proc/self/mem", "/dev/nvme-fabrics", NULL, MS_BIND, NULL), 0);
+	put_record();
+	put_namespace();
+	lines_begin(&lines);
+	start_keeper();
+	/* The keeper's own probe, and that of the connect. */
+	is_tried_and_answered(LONG_MS, icresp, sizeof(icresp));
+	is_tried_and_answered(LONG_MS, icresp, sizeof(icresp));
+	/* It may have been a restart: soon it is tried again. */
+	is_tried_and_answered(INTERVAL_MS, icresp, sizeof(icresp));
+	told_early = lines_count(&lines, words, ARRAY_SIZE(words));
+	is_tried_and_answered(LONG_MS, icresp, sizeof(icresp));
+	lines_await(&lines, words, ARRAY_SIZE(words));
+	lines_end(&lines);
+	assert_int_equal(told_early, 0);
+	assert_false(is_tried(INTERVAL_MS));
+	assert_int_equal(umount("/dev/nvme-fabrics"), 0);
+	assert_int_equal(umount("/dev"), 0);
+}
+
 static void test_nobody_to_wake(void **state)
 {
 	(void)state;
@@ -199,8 +231,11 @@ int main(void)
 		IN_TREE(test_staged_volume_that_died),
 		IN_TREE(test_volume_without_record_is_let_be),
 		IN_TREE(test_keyed_volume_is_let_be),
+		IN_TREE(test_turned_away_twice),
 		IN_TREE(test_nobody_to_wake),
 	};
 
+	if (own_mounts() < 0)
+		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
