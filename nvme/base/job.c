@@ -314,8 +314,12 @@ static int await(struct jobs *jobs, const struct job *job, const struct job_wait
 			break;
 		rc = pthread_cond_clockwait(&jobs->changed, &jobs->lock, CLOCK_MONOTONIC, &until);
 	}
+	/* A call whose time is over may count as cancelled as well. */
 	if (!job->done)
-		return err_set(err, cancelled ? ERR_CANCELLED : ERR_DEADLINE_EXCEEDED,
+		return err_set(err,
+			       cancelled && !deadline_passed(wait->deadline) ?
+				       ERR_CANCELLED :
+				       ERR_DEADLINE_EXCEEDED,
 			       "the %.300s is not done yet: %s, for %.1f s now; it goes on, call "
 			       "again for its result",
 			       job->request, job->doing, seconds_since(job->doing_since_ns));

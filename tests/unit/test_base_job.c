@@ -169,6 +169,21 @@ static void test_result(void **state)
 	assert_int_equal(hall.freed, 2);
 }
 
+/* A caller may be gone because its time is over: then that is what it is told. */
+static void test_deadline_of_a_caller_that_is_gone(void **state)
+{
+	const struct job_wait wait = { .deadline = deadline_after_ms(0),
+				       .cancelled = is_cancelled };
+	const struct job_work work = hanging("k", "thing", "disk");
+	struct err err = ERR_INIT;
+
+	(void)state;
+	hall.cancel = true;
+	assert_int_equal(job_run(jobs, &work, &wait, &err), -1);
+	says(&err, ERR_DEADLINE_EXCEEDED, "the thing is not done yet");
+	await(&hall.waiting, 1);
+}
+
 /* The job outlives its caller, says what it does, and whoever asks for the same joins it. */
 static void test_deadline_and_join(void **state)
 {
@@ -497,6 +512,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_result),
+		TEST(test_deadline_of_a_caller_that_is_gone),
 		TEST(test_deadline_and_join),
 		TEST(test_cancel),
 		TEST(test_busy),
