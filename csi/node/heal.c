@@ -26,8 +26,8 @@ static bool has_errors(const struct node *node, const struct mount_entry *entry)
 
 /*
  * An xfs that shut down refuses every open. An ext4 does not, and kernels between those that make
- * it read-only then (before 6.12) and those that say it in mountinfo (6.18) show nothing; but it
- * refuses to sync.
+ * it read-only or say it in mountinfo (before 6.12) and those that say it again (6.18) show
+ * nothing; but it refuses to sync.
  */
 static bool answers(const struct node *node, const struct mount_entry *entry)
 {

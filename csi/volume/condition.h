@@ -27,8 +27,8 @@ struct condition {
  * sysfs is /sys, name the kernel's of the device, "nvme0n1". Abnormal is, in this order:
  *  - DeviceGone;
  *  - FileSystemStopped, FileSystemReadOnly: mountinfo shows a superblock that was stopped
- *    ("emergency_ro" and "shutdown" of newer ext4), or that went read-only below a mount that is
- *    read-write;
+ *    ("emergency_ro" and "shutdown" of newer ext4, "abort" of older ones), or that went read-only
+ *    below a mount that is read-write;
  *  - FileSystemErrors: ext4 has recorded some (/sys/fs/ext4/<name>/errors_count), which it keeps
  *    until a check;
  *  - DeviceErrors: btrfs counts some of its device (error_stats), which it keeps until they are

@@ -26,8 +26,9 @@ bool mount_look(uint64_t id, struct mount_entry *ret);
 int mount_look_covers(uint64_t id);
 
 /*
- * Whether the options of a superblock say that an error stopped it: newer kernels tell there what
- * they did to an ext4 that failed. NULL: none.
+ * Whether the options of a superblock say that an error stopped it, which ext4 tells there: as
+ * "emergency_ro" or "shutdown" of newer kernels, as "abort" of 6.1 (6.1.0-56 of Debian does not
+ * make it read-only any more, and lets it be synced). NULL: none.
  */
 bool mount_is_stopped(const char *fs_options);
 

@@ -88,7 +88,8 @@ static bool has_option(const char *options, const char *name)
 
 bool mount_is_stopped(const char *fs_options)
 {
-	return has_option(fs_options, "emergency_ro") || has_option(fs_options, "shutdown");
+	return has_option(fs_options, "abort") || has_option(fs_options, "emergency_ro") ||
+	       has_option(fs_options, "shutdown");
 }
 
 /* Fields as proc(5) has them: any number of optional ones stands before a "-". */

@@ -142,10 +142,12 @@ static void test_parse_takes_lines_apart(void **state)
 								    "/mnt/c\\134d ro - x  "
 								    "ro,shutdown\n"
 								    "41 36 8:1 / /e rw - ext4 none "
-								    "rw,xro,emergency_ro\n",
+								    "rw,xro,emergency_ro\n"
+								    "42 36 8:1 / /f rw - ext4 none "
+								    "rw,abort\n",
 			&table, &err),
 		0);
-	assert_int_equal(table.count, 3);
+	assert_int_equal(table.count, 4);
 	assert_int_equal(table.entries[0].id, 36);
 	assert_int_equal(table.entries[0].parent_id, 35);
 	assert_int_equal(table.entries[0].major, 98);
@@ -158,6 +160,7 @@ static void test_parse_takes_lines_apart(void **state)
 	assert_true(table.entries[1].sb_stopped);
 	assert_false(table.entries[2].readonly || table.entries[2].sb_readonly);
 	assert_true(table.entries[2].sb_stopped);
+	assert_true(table.entries[3].sb_stopped);
 }
 
 /* A mount that was passed over would seem to be gone. */
