@@ -316,8 +316,9 @@ static void test_drain(void **state)
 	assert_int_equal(read_answers(pending, 1, SIZE_MAX, &count, &err), -1);
 	assert_int_equal(err.code, ERR_UNAVAILABLE);
 	assert_non_null(strstr(err.msg, "shutting down; go on with another"));
+	/* Or the server has stopped before its request came, which gRPC calls cancelled. */
 	assert_int_equal(read_stream(f.client, "good", 1, 1, &late, &err), -1);
-	assert_int_equal(err.code, ERR_UNAVAILABLE);
+	assert_true(err.code == ERR_UNAVAILABLE || err.code == ERR_CANCELLED);
 	pthread_join(thread, NULL);
 	assert_int_equal(seen.err.code, ERR_UNAVAILABLE);
 	assert_int_equal(seen.sent, 1 + count + 1); /* the last one was refused */
