@@ -3,7 +3,7 @@
 #
 # The node killed before every changing system call of stage, expansion, publish, unpublish and
 # unstage of an ext4. The other kinds of volume are in killed-node-all.
-# timeout: 600
+# timeout: 500
 # shellcheck source=tests/vm/guest/killed_node.sh
 . "$NVMEOT_SRC/tests/vm/guest/killed_node.sh"
 
