@@ -25,7 +25,8 @@ int records_fs_make(const char *path, uint64_t size_bytes, struct err *err);
  */
 int records_fs_mount(const char *path, dev_t number, const char *dir, struct err *err);
 
-/* Whether it can no longer be written, which an I/O error causes. Looks by touching its root. */
+/* Whether it can no longer be written, which an I/O error causes. Looks by asking for a
+ * transaction. */
 bool records_fs_is_broken(const struct root *records);
 
 #endif
