@@ -66,9 +66,14 @@ int device_connect(const struct node *node, const struct node_record *record,
 		   struct deadline deadline, struct host_namespace *ret, struct err *err)
 {
 	struct host_connect_outcome outcome;
+	int rc;
 
-	if (host_connect(node->host, record->nqn, attachment->portals, attachment->portal_count,
-			 &parameters->connect, deadline, &outcome, err) < 0)
+	if (job_hold(record->nqn, deadline, err) < 0)
+		return -1;
+	rc = host_connect(node->host, record->nqn, attachment->portals, attachment->portal_count,
+			  &parameters->connect, deadline, &outcome, err);
+	job_let_go();
+	if (rc < 0)
 		return -1;
 	if (outcome.missing) {
 		log_warning("not all portals are connected", KV("nqn", record->nqn),
@@ -94,7 +99,7 @@ int device_end_old_mkfs(const struct node *node, const struct node_record *recor
 	struct uuid key = node_record_key(record);
 	char fs_type[INTENT_FS_TYPE_SIZE];
 	struct host_namespace ns;
-	int found = intent_find(&node->state, &key, fs_type, err);
+	int rc, found = intent_find(&node->state, &key, fs_type, err);
 
 	if (found > 0)
 		found = device_find(node, record, &ns, err);
@@ -106,7 +111,11 @@ int device_end_old_mkfs(const struct node *node, const struct node_record *recor
 		return 0;
 	log_info("disconnecting a device with an unfinished mkfs", KV("device", ns.name),
 		 KV("nqn", ns.nqn), KV("fs_type", fs_type));
-	return host_disconnect(node->host, record->nqn, deadline, err);
+	if (job_hold(record->nqn, deadline, err) < 0)
+		return -1;
+	rc = host_disconnect(node->host, record->nqn, deadline, err);
+	job_let_go();
+	return rc;
 }
 
 static int refuse_unfinished(const struct access *access, struct err *err)

@@ -111,7 +111,7 @@ int device_is_staged_at(const struct node *node, const struct node_record *not_t
  * namespace, unmounts that, makes sure that the superblock is gone, disconnects, and removes the
  * record. When the bind of another record still uses the namespace, the device stays. Any other
  * user is ERR_FAILED_PRECONDITION and named, before anything is touched. Safe to repeat after a
- * failure at any point. The caller's job has the record's subsystem.
+ * failure at any point. The caller's job has the record's volume and namespace.
  */
 int device_release(const struct node *node, const struct node_record *record,
 		   const char *staging_path, struct deadline deadline, struct err *err);

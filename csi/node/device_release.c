@@ -256,11 +256,22 @@ static int disconnect(const struct release *r, struct deadline deadline, struct 
 	return shared;
 }
 
+/* With the subsystem held: of two that leave it at once, the later one has to be the last. */
+static int leave(const struct release *r, bool kept, struct deadline deadline, struct err *err)
+{
+	if (!kept && disconnect(r, deadline, err) < 0)
+		return -1;
+	/* Last: what somebody put into the bare directory must not keep the volume connected. */
+	if (paths_remove_any(r->staged, err) < 0)
+		return -1;
+	return node_record_remove(&r->node->state, r->record->volume_id, err);
+}
+
 int device_release(const struct node *node, const struct node_record *record,
 		   const char *staging_path, struct deadline deadline, struct err *err)
 {
 	struct release r CLEANUP(release_fini) = { .node = node, .record = record };
-	int kept;
+	int kept, rc;
 
 	if (release_init(&r, staging_path, err) < 0)
 		return -1;
@@ -268,10 +279,9 @@ int device_release(const struct node *node, const struct node_record *record,
 	if (kept < 0 ||
 	    paths_unmount_ours(&node->host->sysfs, r.staged, r.found ? &r.ns : NULL, err) < 0)
 		return -1;
-	if (!kept && (unmount_private(&r, err) < 0 || disconnect(&r, deadline, err) < 0))
+	if ((!kept && unmount_private(&r, err) < 0) || job_hold(record->nqn, deadline, err) < 0)
 		return -1;
-	/* Last: what somebody put into the bare directory must not keep the volume connected. */
-	if (paths_remove_any(r.staged, err) < 0)
-		return -1;
-	return node_record_remove(&node->state, record->volume_id, err);
+	rc = leave(&r, kept, deadline, err);
+	job_let_go();
+	return rc;
 }

@@ -175,7 +175,7 @@ int expand_volume(struct rpc_call *call, const void *request, void *response, st
 				       .deadline = time.work };
 	text = xasprintf("expansion of volume \"%s\" to %" PRIu64 " bytes, at most %" PRIu64,
 			 parsed.volume_id, parsed.range.required_bytes, parsed.range.limit_bytes);
-	if (node_run(node, parsed.volume_id, place.record.nqn,
+	if (node_run(node, parsed.volume_id, &place.record,
 		     (struct job_work) { .request = text,
 					 .run = run_expand,
 					 .argument = steal_ptr(&work),

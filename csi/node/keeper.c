@@ -166,6 +166,7 @@ struct heal {
 	char nqn[NQN_SIZE]; /* which the job works on; the record may name another by then */
 };
 
+/* The subsystem is held to the end: an unstage of its last volume removes the record, too. */
 static int run_heal(void *argument, struct err *err)
 {
 	const struct heal *heal = argument;
@@ -173,8 +174,11 @@ static int run_heal(void *argument, struct err *err)
 	struct host_connect_outcome outcome;
 	struct node_record record;
 	struct host_namespace ns;
-	int found = node_record_load(&node->state, heal->volume_id, &record, err);
+	int found;
 
+	if (job_hold(heal->nqn, deadline_after_ms(JOB_MS), err) < 0)
+		return -1;
+	found = node_record_load(&node->state, heal->volume_id, &record, err);
 	if (found > 0 && strcmp(record.nqn, heal->nqn) != 0)
 		return 0;
 	if (found > 0)
@@ -195,21 +199,22 @@ static int run_heal(void *argument, struct err *err)
 
 static int connect_missing(struct keeper *keeper, const struct wound *wound, struct err *err)
 {
-	cleanup_free char *request = xasprintf("reconnect of volume \"%s\"", wound->volume_id);
+	cleanup_free char *request = xasprintf("reconnect of %s", wound->nqn);
 	struct heal *heal = xcalloc(1, sizeof(*heal));
-	struct node_time time = { .wait = { .deadline = deadline_after_ms(JOB_MS),
-					    .cancelled = is_stopping,
-					    .context = keeper } };
+	struct job_wait wait = { .deadline = deadline_after_ms(JOB_MS),
+				 .cancelled = is_stopping,
+				 .context = keeper };
 
 	heal->node = keeper->node;
 	strcpy(heal->volume_id, wound->volume_id);
 	strcpy(heal->nqn, wound->nqn);
-	return node_run(keeper->node, wound->volume_id, wound->nqn,
-			(struct job_work) { .request = request,
+	return job_run(keeper->node->jobs,
+		       &(struct job_work) { .key = request,
+					    .request = request,
 					    .run = run_heal,
 					    .argument = heal,
 					    .free_argument = free },
-			&time, err);
+		       &wait, err);
 }
 
 /*

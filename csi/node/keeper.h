@@ -12,10 +12,10 @@
  * the host away twice in a row has fenced it, or has lost the volume: that is logged once, and
  * asked again every 5 minutes. Once may be a target that went in the midst of a connect.
  *
- * It connects in a job of the volume and its subsystem, so never beside a stage or an unstage, and
- * only as long as the namespace is in sysfs. A namespace that is gone cannot come back under its
- * mounts: that is logged once, and is for the next stage or publish. It never touches a mount, and
- * never disconnects.
+ * It connects in a job that holds the subsystem, so never beside another one that connects or
+ * disconnects it, and only as long as the namespace is in sysfs and on record. A namespace that is
+ * gone cannot come back under its mounts: that is logged once, and is for the next stage or
+ * publish. It never touches a mount, and never disconnects.
  */
 #ifndef CSI_NODE_KEEPER_H
 #define CSI_NODE_KEEPER_H

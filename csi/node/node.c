@@ -8,6 +8,7 @@
 #include "csi/node/keeper.h"
 #include "csi/node/paths.h"
 #include "csi/node/publish.h"
+#include "csi/node/record.h"
 #include "csi/node/stage.h"
 #include "csi/node/stats.h"
 #include "csi/rpc/server.h"
@@ -41,13 +42,15 @@ size_t node_drain(struct node *node, struct deadline deadline)
 	return jobs_drain(node->jobs, deadline);
 }
 
-int node_run(struct node *node, const char *volume_id, const char *nqn, struct job_work work,
-	     const struct node_time *time, struct err *err)
+int node_run(struct node *node, const char *volume_id, const struct node_record *record,
+	     struct job_work work, const struct node_time *time, struct err *err)
 {
 	cleanup_free char *volume = xasprintf("volume %s", volume_id);
+	struct uuid uuid = record ? node_record_key(record) : (struct uuid) { 0 };
+	cleanup_free char *namespace = record ? xasprintf("namespace %s", uuid.text) : NULL;
 
-	work.key = nqn ?: volume;
-	work.also = nqn ? volume : NULL;
+	work.key = volume;
+	work.also = namespace;
 	return job_run(node->jobs, &work, &time->wait, err);
 }
 

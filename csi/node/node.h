@@ -14,6 +14,8 @@
 
 #define NODE_TOPOLOGY_MAX 16
 
+struct node_record;
+
 /* A topology segment; borrowed strings. */
 struct node_segment {
 	const char *key;
@@ -58,11 +60,13 @@ struct node_time {
 struct node_time node_attend(struct rpc_call *call);
 
 /*
- * Runs an operation as a job, as job_run says. One at a time per volume ID, and per subsystem (nqn;
- * NULL: not known), because all volumes on it share its controllers. The keys in work are set here.
+ * Runs an operation as a job, as job_run says. One at a time per volume ID, and per namespace (that
+ * of record; NULL: not known), which several IDs may be handles of. The keys in work are set here.
+ * Volumes of one subsystem share its controllers: who connects or disconnects holds its NQN for
+ * that long (job_hold), and no longer, so that a device that hangs stands in the way of no other.
  */
-int node_run(struct node *node, const char *volume_id, const char *nqn, struct job_work work,
-	     const struct node_time *time, struct err *err);
+int node_run(struct node *node, const char *volume_id, const struct node_record *record,
+	     struct job_work work, const struct node_time *time, struct err *err);
 
 /*
  * Readiness, as struct identity_check wants it: this kernel can connect. ERR_DEADLINE_EXCEEDED: it

@@ -355,7 +355,7 @@ int publish_volume(struct node *node, struct publish_spec *spec, const struct no
 	*work = (struct publish_work) {
 		.node = node, .spec = spec, .record = record, .deadline = time->work
 	};
-	return node_run(node, record.volume_id, record.nqn,
+	return node_run(node, record.volume_id, &record,
 			(struct job_work) { .request = request,
 					    .details = details,
 					    .run = run_publish,
@@ -446,7 +446,7 @@ int unpublish_volume(struct node *node, const char *volume_id, const char *targe
 	work->node = node;
 	snprintf(work->volume_id, sizeof(work->volume_id), "%s", volume_id);
 	request = xasprintf("unpublish of volume \"%s\" from %s", volume_id, work->path);
-	/* No connection is touched, so what another volume of the subsystem does is no matter. */
+	/* Its own pod's mount goes, so what another handle of the namespace does is no matter. */
 	return node_run(node, volume_id, NULL,
 			(struct job_work) { .request = request,
 					    .run = run_unpublish,

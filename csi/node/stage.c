@@ -90,22 +90,31 @@ static int run_release(void *argument, struct err *err)
 			      err);
 }
 
-/* The job that this runs in has the volume and the subsystem of the record, not the other one. */
+static bool same_namespace(const struct node_record *a, const struct node_record *b)
+{
+	struct uuid key_a = node_record_key(a), key_b = node_record_key(b);
+
+	return strcmp(key_a.text, key_b.text) == 0;
+}
+
+/* The job that this runs in has the volume and the namespace of the record, not the other one. */
 static int release_other(struct node *node, const struct node_record *other,
 			 const struct node_record *record, struct deadline deadline,
 			 struct err *err)
 {
+	struct uuid uuid = node_record_key(other);
+	cleanup_free char *namespace = xasprintf("namespace %s", uuid.text);
 	struct job_wait wait = { .deadline = deadline };
 	cleanup_free char *request = xasprintf("release of volume \"%s\" from %s", other->volume_id,
 					       other->staging_path);
 	struct release_work *work;
 
-	if (strcmp(other->nqn, record->nqn) == 0)
+	if (same_namespace(other, record))
 		return device_release(node, other, other->staging_path, deadline, err);
 	work = xcalloc(1, sizeof(*work));
 	*work = (struct release_work) { .node = node, .other = *other, .deadline = deadline };
 	return job_run(node->jobs,
-		       &(struct job_work) { .key = other->nqn,
+		       &(struct job_work) { .key = namespace,
 					    .request = request,
 					    .run = run_release,
 					    .argument = work,
@@ -284,22 +293,30 @@ static int renew_record(const struct node *node, const struct node_record *recor
 	return 0;
 }
 
+/* The record is there: whoever disconnects the subsystem for another volume sees it. */
+static int connect_volume(const struct stage_work *work, struct host_namespace *ret,
+			  struct err *err)
+{
+	const struct stage_spec *spec = work->spec;
+
+	if (device_end_old_mkfs(work->node, &work->record, work->deadline, err) < 0)
+		return -1;
+	return device_connect(work->node, &work->record, &spec->attachment, &spec->parameters,
+			      work->deadline, ret, err);
+}
+
 static int run_stage(void *argument, struct err *err)
 {
 	const struct stage_work *work = argument;
 	const struct node_record *record = &work->record;
-	const struct stage_spec *spec = work->spec;
-	struct deadline deadline = work->deadline;
 	struct node *node = work->node;
 	struct host_namespace ns;
-	int known = settle_other_stage(node, record, deadline, err);
+	int known = settle_other_stage(node, record, work->deadline, err);
 
 	if (known < 0 || (!known && node_record_save(&node->state, record, err) < 0))
 		return -1;
-	if (device_end_old_mkfs(node, record, deadline, err) < 0 ||
-	    device_connect(node, record, &spec->attachment, &spec->parameters, deadline, &ns, err) <
-		    0 ||
-	    stage_connected(node, spec, record, &ns, err) < 0) {
+	if (connect_volume(work, &ns, err) < 0 ||
+	    stage_connected(node, work->spec, record, &ns, err) < 0) {
 		if (!known)
 			take_back(node, record);
 		return -1;
@@ -330,7 +347,7 @@ int stage_volume(struct node *node, struct stage_spec *spec, const struct node_t
 	*work = (struct stage_work) {
 		.node = node, .spec = spec, .record = record, .deadline = time->work
 	};
-	return node_run(node, record.volume_id, record.nqn,
+	return node_run(node, record.volume_id, &record,
 			(struct job_work) { .request = request,
 					    .details = details,
 					    .run = run_stage,
@@ -466,7 +483,8 @@ struct unstage_work {
 	struct node *node;
 	char volume_id[VOLUME_ID_SIZE];
 	char staging_path[PATH_MAX];
-	char nqn[NQN_SIZE]; /* the job has this subsystem; empty: none was known */
+	bool known; /* and the job has the namespace of: */
+	struct node_record record;
 	struct deadline deadline;
 };
 
@@ -486,7 +504,7 @@ static int run_unstage(void *argument, struct err *err)
 		return refuse_covered(work->staging_path, err) < 0 ? -1 :
 								     paths_remove_any(path, err);
 	}
-	if (strcmp(record.nqn, work->nqn) != 0)
+	if (!work->known || !same_namespace(&record, &work->record))
 		return err_set(err, ERR_ABORTED,
 			       "volume \"%s\" became one of %s meanwhile; call again",
 			       work->volume_id, record.nqn);
@@ -502,15 +520,17 @@ int unstage_volume(struct node *node, const char *volume_id, const char *staging
 		xasprintf("unstage of volume \"%s\" from %s", volume_id, staging_path);
 	cleanup_free struct unstage_work *work = xcalloc(1, sizeof(*work));
 	struct node_record record = { 0 };
+	int known = identify(node, volume_id, staging_path, &record, err);
 
-	if (identify(node, volume_id, staging_path, &record, err) < 0)
+	if (known < 0)
 		return -1;
 	work->node = node;
 	work->deadline = time->work;
-	strcpy(work->nqn, record.nqn);
+	work->known = known != NOTHING_THERE;
+	work->record = record;
 	snprintf(work->volume_id, sizeof(work->volume_id), "%s", volume_id);
 	snprintf(work->staging_path, sizeof(work->staging_path), "%s", staging_path);
-	return node_run(node, volume_id, record.nqn[0] ? record.nqn : NULL,
+	return node_run(node, volume_id, known == NOTHING_THERE ? NULL : &record,
 			(struct job_work) { .request = request,
 					    .run = run_unstage,
 					    .argument = steal_ptr(&work),

@@ -93,11 +93,14 @@ static int is_used(const struct node *node, const char *nqn, struct err *err)
 	return 0;
 }
 
+/* The job ends with it, and with that lets go of the subsystem. */
 static int run_disconnect(void *argument, struct err *err)
 {
 	const struct letting_go *work = argument;
-	int used = is_used(work->node, work->record.nqn, err);
+	int used = job_hold(work->record.nqn, work->deadline, err);
 
+	if (used == 0)
+		used = is_used(work->node, work->record.nqn, err);
 	if (used)
 		return used < 0 ? -1 : 0;
 	return host_disconnect(work->node->host, work->record.nqn, work->deadline, err);
@@ -112,7 +115,7 @@ static void let_go(const struct startup *s, const struct node_record *record, co
 	struct err err = ERR_INIT;
 
 	*work = (struct letting_go) { .node = s->node, .record = *record, .deadline = s->deadline };
-	if (node_run(s->node, record->volume_id, record->nqn,
+	if (node_run(s->node, record->volume_id, record,
 		     (struct job_work) { .request = request,
 					 .run = run,
 					 .argument = work,

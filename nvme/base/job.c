@@ -18,6 +18,7 @@ struct job {
 	struct job *next;
 	struct jobs *jobs;
 	char *key, *also, *request, *details;
+	char *held; /* what job_hold took; NULL: nothing */
 	int (*run)(void *argument, struct err *err);
 	void *argument;
 	void (*free_argument)(void *argument);
@@ -119,6 +120,7 @@ static void job_unref(struct job *job)
 	free_argument(job->free_argument, job->argument);
 	free(job->key);
 	free(job->also);
+	free(job->held);
 	free(job->request);
 	free(job->details);
 	free(job);
@@ -271,7 +273,8 @@ static struct job *start(struct jobs *jobs, const struct job_work *work, struct 
 
 static bool holds(const struct job *job, const char *key)
 {
-	return key && (strcmp(job->key, key) == 0 || (job->also && strcmp(job->also, key) == 0));
+	return key && (strcmp(job->key, key) == 0 || (job->also && strcmp(job->also, key) == 0) ||
+		       (job->held && strcmp(job->held, key) == 0));
 }
 
 static struct job *find_holder(const struct jobs *jobs, const struct job_work *work)
@@ -294,11 +297,10 @@ static double seconds_since(uint64_t ns)
 	return (double)(clock_now_ns() - ns) / (double)NS_PER_S;
 }
 
-static int refuse(const struct job *job, const struct job_work *work, struct err *err)
+static int refuse(const struct job *job, const char *key, struct err *err)
 {
-	return err_set(err, ERR_ABORTED, "%s is busy with the %.300s: %s, for %.1f s now",
-		       holds(job, work->key) ? work->key : work->also, job->request, job->doing,
-		       seconds_since(job->doing_since_ns));
+	return err_set(err, ERR_ABORTED, "%s is busy with the %.300s: %s, for %.1f s now", key,
+		       job->request, job->doing, seconds_since(job->doing_since_ns));
 }
 
 static int await(struct jobs *jobs, const struct job *job, const struct job_wait *wait,
@@ -343,7 +345,7 @@ int job_run(struct jobs *jobs, const struct job_work *work, const struct job_wai
 	else if (is_same(holder, work))
 		job = holder;
 	else
-		refuse(holder, work, err);
+		refuse(holder, holds(holder, work->key) ? work->key : work->also, err);
 	if (job) {
 		job->refs++;
 		rc = await(jobs, job, wait, err);
@@ -353,6 +355,49 @@ int job_run(struct jobs *jobs, const struct job_work *work, const struct job_wai
 	if (holder || !job)
 		free_argument(work->free_argument, work->argument);
 	return rc;
+}
+
+static struct job *find_other(const struct job *self, const char *key)
+{
+	struct job *job = self->jobs->running;
+
+	while (job && (job == self || !holds(job, key)))
+		job = job->next;
+	return job;
+}
+
+int job_hold(const char *key, struct deadline deadline, struct err *err)
+{
+	struct timespec until = deadline_timespec(deadline);
+	struct job *self = current;
+	const struct job *other;
+	int rc = 0;
+
+	if (!self)
+		return 0;
+	job_doing("wait for %s", key);
+	pthread_mutex_lock(&self->jobs->lock);
+	while ((other = find_other(self, key)) && rc != ETIMEDOUT)
+		rc = pthread_cond_clockwait(&self->jobs->changed, &self->jobs->lock,
+					    CLOCK_MONOTONIC, &until);
+	if (other)
+		refuse(other, key, err);
+	else
+		self->held = xstrdup(key);
+	pthread_mutex_unlock(&self->jobs->lock);
+	return other ? -1 : 0;
+}
+
+void job_let_go(void)
+{
+	struct job *self = current;
+
+	if (!self)
+		return;
+	pthread_mutex_lock(&self->jobs->lock);
+	free(steal_ptr(&self->held));
+	pthread_cond_broadcast(&self->jobs->changed);
+	pthread_mutex_unlock(&self->jobs->lock);
 }
 
 size_t jobs_describe(struct jobs *jobs, uint64_t longer_than_ms, char *text, size_t size)

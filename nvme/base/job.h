@@ -92,6 +92,16 @@ size_t jobs_describe(struct jobs *jobs, uint64_t longer_than_ms, char *text, siz
  */
 void job_doing(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/*
+ * For a part of the job on whose thread this is called: nobody else works on key until job_let_go,
+ * or the end of the job. Blocks while another job has the key, at the longest until the deadline:
+ * ERR_ABORTED then, which names that one. A job holds one such key at a time, beside its own, which
+ * it keeps while it waits: so none may wait here for a key that another began with. Outside of a
+ * job it does nothing, and succeeds.
+ */
+int job_hold(const char *key, struct deadline deadline, struct err *err);
+void job_let_go(void);
+
 DEFINE_CLEANUP(struct jobs *, jobs_free)
 #define cleanup_jobs CLEANUP(jobs_freep)
 

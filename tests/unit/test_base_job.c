@@ -422,6 +422,96 @@ static void test_job_in_job(void **state)
 	says(&err, ERR_ABORTED, "outer key is busy with the outer: the inner one");
 }
 
+/* Works on the key in the midst of it, too; "shy": gives up at once. */
+static int run_holding(void *argument, struct err *err)
+{
+	bool shy = strcmp(argument, "shy") == 0;
+
+	count(&hall.waiting);
+	if (job_hold("part", shy ? deadline_after_ms(0) : deadline_none(), err) < 0)
+		return -1;
+	hang(argument, err);
+	job_let_go();
+	return 0;
+}
+
+static struct job_work holding(const char *key, char *how)
+{
+	return (struct job_work) { .key = key, .request = key, .run = run_holding, .argument = how };
+}
+
+static void test_hold(void **state)
+{
+	struct caller first;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(job_hold("part", deadline_none(), &err), 0); /* this is no job */
+	caller_begin(&first, holding("first", "good"));
+	await(&hall.begun, 1);
+	assert_int_equal(run_until(hanging("part", "breaking", "x"), deadline_none(), &err), -1);
+	says(&err, ERR_ABORTED, "part is busy with the first: hang on good, for ");
+	assert_int_equal(run_until(holding("third", "shy"), deadline_none(), &err), -1);
+	says(&err, ERR_ABORTED, "part is busy with the first: hang on good, for ");
+	assert_int_equal(run_until(holding("second", "good"), deadline_after_ms(0), &err), -1);
+	says(&err, ERR_DEADLINE_EXCEEDED, "the second is not done yet: ");
+	assert_int_equal(hall.begun, 1);
+	let_go();
+	caller_end(&first);
+	assert_int_equal(first.rc, 0);
+	await(&hall.begun, 2);
+}
+
+static int hold_to_the_end(void *argument, struct err *err)
+{
+	return job_hold(argument, deadline_none(), err);
+}
+
+/* What is not let go of goes with the job. */
+static void test_hold_to_the_end(void **state)
+{
+	struct job_work work = {
+		.key = "k", .request = "r", .run = hold_to_the_end, .argument = "part"
+	};
+	struct err err;
+
+	(void)state;
+	let_go();
+	assert_int_equal(run_until(work, deadline_none(), &err), 0);
+	assert_int_equal(run_until(hanging("part", "mending", "good"), deadline_none(), &err), 0);
+}
+
+/* Each adds to one figure that nothing else guards. */
+static int add_holding(void *argument, struct err *err)
+{
+	for (int i = 0; i < 1000; i++) {
+		if (job_hold("part", deadline_none(), err) < 0)
+			return -1;
+		++*(int *)argument;
+		job_let_go();
+	}
+	return 0;
+}
+
+static void test_hold_in_turn(void **state)
+{
+	static const char *const keys[] = { "a", "b", "c", "d" };
+	struct caller callers[ARRAY_SIZE(keys)];
+	int sum = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		caller_begin(&callers[i], (struct job_work) { .key = keys[i],
+							      .request = keys[i],
+							      .run = add_holding,
+							      .argument = &sum });
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		caller_end(&callers[i]);
+		assert_int_equal(callers[i].rc, 0);
+	}
+	assert_int_equal(sum, 1000 * ARRAY_SIZE(keys));
+}
+
 #define CONTENDERS 8
 #define ROUNDS 200
 
@@ -520,6 +610,9 @@ int main(void)
 		TEST(test_drained),
 		TEST(test_left_behind),
 		TEST(test_job_in_job),
+		TEST(test_hold),
+		TEST(test_hold_to_the_end),
+		TEST(test_hold_in_turn),
 		TEST(test_contest),
 		TEST(test_take),
 		TEST(test_describe),

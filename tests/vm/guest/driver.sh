@@ -231,14 +231,8 @@ controller() {
 	rpc "$controller_socket" csi.v1.Controller "$@"
 }
 
-# As a CO does: once more while the node is busy with what nobody called for, a reconnect.
 node() {
-	local said
-	until said=$(rpc "$node_socket" csi.v1.Node "$@" 2>&1); do
-		[[ $said == "ABORTED: "*" is busy with the reconnect of "* ]] || { echo "$said" >&2; return 1; }
-		sleep 0.05
-	done
-	echo "$said"
+	rpc "$node_socket" csi.v1.Node "$@"
 }
 
 # request_volume NAME [BYTES] [PARAMETERS]: prints the answer
