@@ -189,8 +189,9 @@ static int open_node(const struct settings *s, struct plugin *plugin, struct err
 }
 
 /* Nobody is served meanwhile, so that no call meets what is half tidied. */
-static int start_node(struct node *node, struct err *err)
+static int start_node(const struct settings *s, struct node *node, struct err *err)
 {
+	startup_warn(s->kubelet_dir);
 	startup_reconcile(node, deadline_after_ms(STARTUP_MAX_MS));
 	return keeper_start(node, err);
 }
@@ -263,7 +264,7 @@ static int run(const struct settings *s, struct plugin *plugin, struct err *err)
 	config.also = also;
 	plugin->identity.topology_aware = s->topology_aware || s->topology.count;
 	monitor_doing(monitor, "settling what an earlier process left");
-	if (plugin->is_node && start_node(&plugin->node, err) < 0)
+	if (plugin->is_node && start_node(s, &plugin->node, err) < 0)
 		return -1;
 	services[config.service_count++] = identity_service(&plugin->identity);
 	if (plugin->is_controller) {

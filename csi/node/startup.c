@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "csi/node/device.h"
 #include "nvme/base/log.h"
@@ -204,6 +205,50 @@ static void settle_controllers(const struct startup *s)
 			 KV("nqn", nqn), KV("controller", all.list[i].name));
 		let_go(s, &orphan, "disconnect", run_disconnect);
 	}
+}
+
+static bool is_in_path(const char *program)
+{
+	cleanup_free char *directories = xstrdup(getenv("PATH") ?: "");
+	char *rest = directories, *directory;
+
+	while ((directory = strsep(&rest, ":"))) {
+		cleanup_free char *path = xasprintf("%s/%s", directory, program);
+
+		if (access(path, X_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void warn_of_programs(void)
+{
+	static const char *const programs[] = { "mkfs.ext4", "e2fsck",	   "tune2fs",
+						"mkfs.xfs",  "xfs_repair", "mkfs.btrfs" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(programs); i++)
+		if (!is_in_path(programs[i]))
+			log_warning("a program is missing: volumes that need it are not staged",
+				    KV("program", programs[i]));
+}
+
+void startup_warn(const char *kubelet_dir)
+{
+	struct mount_table table cleanup_mount_table = { 0 };
+	const struct mount_entry *around = NULL;
+	char path[PATH_MAX];
+	struct err err;
+
+	warn_of_programs();
+	if (!kubelet_dir || !realpath(kubelet_dir, path))
+		return;
+	if (mount_table_read(&table, &err) == 0)
+		around = mount_table_around(&table, path);
+	if (around && !around->shared)
+		log_warning("pods will not see their volumes: what is mounted below the kubelet's "
+			    "directory stays in this process's view; its mount has to be shared "
+			    "(mountPropagation: Bidirectional)",
+			    KV("kubelet_dir", kubelet_dir), KV("mount", around->target));
 }
 
 void startup_reconcile(struct node *node, struct deadline deadline)

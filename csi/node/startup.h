@@ -26,4 +26,11 @@
  */
 void startup_reconcile(struct node *node, struct deadline deadline);
 
+/*
+ * Warns in the log of what would otherwise show when a pod starts or a volume is staged: mounts
+ * below kubelet_dir (NULL: not known) that nobody but this process would see, and programs that
+ * are missing.
+ */
+void startup_warn(const char *kubelet_dir);
+
 #endif

@@ -35,6 +35,7 @@ struct mount_entry {
 	char *fs_type;
 	char *source;
 	bool readonly;	  /* this mount */
+	bool shared;	  /* what is mounted below it is seen by its peers, as the host's */
 	bool sb_readonly; /* the superblock, that is: every mount of it */
 	bool sb_stopped;  /* the kernel says that an error stopped it; not all kernels do */
 	char *own;	  /* what its texts lie in; NULL: in the table's */
@@ -72,6 +73,12 @@ void mount_table_fini(struct mount_table *table);
 
 /* The topmost mount at exactly this path, borrowed from the table; NULL: nothing is mounted there. */
 const struct mount_entry *mount_table_find(const struct mount_table *table, const char *target);
+
+/*
+ * The mount that a canonical path lies in, by the text of targets; borrowed. NULL: the table has
+ * none, as one that mount_table_read_at made may.
+ */
+const struct mount_entry *mount_table_around(const struct mount_table *table, const char *path);
 
 /* The next mount of a device after previous (NULL: the first), borrowed; NULL: no more. */
 const struct mount_entry *mount_table_next(const struct mount_table *table,

@@ -53,7 +53,7 @@ struct answer {
 	uint32_t old_id; /* that of mountinfo */
 	uint32_t old_parent_id;
 	uint64_t attributes;
-	uint64_t propagation[4];
+	uint64_t propagation[4]; /* MS_SHARED …, and ids of groups */
 	uint32_t fs_root;
 	uint32_t target;
 	uint64_t namespace_id;
@@ -129,6 +129,7 @@ static void fill(const struct answer *answer, const char *source, struct mount_e
 		.fs_type = keep(&end, fs_type),
 		.source = keep(&end, source),
 		.readonly = answer->attributes & MOUNT_ATTR_RDONLY,
+		.shared = answer->propagation[0] & MS_SHARED,
 		.sb_readonly = answer->sb_flags & SB_READONLY,
 		.sb_stopped = mount_is_stopped(options),
 	};

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
@@ -103,8 +104,9 @@ static bool parse_line(char *line, struct mount_entry *ret)
 	const char *minor_text;
 	dev_t number;
 
+	ret->shared = false;
 	while ((field = take_field(&cursor)) && strcmp(field, "-") != 0)
-		;
+		ret->shared |= strncmp(field, "shared:", strlen("shared:")) == 0;
 	fs_type = take_field(&cursor);
 	source = take_field(&cursor);
 	fs_options = take_field(&cursor);
@@ -243,6 +245,20 @@ const struct mount_entry *mount_table_find(const struct mount_table *table, cons
 		    !is_covered(table, &table->entries[i]))
 			return &table->entries[i];
 	return NULL;
+}
+
+const struct mount_entry *mount_table_around(const struct mount_table *table, const char *path)
+{
+	char above[PATH_MAX];
+
+	for (snprintf(above, sizeof(above), "%s", path); above[0];) {
+		const struct mount_entry *entry = mount_table_find(table, above);
+
+		if (entry)
+			return entry;
+		*strrchr(above, '/') = '\0';
+	}
+	return mount_table_find(table, "/");
 }
 
 const struct mount_entry *mount_table_next(const struct mount_table *table,

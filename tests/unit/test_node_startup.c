@@ -137,6 +137,62 @@ static void test_other_host_is_left(void **state)
 	assert_false(reconcile());
 }
 
+/* How often it is said, with this word in the line as well. */
+static size_t warned(const char *kubelet_dir, const char *says, const char *word)
+{
+	const char *const words[] = { says, word };
+	static struct lines lines;
+	size_t told;
+
+	lines_begin(&lines);
+	startup_warn(kubelet_dir);
+	told = lines_count(&lines, words, ARRAY_SIZE(words));
+	lines_end(&lines);
+	return told;
+}
+
+static void test_missing_programs_are_told(void **state)
+{
+	cleanup_free char *path = xstrdup(getenv("PATH"));
+	cleanup_free char *all = xasprintf("/nowhere:%s", path);
+
+	(void)state;
+	setenv("PATH", all, 1);
+	assert_int_equal(warned(NULL, "a program is missing", ""), 0);
+	setenv("PATH", "/nowhere:", 1);
+	assert_int_equal(warned(NULL, "a program is missing", "program=mkfs.xfs"), 1);
+	assert_int_equal(warned(NULL, "a program is missing", ""), 6);
+	setenv("PATH", path, 1);
+}
+
+static void test_mounts_that_nobody_sees_are_told(void **state)
+{
+	cleanup_free char *mounted = world_path("kubelet"), *dir = world_path("kubelet/a/b");
+	cleanup_free char *link = world_path("link");
+	char real[PATH_MAX];
+
+	(void)state;
+	NEEDS_MOUNT();
+	world_mkdirs(mounted);
+	assert_int_equal(mount("any", mounted, "tmpfs", 0, NULL), 0);
+	world_mkdirs(dir);
+	assert_int_equal(symlink(dir, link), 0);
+	assert_non_null(realpath(mounted, real));
+	assert_int_equal(warned(link, "pods will not see", real), 1);
+	assert_int_equal(mount(NULL, mounted, NULL, MS_SHARED, NULL), 0);
+	assert_int_equal(warned(link, "pods will not see", ""), 0);
+	/* Another one in between. */
+	assert_int_equal(mount("any", dir, "tmpfs", 0, NULL), 0);
+	assert_int_equal(mount(NULL, dir, NULL, MS_PRIVATE, NULL), 0);
+	assert_int_equal(warned(link, "pods will not see", dir), 1);
+	assert_int_equal(umount(dir), 0);
+	assert_int_equal(umount(mounted), 0);
+	/* Where nothing is mounted above: here all is private. */
+	assert_int_equal(warned("/", "pods will not see", "mount=/"), 1);
+	assert_int_equal(warned("/nowhere/at/all", "pods will not see", ""), 0);
+	assert_int_equal(warned(NULL, "pods will not see", ""), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -149,6 +205,8 @@ int main(void)
 		IN_WORLD(test_foreign_is_left),
 		IN_WORLD(test_similar_name_is_left),
 		IN_WORLD(test_other_host_is_left),
+		IN_WORLD(test_missing_programs_are_told),
+		IN_WORLD(test_mounts_that_nobody_sees_are_told),
 	};
 
 	if (own_mounts() < 0)
