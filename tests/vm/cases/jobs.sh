@@ -132,20 +132,37 @@ attach "$near"
 via "$near" 127.0.0.1
 usual_ms=$(best_times "$near")
 
-create hung 268435456 >/dev/null
-hung=$volume
-attach "$hung"
-via "$hung" $far
-stage "$hung" >/dev/null
-publish "$hung" pod >/dev/null
-echo data >"$(pod pod)/file"
+for name in hung other; do
+	create $name 268435456 >/dev/null
+	attach "$volume"
+	via "$volume" $far
+	stage "$volume" >/dev/null
+	publish "$volume" $name >/dev/null
+	echo data >"$(pod $name)/file"
+	declare $name="$volume"
+done
 cut_far
-check "hung device: unpublish works" within 5000 hurried 5s unpublish "$hung" pod
+controller ControllerExpandVolume \
+	"{\"volume_id\":\"$hung\",\"capacity_range\":{\"required_bytes\":301989888}}" >/dev/null
+# By then the kernel may have noticed that the target is silent.
+expansion_waits() { # VOLUME POD
+	local said
+	! said=$(hurried 5s node NodeExpandVolume "{\"volume_id\":\"$1\",\"volume_path\":\"$(pod "$2")\",
+		\"capacity_range\":{\"required_bytes\":301989888}}" 2>&1) || return
+	echo "$said"
+	[[ $said =~ ^DEADLINE_EXCEEDED:.*"not the required 301989888" || $said =~ ^UNAVAILABLE:.*live ]]
+}
+check "hung device: an expansion answers in time, with what it waits for" within 6000 \
+	expansion_waits "$hung" hung
+check "hung device: unpublish works" within 5000 hurried 5s unpublish "$hung" hung
 # The node's own words are the proof: a client whose time is over has none. Its start is in the 6 s.
 check "hung device: unstage answers in time, with what hangs" within 6000 \
 	refuses DEADLINE_EXCEEDED "unstage of volume.*umount $state_dir/mnt/$(uuid_of "$hung"), for" \
 	hurried 5s unstage "$hung"
 note "the unstage with a deadline of 5 s $(cat /run/took)"
+check "hung devices: so do the calls for another one" within 8000 eval \
+	'hurried 2s unpublish "$other" other && refuses DEADLINE_EXCEEDED \
+		"unstage of volume.*umount $state_dir/mnt/$(uuid_of "$other"), for" hurried 5s unstage "$other"'
 check "hung device: a stage is refused, with what hangs" \
 	refuses ABORTED "busy with the unstage of volume.*umount" hurried 2s stage "$hung"
 beside_ms=$(best_times "$near")
@@ -155,7 +172,8 @@ for i in 1 2; do
 done
 check "hung device: it still hangs" refuses DEADLINE_EXCEEDED "umount" hurried 2s unstage "$hung"
 rejoin_far
-check "hung device: once the network is back, the retry succeeds" unstage "$hung"
+check "hung devices: once the network is back, the retries succeed" eval \
+	'unstage "$hung" && unstage "$other" && detach "$other" >/dev/null && delete "$other" >/dev/null'
 check "hung device: nothing is left" [ "$(controllers)" = 0 ]
 # Before and after, because the machine below may have become busy meanwhile.
 after_ms=$(best_times "$near")
