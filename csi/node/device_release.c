@@ -192,9 +192,10 @@ static int unmount_private(const struct release *r, struct err *err)
  * does not name the device below a partition, a logical volume, a RAID or swap: whoever has that
  * holds it exclusively.
  */
-static int is_in_use(const struct release *r, const struct host_namespace *ns, struct err *err)
+static int is_in_use(const struct release *r, const struct mount_table *table,
+		     const struct host_namespace *ns, struct err *err)
 {
-	const struct mount_entry *user = device_next_mount(&r->table, NULL, ns);
+	const struct mount_entry *user = device_next_mount(table, NULL, ns);
 	char holder[NAME_MAX] = "", path[PATH_MAX];
 	int held = user ? 1 : btrfs_find_holder(&r->node->host->sysfs, ns->name, holder, err);
 
@@ -219,18 +220,21 @@ static int is_shared(const struct release *r, struct err *err)
 {
 	struct search search = { .not_this = r->record, .nqn = r->record->nqn };
 	struct host_namespaces all cleanup_host_namespaces = { 0 };
+	struct mount_table table cleanup_mount_table = { 0 };
 	int shared = node_record_any(&r->node->state, search.nqn, uses_subsystem, &search, err);
 
 	if (shared)
 		return shared;
-	if (host_namespaces_get(&r->node->host->sysfs, r->record->nqn, &all, err) < 0)
+	/* Of what was mounted when the release began, others may have gone meanwhile. */
+	if (host_namespaces_get(&r->node->host->sysfs, r->record->nqn, &all, err) < 0 ||
+	    mount_table_read(&table, err) < 0)
 		return -1;
 	for (size_t i = 0; i < all.count; i++) {
 		const struct host_namespace *ns = &all.list[i];
 
 		if (r->found && ns->major == r->ns.major && ns->minor == r->ns.minor)
 			continue;
-		shared = is_in_use(r, ns, err);
+		shared = is_in_use(r, &table, ns, err);
 		if (shared)
 			return shared;
 	}

@@ -85,9 +85,19 @@ defer unexport_array
 
 check "all are staged and published at once" all in_use
 check "by one connection" [ "$(controllers)" = 1 ]
+# Whichever is the last one takes the connection along.
+come_and_go() { # TIMES
+	local i
+	for ((i = 0; i < $1; i++)); do
+		all in_use && all given_back || return
+		[ "$(controllers)" = 0 ] || { echo "round $i: still connected"; return 1; }
+		[ -z "$(ls "$state_dir/volumes")" ] || { echo "round $i: still on record"; return 1; }
+	done
+}
 check "all are given back at once" all given_back
-check "the last one took the connection along" [ "$(controllers)" = 0 ]
-check "and there is no record" [ -z "$(ls "$state_dir/volumes")" ]
+check "nothing is connected, or on record" \
+	eval '[ "$(controllers)" = 0 ] && [ -z "$(ls "$state_dir/volumes")" ]'
+check "ten times" come_and_go 10
 
 hang 1
 check "a stage whose device hangs is told so" \
