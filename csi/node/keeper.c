@@ -129,7 +129,10 @@ static bool survey_record(const struct node_record *record, void *context)
 		return false;
 	known = wound_find(&survey->keeper->wounds, record->nqn);
 	if (known && known->dead == !found) {
-		wound_add(&survey->found, known);
+		/* The volume that it was told of may be gone from the subsystem. */
+		wound = *known;
+		strcpy(wound.volume_id, record->volume_id);
+		wound_add(&survey->found, &wound);
 		return false;
 	}
 	tell(record, !found, missing);
@@ -166,7 +169,10 @@ struct heal {
 	char nqn[NQN_SIZE]; /* which the job works on; the record may name another by then */
 };
 
-/* The subsystem is held to the end: an unstage of its last volume removes the record, too. */
+/*
+ * The subsystem is held to the end: an unstage of its last volume removes the record, too. One that
+ * is busy is not waited for, because the keeper waits for this, and has other subsystems.
+ */
 static int run_heal(void *argument, struct err *err)
 {
 	const struct heal *heal = argument;
@@ -176,7 +182,7 @@ static int run_heal(void *argument, struct err *err)
 	struct host_namespace ns;
 	int found;
 
-	if (job_hold(heal->nqn, deadline_after_ms(JOB_MS), err) < 0)
+	if (job_hold(heal->nqn, deadline_after_ms(0), err) < 0)
 		return -1;
 	found = node_record_load(&node->state, heal->volume_id, &record, err);
 	if (found > 0 && strcmp(record.nqn, heal->nqn) != 0)
@@ -226,6 +232,9 @@ static int try_wound(struct keeper *keeper, const struct wound *wound, struct er
 	struct node_record record;
 	int rc = node_record_load(&keeper->node->state, wound->volume_id, &record, err);
 
+	/* Another volume of the subsystem may still miss it. */
+	if (rc == 0)
+		keeper_wake(keeper);
 	if (rc <= 0)
 		return rc;
 	rc = host_connect_probe(keeper->node->host, record.nqn, record.connection.portals,

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include <poll.h>
+#include <semaphore.h>
 
 #include "csi/node/keeper.h"
 #include "tests/unit/listener.h"
@@ -181,6 +182,55 @@ static void test_keyed_volume_is_let_be(void **state)
 	assert_false(is_tried(INTERVAL_MS));
 }
 
+static int hold_subsystem(void *sem, struct err *err)
+{
+	if (job_hold(NQN, deadline_none(), err) < 0)
+		return -1;
+	sem_wait(sem);
+	return 0;
+}
+
+/* One that somebody works on, and be it for ever, does not keep the keeper from others. */
+static void test_busy_subsystem_is_not_waited_for(void **state)
+{
+	struct job_work work = { .key = "a", .request = "a", .run = hold_subsystem };
+	struct job_wait wait = { .deadline = deadline_after_ms(1) };
+	struct err err;
+	sem_t sem;
+
+	(void)state;
+	assert_int_equal(sem_init(&sem, 0, 0), 0);
+	work.argument = &sem;
+	assert_int_equal(job_run(node.jobs, &work, &wait, &err), -1);
+	put_record();
+	put_namespace();
+	start_keeper();
+	assert_true(is_tried_and_answered(LONG_MS, icresp, sizeof(icresp)));
+	assert_true(is_tried(LONG_MS));
+	sem_post(&sem);
+	assert_int_equal(node_drain(&node, deadline_none()), 0);
+}
+
+/* The other volume of the subsystem misses it as much. */
+static void test_volume_that_goes_leaves_the_other(void **state)
+{
+	struct node_record record;
+	struct err err;
+
+	(void)state;
+	put_record();
+	put_namespace();
+	start_keeper();
+	assert_true(is_tried(LONG_MS));
+	assert_int_equal(node_record_load(&node.state, ID, &record, &err), 1);
+	strcpy(record.volume_id, "another");
+	assert_int_equal(node_record_save(&node.state, &record, &err), 0);
+	assert_int_equal(node_record_remove(&node.state, ID, &err), 0);
+	/* The first of them may have begun before. */
+	assert_true(is_tried(LONG_MS));
+	assert_true(is_tried(LONG_MS));
+}
+
 /* The kernel says EIO for it, as this memory does at address 0. */
 static void test_turned_away_twice(void **state)
 {
@@ -231,6 +281,8 @@ int main(void)
 		IN_TREE(test_staged_volume_that_died),
 		IN_TREE(test_volume_without_record_is_let_be),
 		IN_TREE(test_keyed_volume_is_let_be),
+		IN_TREE(test_busy_subsystem_is_not_waited_for),
+		IN_TREE(test_volume_that_goes_leaves_the_other),
 		IN_TREE(test_turned_away_twice),
 		IN_TREE(test_nobody_to_wake),
 	};
