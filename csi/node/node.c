@@ -3,12 +3,12 @@
 #include "csi/node/node.h"
 
 #include "csi.pb-c.h"
+#include "csi/node/device.h"
 #include "csi/node/expand.h"
 #include "csi/node/health.h"
 #include "csi/node/keeper.h"
 #include "csi/node/paths.h"
 #include "csi/node/publish.h"
-#include "csi/node/record.h"
 #include "csi/node/stage.h"
 #include "csi/node/stats.h"
 #include "csi/rpc/server.h"
@@ -42,12 +42,22 @@ size_t node_drain(struct node *node, struct deadline deadline)
 	return jobs_drain(node->jobs, deadline);
 }
 
+char *node_namespace(const struct node *node, const struct node_record *record)
+{
+	struct uuid uuid = node_record_key(record);
+	struct host_namespace ns;
+	struct err unknown;
+
+	if (!record->has_uuid && device_find(node, record, &ns, &unknown) > 0 && ns.uuid.text[0])
+		uuid = ns.uuid;
+	return xasprintf("namespace %s", uuid.text);
+}
+
 int node_run(struct node *node, const char *volume_id, const struct node_record *record,
 	     struct job_work work, const struct node_time *time, struct err *err)
 {
 	cleanup_free char *volume = xasprintf("volume %s", volume_id);
-	struct uuid uuid = record ? node_record_key(record) : (struct uuid) { 0 };
-	cleanup_free char *namespace = record ? xasprintf("namespace %s", uuid.text) : NULL;
+	cleanup_free char *namespace = record ? node_namespace(node, record) : NULL;
 
 	work.key = volume;
 	work.also = namespace;

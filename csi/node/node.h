@@ -60,6 +60,12 @@ struct node_time {
 struct node_time node_attend(struct rpc_call *call);
 
 /*
+ * What jobs call the namespace of a record; owned. Two handles may name it by UUID and by nsid:
+ * while it is connected it is called by its UUID, if it has one, so that both mean the same.
+ */
+char *node_namespace(const struct node *node, const struct node_record *record);
+
+/*
  * Runs an operation as a job, as job_run says. One at a time per volume ID, and per namespace (that
  * of record; NULL: not known), which several IDs may be handles of. The keys in work are set here.
  * Volumes of one subsystem share its controllers: who connects or disconnects holds its NQN for

@@ -90,11 +90,12 @@ static int run_release(void *argument, struct err *err)
 			      err);
 }
 
-static bool same_namespace(const struct node_record *a, const struct node_record *b)
+static bool same_namespace(const struct node *node, const struct node_record *a,
+			   const struct node_record *b)
 {
-	struct uuid key_a = node_record_key(a), key_b = node_record_key(b);
+	cleanup_free char *name_a = node_namespace(node, a), *name_b = node_namespace(node, b);
 
-	return strcmp(key_a.text, key_b.text) == 0;
+	return strcmp(name_a, name_b) == 0;
 }
 
 /* The job that this runs in has the volume and the namespace of the record, not the other one. */
@@ -102,14 +103,13 @@ static int release_other(struct node *node, const struct node_record *other,
 			 const struct node_record *record, struct deadline deadline,
 			 struct err *err)
 {
-	struct uuid uuid = node_record_key(other);
-	cleanup_free char *namespace = xasprintf("namespace %s", uuid.text);
+	cleanup_free char *namespace = node_namespace(node, other);
 	struct job_wait wait = { .deadline = deadline };
 	cleanup_free char *request = xasprintf("release of volume \"%s\" from %s", other->volume_id,
 					       other->staging_path);
 	struct release_work *work;
 
-	if (same_namespace(other, record))
+	if (same_namespace(node, other, record))
 		return device_release(node, other, other->staging_path, deadline, err);
 	work = xcalloc(1, sizeof(*work));
 	*work = (struct release_work) { .node = node, .other = *other, .deadline = deadline };
@@ -245,9 +245,9 @@ static int refuse_covered(const char *staging_path, struct err *err)
 	return paths_refuse_covered(&table, staging_path, err);
 }
 
-static int stage_connected(const struct node *node, const struct stage_spec *spec,
-			   const struct node_record *record, const struct host_namespace *ns,
-			   struct err *err)
+static int stage_held(const struct node *node, const struct stage_spec *spec,
+		      const struct node_record *record, const struct host_namespace *ns,
+		      struct err *err)
 {
 	struct mount_table table cleanup_mount_table = { 0 };
 	char path[PATH_MAX];
@@ -271,6 +271,21 @@ static int stage_connected(const struct node *node, const struct stage_spec *spe
 		return there < 0 ? -1 : 0;
 	return record->block ? bind_device(node, record, ns, &table, path, err) :
 			       bind_file_system(node, record, path, err);
+}
+
+/* Before it was connected, a handle that names it by nsid could not know its other name. */
+static int stage_connected(const struct node *node, const struct stage_spec *spec,
+			   const struct node_record *record, const struct host_namespace *ns,
+			   struct err *err)
+{
+	cleanup_free char *namespace = node_namespace(node, record);
+	int rc;
+
+	if (job_hold(namespace, deadline_after_ms(0), err) < 0)
+		return -1;
+	rc = stage_held(node, spec, record, ns, err);
+	job_let_go();
+	return rc;
 }
 
 /* After a failed stage the CO may never call unstage: nothing may stay that nobody uses. */
@@ -504,7 +519,7 @@ static int run_unstage(void *argument, struct err *err)
 		return refuse_covered(work->staging_path, err) < 0 ? -1 :
 								     paths_remove_any(path, err);
 	}
-	if (!work->known || !same_namespace(&record, &work->record))
+	if (!work->known || !same_namespace(work->node, &record, &work->record))
 		return err_set(err, ERR_ABORTED,
 			       "volume \"%s\" became one of %s meanwhile; call again",
 			       work->volume_id, record.nqn);

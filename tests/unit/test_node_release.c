@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <semaphore.h>
+
 #include "csi/node/stage.h"
 #include "tests/unit/node_world.h"
 
@@ -111,6 +113,40 @@ static void test_neighbour_unused(void **state)
 	assert_true(world_has_record(ID));
 }
 
+static int await_go(void *sem, struct err *err)
+{
+	(void)err;
+	sem_wait(sem);
+	return 0;
+}
+
+/* Of two handles of a namespace one names it by UUID, the other by nsid. */
+static void test_two_names(void **state)
+{
+	struct node_record record = { .volume_id = "static", .nqn = NQN, .nsid = 2 };
+	struct node_record other = { .has_uuid = true, .uuid = { OTHER_UUID } };
+	struct node_time time = { .wait.deadline = deadline_after_ms(1) };
+	struct err err = ERR_INIT;
+	sem_t sem;
+
+	(void)state;
+	strcpy(record.staging_path, STAGING);
+	assert_int_equal(sem_init(&sem, 0, 0), 0);
+	assert_int_equal(node_record_save(&node.state, &record, &err), 0);
+	connect_with_neighbour("259:4095");
+	assert_int_equal(
+		node_run(&node, "another", &other,
+			 (struct job_work) { .request = "a", .run = await_go, .argument = &sem },
+			 &time, &err),
+		-1);
+	assert_int_equal(unstage("static", &err), -1);
+	assert_int_equal(err.code, ERR_ABORTED);
+	assert_non_null(strstr(err.msg, "namespace " OTHER_UUID " is busy with the a: "));
+	sem_post(&sem);
+	assert_int_equal(node_drain(&node, deadline_none()), 0);
+	assert_true(world_has_record("static"));
+}
+
 /* The CO removes the staging path after an unstage, so that nothing may stay in it. */
 static void test_leftover_of_the_unknown(void **state)
 {
@@ -172,6 +208,7 @@ int main(void)
 		IN_WORLD(test_neighbour_in_use),
 		IN_WORLD(test_neighbour_held),
 		IN_WORLD(test_neighbour_unused),
+		IN_WORLD(test_two_names),
 		IN_WORLD(test_leftover_of_the_unknown),
 		IN_WORLD(test_leftover_under_a_cover),
 		IN_WORLD(test_leftover_that_is_not_ours),

@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <semaphore.h>
+
 #include "csi/node/publish.h"
 #include "csi/node/stage.h"
 #include "tests/unit/dhchap_keys.h"
@@ -94,6 +96,57 @@ static void test_missing(void **state)
 	assert_int_equal(umount(private), 0);
 	must_publish();
 	unmount_all();
+}
+
+/* The stage of another handle, whose job has the namespace by the name that it knows of it. */
+struct beside {
+	int rc;
+	struct err err;
+};
+
+static int stage_beside(void *argument, struct err *err)
+{
+	static struct stage_spec stage;
+	struct beside *beside = argument;
+
+	(void)err;
+	stage.access = spec.access;
+	stage.attachment = spec.attachment;
+	strcpy(stage.staging_path, spec.staging_path);
+	beside->rc = stage_restore(&node, &record, &stage, deadline_none(), &beside->err);
+	return 0;
+}
+
+static int hang(void *sem, struct err *err)
+{
+	(void)err;
+	sem_wait(sem);
+	return 0;
+}
+
+static void test_other_name(void **state)
+{
+	struct beside beside = { .err = ERR_INIT };
+	struct job_wait wait = { .deadline = deadline_after_ms(1) };
+	struct job_work work = { .key = "namespace " UUID, .request = "a", .run = hang };
+	struct err err;
+	sem_t sem;
+
+	(void)state;
+	make_staged();
+	assert_int_equal(sem_init(&sem, 0, 0), 0);
+	work.argument = &sem;
+	assert_int_equal(job_run(node.jobs, &work, &wait, &err), -1);
+	work = (struct job_work) {
+		.key = "b", .request = "b", .run = stage_beside, .argument = &beside
+	};
+	wait.deadline = deadline_none();
+	assert_int_equal(job_run(node.jobs, &work, &wait, &err), 0);
+	node_fixture_refused(beside.rc, &beside.err, ERR_ABORTED, "is busy with the a: ");
+	sem_post(&sem);
+	assert_int_equal(node_drain(&node, deadline_none()), 0);
+	assert_int_equal(umount(staged), 0);
+	assert_int_equal(umount(private), 0);
 }
 
 static void refused(const char *says)
@@ -311,6 +364,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		IN_WORLD(test_missing),
+		IN_WORLD(test_other_name),
 		IN_WORLD(test_missing_with_keys),
 		IN_WORLD(test_missing_with_keys_on_record),
 		IN_WORLD(test_failed_stage_leaves_the_record),
