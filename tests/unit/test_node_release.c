@@ -147,6 +147,45 @@ static void test_two_names(void **state)
 	assert_true(world_has_record("static"));
 }
 
+static int hold_subsystem(void *sem, struct err *err)
+{
+	if (job_hold(NQN, deadline_none(), err) < 0)
+		return -1;
+	sem_wait(sem);
+	return 0;
+}
+
+/* While it waits for the subsystem, the last one beside it leaves: then it is the last. */
+static void test_neighbour_leaves_meanwhile(void **state)
+{
+	struct job_work work = { .key = "a", .request = "a", .run = hold_subsystem };
+	struct node_time time = { .work = deadline_after_ms(2000) };
+	cleanup_free char *mounted = world_path("neighbour");
+	char dev[32];
+	struct err err;
+	sem_t sem;
+
+	(void)state;
+	NEEDS_MOUNT();
+	world_mkdirs(mounted);
+	assert_int_equal(mount("none", mounted, "tmpfs", 0, NULL), 0);
+	world_mounted_dev(mounted, dev);
+	connect_with_neighbour(dev);
+	world_save(NQN, STAGING, false);
+	assert_int_equal(sem_init(&sem, 0, 0), 0);
+	work.argument = &sem;
+	time.wait.deadline = deadline_after_ms(1);
+	assert_int_equal(job_run(node.jobs, &work, &time.wait, &err), -1);
+	time.wait.deadline = deadline_after_ms(500);
+	assert_int_equal(unstage_volume(&node, ID, STAGING, &time, &err), -1);
+	assert_non_null(strstr(err.msg, "wait for " NQN));
+	assert_int_equal(umount(mounted), 0);
+	sem_post(&sem);
+	time.wait.deadline = deadline_none();
+	unstage_volume(&node, ID, STAGING, &time, &err);
+	assert_true(world_was_disconnected());
+}
+
 /* The CO removes the staging path after an unstage, so that nothing may stay in it. */
 static void test_leftover_of_the_unknown(void **state)
 {
@@ -208,6 +247,7 @@ int main(void)
 		IN_WORLD(test_neighbour_in_use),
 		IN_WORLD(test_neighbour_held),
 		IN_WORLD(test_neighbour_unused),
+		IN_WORLD(test_neighbour_leaves_meanwhile),
 		IN_WORLD(test_two_names),
 		IN_WORLD(test_leftover_of_the_unknown),
 		IN_WORLD(test_leftover_under_a_cover),
