@@ -126,20 +126,34 @@ static void job_unref(struct job *job)
 	free(job);
 }
 
+/* With the lock held. */
+__attribute__((format(printf, 2, 0))) static void vsay(struct job *job, const char *format,
+						       va_list args)
+{
+	vsnprintf(job->doing, sizeof(job->doing), format, args);
+	job->doing_since_ns = clock_now_ns();
+}
+
+__attribute__((format(printf, 2, 3))) static void say(struct job *job, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsay(job, format, args);
+	va_end(args);
+}
+
 void job_doing(const char *format, ...)
 {
-	char doing[JOB_DOING_SIZE];
 	va_list args;
 
 	if (!current)
 		return;
 	va_start(args, format);
-	vsnprintf(doing, sizeof(doing), format, args);
-	va_end(args);
 	pthread_mutex_lock(&current->jobs->lock);
-	memcpy(current->doing, doing, sizeof(doing));
-	current->doing_since_ns = clock_now_ns();
+	vsay(current, format, args);
 	pthread_mutex_unlock(&current->jobs->lock);
+	va_end(args);
 }
 
 static void log_end(const struct job *job)
@@ -366,20 +380,34 @@ static struct job *find_other(const struct job *self, const char *key)
 	return job;
 }
 
-int job_hold(const char *key, struct deadline deadline, struct err *err)
+/* Returns who still has the key at the deadline; NULL: nobody. With the lock held. */
+static const struct job *await_others(struct job *self, const char *key, struct deadline deadline)
 {
 	struct timespec until = deadline_timespec(deadline);
+	const struct job *said = NULL, *other;
+	int rc = 0;
+
+	while ((other = find_other(self, key)) && rc != ETIMEDOUT) {
+		if (other != said)
+			say(self, "wait for %s, which the %.100s has", key, other->request);
+		said = other;
+		rc = pthread_cond_clockwait(&self->jobs->changed, &self->jobs->lock,
+					    CLOCK_MONOTONIC, &until);
+	}
+	if (said && !other)
+		say(self, "go on with %s", key);
+	return other;
+}
+
+int job_hold(const char *key, struct deadline deadline, struct err *err)
+{
 	struct job *self = current;
 	const struct job *other;
-	int rc = 0;
 
 	if (!self)
 		return 0;
-	job_doing("wait for %s", key);
 	pthread_mutex_lock(&self->jobs->lock);
-	while ((other = find_other(self, key)) && rc != ETIMEDOUT)
-		rc = pthread_cond_clockwait(&self->jobs->changed, &self->jobs->lock,
-					    CLOCK_MONOTONIC, &until);
+	other = await_others(self, key, deadline);
 	if (other)
 		refuse(other, key, err);
 	else

@@ -481,6 +481,45 @@ static void test_hold_to_the_end(void **state)
 	assert_int_equal(run_until(hanging("part", "mending", "good"), deadline_none(), &err), 0);
 }
 
+/* Then it goes on with what it has not said yet. */
+static int hold_silently(void *argument, struct err *err)
+{
+	(void)argument;
+	if (job_hold("part", deadline_none(), err) < 0)
+		return -1;
+	count(&hall.freed);
+	pthread_mutex_lock(&hall.lock);
+	while (!hall.cancel)
+		pthread_cond_wait(&hall.changed, &hall.lock);
+	pthread_mutex_unlock(&hall.lock);
+	return 0;
+}
+
+static void test_hold_said(void **state)
+{
+	struct job_work silent = { .key = "x", .request = "silent", .run = hold_silently };
+	struct caller first;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	caller_begin(&first, holding("first", "good"));
+	await(&hall.begun, 1);
+	/* It may take a while until it begins. */
+	for (int i = 0; i < 1000 && !strstr(err.msg, "wait for"); i++)
+		assert_int_equal(run_until(silent, deadline_after_ms(10), &err), -1);
+	says(&err, ERR_DEADLINE_EXCEEDED,
+	     "the silent is not done yet: wait for part, which the first has, for ");
+	let_go();
+	caller_end(&first);
+	await(&hall.freed, 1);
+	assert_int_equal(run_until(hanging("part", "r", "good"), deadline_none(), &err), -1);
+	says(&err, ERR_ABORTED, "part is busy with the silent: go on with part, for ");
+	pthread_mutex_lock(&hall.lock);
+	hall.cancel = true;
+	pthread_cond_broadcast(&hall.changed);
+	pthread_mutex_unlock(&hall.lock);
+}
+
 /* Each adds to one figure that nothing else guards. */
 static int add_holding(void *argument, struct err *err)
 {
@@ -612,6 +651,7 @@ int main(void)
 		TEST(test_job_in_job),
 		TEST(test_hold),
 		TEST(test_hold_to_the_end),
+		TEST(test_hold_said),
 		TEST(test_hold_in_turn),
 		TEST(test_contest),
 		TEST(test_take),
