@@ -147,11 +147,18 @@ static void test_two_names(void **state)
 	assert_true(world_has_record("static"));
 }
 
-static int hold_subsystem(void *sem, struct err *err)
+static struct {
+	sem_t held;
+	sem_t go;
+} busy;
+
+static int hold_subsystem(void *argument, struct err *err)
 {
+	(void)argument;
 	if (job_hold(NQN, deadline_none(), err) < 0)
 		return -1;
-	sem_wait(sem);
+	sem_post(&busy.held);
+	sem_wait(&busy.go);
 	return 0;
 }
 
@@ -159,11 +166,10 @@ static int hold_subsystem(void *sem, struct err *err)
 static void test_neighbour_leaves_meanwhile(void **state)
 {
 	struct job_work work = { .key = "a", .request = "a", .run = hold_subsystem };
-	struct node_time time = { .work = deadline_after_ms(2000) };
+	struct node_time time = { .work = deadline_after_ms(4000) };
 	cleanup_free char *mounted = world_path("neighbour");
 	char dev[32];
 	struct err err;
-	sem_t sem;
 
 	(void)state;
 	NEEDS_MOUNT();
@@ -172,15 +178,19 @@ static void test_neighbour_leaves_meanwhile(void **state)
 	world_mounted_dev(mounted, dev);
 	connect_with_neighbour(dev);
 	world_save(NQN, STAGING, false);
-	assert_int_equal(sem_init(&sem, 0, 0), 0);
-	work.argument = &sem;
+	assert_int_equal(sem_init(&busy.held, 0, 0), 0);
+	assert_int_equal(sem_init(&busy.go, 0, 0), 0);
 	time.wait.deadline = deadline_after_ms(1);
 	assert_int_equal(job_run(node.jobs, &work, &time.wait, &err), -1);
-	time.wait.deadline = deadline_after_ms(500);
-	assert_int_equal(unstage_volume(&node, ID, STAGING, &time, &err), -1);
-	assert_non_null(strstr(err.msg, "wait for " NQN));
+	sem_wait(&busy.held);
+	/* It may take a while until it comes to that. */
+	do {
+		time.wait.deadline = deadline_after_ms(10);
+		assert_int_equal(unstage_volume(&node, ID, STAGING, &time, &err), -1);
+		assert_int_equal(err.code, ERR_DEADLINE_EXCEEDED);
+	} while (!strstr(err.msg, "wait for " NQN));
 	assert_int_equal(umount(mounted), 0);
-	sem_post(&sem);
+	sem_post(&busy.go);
 	time.wait.deadline = deadline_none();
 	unstage_volume(&node, ID, STAGING, &time, &err);
 	assert_true(world_was_disconnected());
