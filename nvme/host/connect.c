@@ -276,6 +276,7 @@ int host_connect(const struct host *host, const char *nqn, const struct portal *
 	struct host_probe probes[PORTAL_MAX];
 	enum err_code code = ERR_UNAVAILABLE;
 	size_t unconnected, already, connected;
+	uint64_t probe_ms;
 
 	*ret = (struct host_connect_outcome) { 0 };
 	if (check_identity(host, err) < 0 || ours(host, nqn, &before, err) < 0 ||
@@ -287,7 +288,9 @@ int host_connect(const struct host *host, const char *nqn, const struct portal *
 	if (one_is_enough && connected)
 		return 0;
 	job_doing("probe the portals of %s", nqn);
-	host_probe(probes, unconnected, deadline_min(deadline, deadline_after_ms(PROBE_MS)),
+	/* What is connected already is good enough to begin with, too. */
+	probe_ms = already ? PROBE_GRACE_MS : PROBE_MS;
+	host_probe(probes, unconnected, deadline_min(deadline, deadline_after_ms(probe_ms)),
 		   PROBE_GRACE_MS);
 	for (size_t i = 0; i < unconnected && !(one_is_enough && connected); i++) {
 		struct host_probe *probe = &probes[i];

@@ -32,8 +32,9 @@ struct host_connect_outcome {
  * subsystems at these portals, too, if those hold others and their NQNs differ after the last colon
  * only: such a target has the same keys for all of them.
  * Without keys ERR_UNAUTHENTICATED, too: a controller of the subsystem holds some. No portal is
- * tried. The portals are probed first, all at once: 2 s at most, and 0.3 s once one has answered; a
- * later one is missing. Then each that answered takes what host_fabrics_connect does.
+ * tried. The portals are probed first, all at once: 2 s at most, and 0.3 s once one has answered or
+ * where one is connected; a later one is missing. Then each that answered takes what
+ * host_fabrics_connect does.
  */
 int host_connect(const struct host *host, const char *nqn, const struct portal *portals,
 		 size_t count, const struct host_connect_options *options, struct deadline deadline,

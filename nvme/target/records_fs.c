@@ -81,7 +81,8 @@ int records_fs_make(const char *path, uint64_t size_bytes, struct err *err)
  */
 bool records_fs_is_broken(const struct root *records)
 {
-	return fremovexattr(records->fd, "user.nvmeot") < 0 && errno != ENODATA;
+	return fremovexattr(records->fd, "user.nvmeot") < 0 &&
+	       (errno == EROFS || errno == EIO || errno == ESHUTDOWN);
 }
 
 /* Mounted, perhaps where this process does not see it: the lock on its root says by whom. */

@@ -121,6 +121,25 @@ static void *connect_slowly(void *data)
 	return NULL;
 }
 
+/* With a path there, the others come later: volumes of one subsystem queue for a connect. */
+static void test_silent_portal_beside_a_connected_one(void **state)
+{
+	struct portal portal;
+	cleanup_close int fd = listener_open(&portal);
+	char silent[PORTAL_TEXT_SIZE], list[PORTAL_TEXT_SIZE + 32];
+	uint64_t begun_ns = clock_now_ns();
+	struct err err = ERR_INIT;
+
+	(void)state;
+	make_subsystem("live");
+	portal_format(&portal, silent);
+	snprintf(list, sizeof(list), "%s,tcp://127.0.0.1:1", silent);
+	assert_int_equal(connect_to(list, &err), 0);
+	assert_int_equal(outcome.missing, 1);
+	assert_non_null(strstr(outcome.reasons, "stays silent"));
+	assert_true(clock_now_ns() - begun_ns < 1500 * NS_PER_MS);
+}
+
 /* Who waits for a portal that stays silent waits alone. */
 static void test_silent_portal_holds_nobody_up(void **state)
 {
@@ -364,6 +383,7 @@ int main(void)
 		IN_TREE(test_controller_of_another_host_is_not_ours),
 		IN_TREE(test_conflict_anywhere_stops_the_connect),
 		IN_TREE(test_silent_portal_holds_nobody_up),
+		IN_TREE(test_silent_portal_beside_a_connected_one),
 		IN_TREE(test_without_multipath_no_second_portal_is_tried),
 		IN_TREE(test_session_without_its_key_does_not_count),
 		IN_TREE(test_keyless_call_gets_no_keyed_session),
