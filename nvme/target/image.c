@@ -185,6 +185,7 @@ int image_copy_finish(const struct root *dir, const struct volume *copy, struct 
 {
 	char name[IMAGE_NAME_SIZE], new_name[IMAGE_NAME_SIZE];
 	cleanup_close int fd = -1;
+	struct stat st;
 	int found;
 
 	image_name(&copy->uuid, name);
@@ -196,7 +197,11 @@ int image_copy_finish(const struct root *dir, const struct volume *copy, struct 
 		return 0;
 	if (!found)
 		return err_set(err, ERR_INTERNAL, "the copy %s/%s is gone", dir->path, new_name);
-	if (image_resize(dir, new_name, fd, copy, err) < 0)
+	if (fstat(fd, &st) < 0)
+		return err_sys(err, errno, "stat %s/%s", dir->path, new_name);
+	/* Not for nothing: it would be one more change that the fsync has to wait for. */
+	if ((uint64_t)st.st_size != copy->size_bytes &&
+	    image_resize(dir, new_name, fd, copy, err) < 0)
 		return -1;
 	/* Nothing writes to a snapshot. */
 	if (!copy->volatile_cache && !volume_is_snapshot(copy) &&
