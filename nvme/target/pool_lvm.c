@@ -181,20 +181,22 @@ static int lv_glance(const struct lvm *lvm, const char *name, struct lv *ret, st
 	return 1;
 }
 
-/* The thin volume of a volume that has one. */
-static int lv_get(const struct lvm *lvm, const struct volume *volume, struct lv *ret,
-		  struct err *err)
+typedef int (*lv_finder)(const struct lvm *lvm, const char *name, struct lv *ret, struct err *err);
+
+/* The thin volume of what has one. */
+static int lv_get(const struct lvm *lvm, const struct volume *volume, lv_finder find,
+		  struct lv *ret, struct err *err)
 {
 	char name[LVM_NAME_SIZE];
 	int found;
 
 	lv_name(&volume->uuid, name);
-	found = lv_find(lvm, name, ret, err);
+	found = find(lvm, name, ret, err);
 	if (found < 0)
 		return -1;
 	if (!found)
-		return err_set(err, ERR_DATA_LOSS, "the backing %s/%s of the volume is gone",
-			       lvm->group, name);
+		return err_set(err, ERR_DATA_LOSS, "the backing %s/%s of the %s is gone",
+			       lvm->group, name, volume_sort_name(volume));
 	return 0;
 }
 
@@ -239,8 +241,6 @@ static int lv_mapped(const struct lvm *lvm, const char *name, uint64_t *ret_byte
 }
 
 /* --- volumes ---------------------------------------------------------------------------------- */
-
-typedef int (*lv_finder)(const struct lvm *lvm, const char *name, struct lv *ret, struct err *err);
 
 static int backing_look(const struct lvm *lvm, const char *name, lv_finder find,
 			struct pool_backing *ret, struct err *err)
@@ -382,7 +382,7 @@ static int pool_lvm_grow(struct pool *pool, const struct volume *volume, struct 
 	char name[LVM_NAME_SIZE];
 
 	lv_name(&volume->uuid, name);
-	if (lv_get(lvm, volume, &lv, err) < 0)
+	if (lv_get(lvm, volume, lv_find, &lv, err) < 0)
 		return -1;
 	if (lv.size_bytes > wanted)
 		return err_set(err, ERR_INTERNAL,
@@ -401,7 +401,7 @@ static int pool_lvm_attach(struct pool *pool, const struct volume *volume, bool 
 	CLEANUP(lv_close) struct lv lv = { .fd = -1 };
 	char path[PATH_MAX];
 
-	if (lv_get(lvm, volume, &lv, err) < 0 || check_size(lvm, volume, &lv, err) < 0)
+	if (lv_get(lvm, volume, lv_find, &lv, err) < 0 || check_size(lvm, volume, &lv, err) < 0)
 		return -1;
 	if (readonly)
 		return view_ensure(&volume->uuid, lv.fd, volume->size_bytes, err);
@@ -429,15 +429,10 @@ static int name_unchanged(const struct lvm *lvm, const struct volume *volume,
 			  char out[LVM_NAME_SIZE], struct err *err)
 {
 	CLEANUP(lv_close) struct lv lv = { .fd = -1 };
-	int found;
 
 	lv_name(&volume->uuid, out);
-	found = lv_glance(lvm, out, &lv, err);
-	if (found < 0)
+	if (lv_get(lvm, volume, lv_glance, &lv, err) < 0)
 		return -1;
-	if (!found)
-		return err_set(err, ERR_DATA_LOSS, "the backing %s/%s of the %s is gone",
-			       lvm->group, out, volume_sort_name(volume));
 	return check_size(lvm, volume, &lv, err);
 }
 
@@ -479,7 +474,8 @@ static int pool_lvm_copy_finish(struct pool *pool, const struct volume *copy, st
 	if (whole)
 		return whole < 0 ? -1 : 0;
 	lv_name(&copy->uuid, name);
-	if (lv_get(lvm, copy, &lv, err) < 0)
+	/* It has the tag, which nobody else makes: lvm2 need not be asked once more whose it is. */
+	if (lv_get(lvm, copy, lv_glance, &lv, err) < 0)
 		return -1;
 	if (lv.size_bytes < wanted && lv_grow(lvm, name, copy->size_bytes, wanted, err) < 0)
 		return -1;
@@ -612,7 +608,7 @@ static uint64_t records_unwritten(const struct lvm *lvm)
  * What all thin volumes of the pool take together, but that of the records: where blocks are shared
  * they count once in it. Those of others would be among it.
  */
-static uint64_t pool_used(const struct lvm *lvm)
+static uint64_t all_used(const struct lvm *lvm)
 {
 	char device[DM_NAME_SIZE], status[DM_STATUS_SIZE], name[LVM_NAME_SIZE];
 	uint64_t used = 0, records = 0;
@@ -651,7 +647,7 @@ static int pool_lvm_allocation(struct pool *pool, struct pool_allocation *ret, s
 		sum.overhead_bytes += lvm->chunk_bytes;
 	}
 	if (pool->shares) {
-		uint64_t used = pool_used(lvm);
+		uint64_t used = all_used(lvm);
 
 		sum.bytes = sum.bytes < used ? sum.bytes : used;
 	}
