@@ -9,6 +9,7 @@
 #include "nvme/target/spare.h"
 
 #define MEASURE_MS 60000
+#define MEASURE_SHARE 50 /* measuring takes no more than this part of the time */
 
 static const struct pool_ops *const kinds[] = { &pool_dir_ops, &pool_lvm_ops };
 
@@ -74,7 +75,7 @@ static uint64_t minus(uint64_t from, uint64_t what)
  * turn is missing from the free space afterwards, what one has discarded after its turn from that
  * before: with the smaller of the two the result is too small at worst.
  */
-static int measure(struct pool *pool, struct pool_room *room, struct err *err)
+static int measure(struct pool *pool, struct pool_room *room, uint64_t *ret_usable, struct err *err)
 {
 	struct pool_allocation ours = { 0 };
 	uint64_t before = room->free_bytes;
@@ -83,8 +84,35 @@ static int measure(struct pool *pool, struct pool_room *room, struct err *err)
 		return -1;
 	if (before > room->free_bytes)
 		before = room->free_bytes;
-	pool->usable_bytes = minus(before + ours.bytes, ours.overhead_bytes);
-	pool->measure_again = deadline_after_ms(MEASURE_MS);
+	*ret_usable = minus(before + ours.bytes, ours.overhead_bytes);
+	return 0;
+}
+
+/*
+ * Under the lock, which it lets go of meanwhile once there is a figure that others can use: looking
+ * at many copies with many extents takes seconds. The longer it takes the less often it is done.
+ */
+static int measure_due(struct pool *pool, struct pool_room *room, struct err *err)
+{
+	uint64_t start_ns = clock_now_ns(), usable = 0, took_ms;
+	bool first = !pool->measured;
+	int r;
+
+	if (pool->measuring || !deadline_passed(pool->measure_again))
+		return 0;
+	pool->measuring = true;
+	if (!first)
+		pthread_mutex_unlock(&pool->lock);
+	r = measure(pool, room, &usable, err);
+	if (!first)
+		pthread_mutex_lock(&pool->lock);
+	pool->measuring = false;
+	if (r < 0)
+		return -1;
+	took_ms = (clock_now_ns() - start_ns) / 1000000 * MEASURE_SHARE;
+	pool->usable_bytes = usable;
+	pool->measured = true;
+	pool->measure_again = deadline_after_ms(took_ms > MEASURE_MS ? took_ms : MEASURE_MS);
 	return 0;
 }
 
@@ -119,8 +147,7 @@ static int usage_locked(struct pool *pool, struct pool_usage *ret, struct err *e
 	struct pool_room room = { 0 };
 	uint64_t reserve, promisable;
 
-	if (pool->ops->room(pool, &room, err) < 0 ||
-	    (deadline_passed(pool->measure_again) && measure(pool, &room, err) < 0))
+	if (pool->ops->room(pool, &room, err) < 0 || measure_due(pool, &room, err) < 0)
 		return -1;
 	reserve = room.capacity_bytes / 100 * POOL_RESERVE_PERCENT;
 	promisable = minus(pool->usable_bytes, reserve);
@@ -188,9 +215,7 @@ void pool_count(struct pool *pool, uint64_t bytes)
 
 void pool_set_shares(struct pool *pool)
 {
-	pthread_mutex_lock(&pool->lock);
 	pool->shares = true;
-	pthread_mutex_unlock(&pool->lock);
 }
 
 /* --- backings --------------------------------------------------------------------------------- */

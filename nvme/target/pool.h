@@ -12,8 +12,9 @@
  * bytes of every 4096). So no write meets full storage because of a promise made here; it can when
  * others fill the storage afterwards, which the warning then says. With overcommit R the promises
  * may be R times as much, but nothing is promised any more once only the reserve is free. The
- * storage is asked each time, what volumes have allocated is looked up once a minute at most: what
- * others have done since is taken for the doing of volumes until then.
+ * storage is asked each time, what volumes have allocated is looked up once a minute at most, and
+ * less often where that takes more than a second: what others have done since is taken for the
+ * doing of volumes until then.
  *
  * A copy takes no storage at first: it shares what its source has. A clone promises its whole size
  * all the same. A snapshot promises what its source had allocated when it was taken, which is what
@@ -24,6 +25,7 @@
 
 #include <limits.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "nvme/base/clock.h"
 #include "nvme/base/root.h"
@@ -43,7 +45,9 @@ struct pool {
 	 * writing nor discarding nor deleting changes, only what others do. */
 	uint64_t usable_bytes;
 	struct deadline measure_again;
-	bool shares; /* some of its backings may share storage, since they are copies */
+	bool measured;	    /* there is such a figure */
+	bool measuring;	    /* somebody is at a new one */
+	atomic_bool shares; /* some of its backings may share storage, since they are copies */
 };
 
 #define POOL_RESERVE_PERCENT 2 /* of the capacity */
@@ -103,7 +107,7 @@ struct pool_ops {
 	int (*extents)(struct pool *pool, const struct volume *snapshot, const struct volume *base,
 		       uint64_t start_bytes, struct extents *ret, struct err *err);
 	/* What pool_usage needs: room each time, allocation, which may look at each volume, at
-	 * most once a minute. Both have one caller at a time. */
+	 * most once a minute, by one caller at a time; room may be asked meanwhile. */
 	int (*room)(struct pool *pool, struct pool_room *ret, struct err *err);
 	int (*allocation)(struct pool *pool, struct pool_allocation *ret, struct err *err);
 	void (*device_path)(const struct pool *pool, const struct volume *volume, bool readonly,
@@ -205,7 +209,8 @@ int pool_remove(struct pool *pool, const struct uuid *uuid, struct err *err);
 /* The UUIDs, as text, of all backings, also unfinished ones. */
 int pool_list(struct pool *pool, struct root_names *ret, struct err *err);
 
-/* How much room there is; see above. Waits for a pool_promise of the same pool. */
+/* How much room there is; see above. Waits for a pool_promise of the same pool, and whoever finds
+ * that volumes are to be looked at does so, while others go by the figures that there are. */
 int pool_usage(struct pool *pool, struct pool_usage *ret, struct err *err);
 
 /* The path that nvmet opens for a volume that is exported this way; pure. */

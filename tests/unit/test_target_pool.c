@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <semaphore.h>
 #include <string.h>
 
 #include "nvme/target/pool.h"
@@ -21,6 +22,8 @@ static struct {
 	int looks;
 	bool fails, closed;
 	const char *warning;
+	bool waits; /* a look ends only after: */
+	sem_t looked, go_on;
 } storage;
 
 static int fake_room(struct pool *pool, struct pool_room *ret, struct err *err)
@@ -41,6 +44,10 @@ static int fake_allocation(struct pool *pool, struct pool_allocation *ret, struc
 {
 	(void)pool, (void)err;
 	storage.looks++;
+	if (storage.waits) {
+		sem_post(&storage.looked);
+		sem_wait(&storage.go_on);
+	}
 	*ret = (struct pool_allocation) { storage.ours, storage.overhead };
 	return 0;
 }
@@ -171,6 +178,42 @@ static void test_volumes_are_measured_once_a_minute(void **state)
 	assert_int_equal(usage_within_the_minute().available_bytes, 10 * GIB - RESERVE);
 }
 
+static void *measure_beside(void *arg)
+{
+	struct pool_usage *ret = arg;
+	struct err err = ERR_INIT;
+
+	return pool_usage(&pool, ret, &err) == 0 ? NULL : arg;
+}
+
+/* While volumes are looked at, which can take long, others go by what was found before. */
+static void test_a_long_look_holds_nobody_up(void **state)
+{
+	struct pool_usage after = { 0 };
+	void *failed = NULL;
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(usage().available_bytes, 100 * GIB - RESERVE);
+	assert_int_equal(sem_init(&storage.looked, 0, 0), 0);
+	assert_int_equal(sem_init(&storage.go_on, 0, 0), 0);
+	age();
+	storage.waits = true;
+	storage.looks = 0;
+	assert_int_equal(pthread_create(&thread, NULL, measure_beside, &after), 0);
+	assert_int_equal(sem_wait(&storage.looked), 0);
+	assert_int_equal(promise(60 * GIB), 0);
+	assert_int_equal(usage_within_the_minute().available_bytes, 40 * GIB - RESERVE);
+	assert_int_equal(sem_post(&storage.go_on), 0);
+	assert_int_equal(pthread_join(thread, &failed), 0);
+	assert_null(failed);
+	assert_int_equal(after.available_bytes, 40 * GIB - RESERVE);
+	assert_int_equal(storage.looks, 1);
+	storage.waits = false;
+	sem_destroy(&storage.looked);
+	sem_destroy(&storage.go_on);
+}
+
 static void test_counting_asks_for_no_room(void **state)
 {
 	(void)state;
@@ -290,6 +333,7 @@ int main(void)
 		CASE(test_what_is_promised_is_gone_written_or_not),
 		CASE(test_writes_never_meet_full_storage),
 		CASE(test_volumes_are_measured_once_a_minute),
+		CASE(test_a_long_look_holds_nobody_up),
 		CASE(test_counting_asks_for_no_room),
 		CASE(test_others_make_a_warning),
 		CASE(test_overcommit),
