@@ -165,6 +165,10 @@ struct json_object *fields_of_snapshot(const char *target,
 	add_text(object, "name", snapshot->name);
 	add_text(object, "source_volume", snapshot->volume_uuid);
 	add_number(object, "size_bytes", snapshot->size_bytes);
+	if (snapshot->used_bytes >= 0)
+		add_number(object, "used_bytes", snapshot->used_bytes);
+	else
+		json_object_object_add(object, "used_bytes", NULL);
 	add_time(object, "created", snapshot->created_ns);
 	add_number(object, "created_ns", snapshot->created_ns);
 	add_text(object, "group_uuid", snapshot->group_uuid);

@@ -32,6 +32,11 @@ static char *render_size(struct json_object *value)
 	return table_size(bytes > 0 ? (uint64_t)bytes : 0);
 }
 
+static char *render_known_size(struct json_object *value)
+{
+	return value ? render_size(value) : xstrdup("");
+}
+
 static char *render_count(struct json_object *value)
 {
 	return xasprintf("%zu", json_object_array_length(value));
@@ -205,6 +210,7 @@ static int snapshots_begin(struct rpc_client *client, const char *target, const 
 	request.target_id = (char *)target;
 	request.start_after = (char *)after->text;
 	request.max_entries = PAGE_VOLUMES;
+	request.with_used_bytes = true;
 	return rpc_client_begin(client, METHOD("ListSnapshots"), &request.base, deadline, ret, err);
 }
 
@@ -227,8 +233,9 @@ static int snapshots_finish(struct rpc_pending *pending, const char *target,
 
 static const struct view_column snapshot_columns[] = {
 	{ "SNAPSHOT", "snapshot_id", render_text }, { "NAME", "name", render_text },
-	{ "SIZE", "size_bytes", render_size },	    { "CREATED", "created", render_text },
-	{ "VOLUME", "source_volume", render_text }, { "GROUP", "group_name", render_text },
+	{ "SIZE", "size_bytes", render_size },	    { "USED", "used_bytes", render_known_size },
+	{ "CREATED", "created", render_text },	    { "VOLUME", "source_volume", render_text },
+	{ "GROUP", "group_name", render_text },
 };
 
 /* --- targets ---------------------------------------------------------------------------------- */

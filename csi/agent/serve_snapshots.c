@@ -81,18 +81,20 @@ int serve_get_snapshot(struct rpc_call *call, const void *request, void *respons
 	    serve_check_looker(call, get->target_id, err) < 0 ||
 	    target_snapshot_get(call->context, get->uuid, get->pool, &found, err) < 0)
 		return -1;
+	if (get->with_used_bytes)
+		target_snapshots_weigh(call->context, &found, 1);
 	answer->snapshot = wire_snapshot(call, &found);
 	return 0;
 }
 
-/* As many of them as fit into one answer, and at least one. */
-static void fill_page(struct rpc_call *call, const struct volume_list *found,
+/* As many of the first count of them as fit into one answer, and at least one. */
+static void fill_page(struct rpc_call *call, const struct volume_list *found, size_t count,
 		      Nvmeot__Target__V1__ListSnapshotsResponse *answer)
 {
 	size_t bytes = 0;
 
-	answer->snapshots = rpc_alloc(call, found->count * sizeof(*answer->snapshots));
-	for (size_t i = 0; i < found->count; i++) {
+	answer->snapshots = rpc_alloc(call, count * sizeof(*answer->snapshots));
+	for (size_t i = 0; i < count; i++) {
 		Nvmeot__Target__V1__Snapshot *wire = wire_snapshot(call, &found->volumes[i]);
 
 		bytes += protobuf_c_message_get_packed_size(&wire->base);
@@ -115,12 +117,16 @@ int serve_list_snapshots(struct rpc_call *call, const void *request, void *respo
 						     .group = list->group_uuid };
 	struct volume_list found cleanup_volume_list = { 0 };
 	bool more = false;
+	size_t count;
 
 	if (serve_check_looker(call, list->target_id, err) < 0 ||
 	    target_snapshot_list(call->context, &query, &found, &more, err) < 0)
 		return -1;
-	answer->more = more;
-	fill_page(call, &found, answer);
+	count = found.count;
+	if (list->with_used_bytes)
+		count = target_snapshots_weigh(call->context, found.volumes, count);
+	answer->more = more || count < found.count;
+	fill_page(call, &found, count, answer);
 	return 0;
 }
 

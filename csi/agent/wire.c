@@ -124,8 +124,9 @@ Nvmeot__Target__V1__Snapshot *wire_snapshot(struct rpc_call *call, const struct 
 	wire->volume_uuid = rpc_strdup(call, snapshot->source.text);
 	wire->size_bytes = (int64_t)snapshot->size_bytes;
 	wire->created_ns = (int64_t)snapshot->snapshot.created_ns;
-	/* No pool can tell without a walk over all that shares blocks with it. */
 	wire->used_bytes = -1;
+	if (snapshot->snapshot.weighed)
+		wire->used_bytes = (int64_t)snapshot->snapshot.used_bytes;
 	wire->group_uuid = rpc_strdup(call, snapshot->snapshot.group.text);
 	wire->group_name = rpc_strdup(call, snapshot->snapshot.group_name ?: "");
 	wire->parameters = rpc_alloc(call, snapshot->parameter_count * sizeof(*wire->parameters));

@@ -106,6 +106,9 @@ struct pool_ops {
 	/* NULL: this kind cannot tell. */
 	int (*extents)(struct pool *pool, const struct volume *snapshot, const struct volume *base,
 		       uint64_t start_bytes, struct extents *ret, struct err *err);
+	/* NULL: the same. */
+	int (*used)(struct pool *pool, const struct uuid *uuid, struct deadline until,
+		    uint64_t *ret, struct err *err);
 	/* What pool_usage needs: room each time, allocation, which may look at each volume, at
 	 * most once a minute, by one caller at a time; room may be asked meanwhile. */
 	int (*room)(struct pool *pool, struct pool_room *ret, struct err *err);
@@ -171,6 +174,15 @@ int pool_copy_is_whole(struct pool *pool, const struct uuid *uuid, struct err *e
  */
 int pool_extents(struct pool *pool, const struct volume *snapshot, const struct volume *base,
 		 uint64_t start_bytes, struct extents *ret, struct err *err);
+
+/*
+ * What the backing of a snapshot holds by itself: its removal frees as much. 1: told; 0: the pool
+ * cannot tell, or not by then, or there is no such backing. What several share with one another and
+ * with nothing else is in none of their figures, so that removing all of them frees more than the
+ * sum. Nobody need hold the snapshot.
+ */
+int pool_used(struct pool *pool, const struct uuid *uuid, struct deadline until, uint64_t *ret,
+	      struct err *err);
 
 /*
  * Takes bytes of the pool for a volume that is to be made or grown, under a lock, so that two

@@ -192,6 +192,18 @@ static int dir_extents(struct pool *pool, const struct volume *snapshot, const s
 			    start_bytes, ret, err);
 }
 
+static int dir_used(struct pool *pool, const struct uuid *uuid, struct deadline until,
+		    uint64_t *ret, struct err *err)
+{
+	cleanup_close int fd = -1;
+	char name[IMAGE_NAME_SIZE];
+	int found;
+
+	image_name(uuid, name);
+	found = image_open(&pool->records, name, O_RDONLY, &fd, err);
+	return found <= 0 ? found : space_own(fd, until, ret, err);
+}
+
 static bool cut_suffix(char *name, const char *suffix)
 {
 	size_t len = strlen(name), suffix_len = strlen(suffix);
@@ -352,6 +364,7 @@ const struct pool_ops pool_dir_ops = {
 	.copy_finish = dir_copy_finish,
 	.copy_is_whole = dir_copy_is_whole,
 	.extents = dir_extents,
+	.used = dir_used,
 	.list = dir_list,
 	.room = dir_room,
 	.allocation = dir_allocation,

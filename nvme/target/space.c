@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/vfs.h>
 
 #define AT_ONCE 256 /* extents a call */
 
@@ -15,6 +17,43 @@ void space_fini(struct space *space)
 {
 	free(space->shared);
 	*space = (struct space) { 0 };
+}
+
+static int by_place(const void *a, const void *b)
+{
+	const struct space_range *left = a, *right = b;
+
+	return (left->at_bytes > right->at_bytes) - (left->at_bytes < right->at_bytes);
+}
+
+/* Puts the ranges in order, and makes one of those that overlap or touch. */
+static void merge(struct space *space)
+{
+	size_t count = 0;
+
+	if (space->count)
+		qsort(space->shared, space->count, sizeof(*space->shared), by_place);
+	for (size_t i = 0; i < space->count; i++) {
+		const struct space_range *range = &space->shared[i];
+		struct space_range *last = count ? &space->shared[count - 1] : NULL;
+		uint64_t end = range->at_bytes + range->bytes;
+
+		if (!last || range->at_bytes > last->at_bytes + last->bytes)
+			space->shared[count++] = *range;
+		else if (end > last->at_bytes + last->bytes)
+			last->bytes = end - last->at_bytes;
+	}
+	space->count = count;
+}
+
+/* Many copies of one file have mostly the same. */
+static bool has_place(struct space *space)
+{
+	if (space->count == SPACE_SHARED_MAX && !space->full) {
+		merge(space);
+		space->full = space->count > SPACE_SHARED_MAX / 2;
+	}
+	return space->count < SPACE_SHARED_MAX;
 }
 
 static void add_shared(struct space *space, const struct fiemap_extent *extent)
@@ -25,7 +64,7 @@ static void add_shared(struct space *space, const struct fiemap_extent *extent)
 		last->bytes += extent->fe_length;
 		return;
 	}
-	if (space->count == SPACE_SHARED_MAX)
+	if (!has_place(space))
 		return;
 	if (space->count == space->size) {
 		space->size = space->size ? 2 * space->size : AT_ONCE;
@@ -37,57 +76,107 @@ static void add_shared(struct space *space, const struct fiemap_extent *extent)
 	};
 }
 
+/* A walk over the extents of a file, some at a time. */
+struct walk {
+	int fd;
+	uint64_t at_bytes, end_bytes;
+	struct fiemap *map;
+};
+
+static void walk_fini(struct walk *walk)
+{
+	free(walk->map);
+}
+
+static struct walk walk_begin(int fd, uint64_t end_bytes)
+{
+	return (struct walk) {
+		.fd = fd,
+		.end_bytes = end_bytes,
+		.map = xcalloc(1, sizeof(struct fiemap) + AT_ONCE * sizeof(struct fiemap_extent)),
+	};
+}
+
+/* Reads the next ones into the map. 1: read; 0: there are no more. */
+static int walk_on(struct walk *walk, struct err *err)
+{
+	struct fiemap *map = walk->map;
+	const struct fiemap_extent *last;
+
+	if (walk->at_bytes >= walk->end_bytes)
+		return 0;
+	memset(map, 0, sizeof(*map));
+	map->fm_start = walk->at_bytes;
+	map->fm_length = walk->end_bytes - walk->at_bytes;
+	map->fm_extent_count = AT_ONCE;
+	if (ioctl(walk->fd, FS_IOC_FIEMAP, map) < 0)
+		return err_sys(err, errno, "ask for the extents of a file");
+	if (!map->fm_mapped_extents)
+		return 0;
+	last = &map->fm_extents[map->fm_mapped_extents - 1];
+	walk->at_bytes = last->fe_logical + last->fe_length;
+	if (last->fe_flags & FIEMAP_EXTENT_LAST)
+		walk->at_bytes = walk->end_bytes;
+	return 1;
+}
+
 int space_add(struct space *space, int fd, uint64_t size_bytes, struct err *err)
 {
-	cleanup_free struct fiemap *map =
-		xcalloc(1, sizeof(*map) + AT_ONCE * sizeof(map->fm_extents[0]));
-	uint64_t at = 0;
+	CLEANUP(walk_fini) struct walk walk = walk_begin(fd, size_bytes);
+	int r;
 
-	while (at < size_bytes) {
-		uint32_t i;
-
-		memset(map, 0, sizeof(*map));
-		map->fm_start = at;
-		map->fm_length = size_bytes - at;
-		map->fm_extent_count = AT_ONCE;
-		if (ioctl(fd, FS_IOC_FIEMAP, map) < 0)
-			return err_sys(err, errno, "ask for the extents of a file");
-		for (i = 0; i < map->fm_mapped_extents; i++) {
-			const struct fiemap_extent *extent = &map->fm_extents[i];
+	while ((r = walk_on(&walk, err)) > 0) {
+		for (uint32_t i = 0; i < walk.map->fm_mapped_extents; i++) {
+			const struct fiemap_extent *extent = &walk.map->fm_extents[i];
 
 			if (extent->fe_flags & FIEMAP_EXTENT_SHARED)
 				add_shared(space, extent);
 			else
 				space->own_bytes += extent->fe_length;
-			at = extent->fe_logical + extent->fe_length;
 		}
-		if (!i || map->fm_extents[i - 1].fe_flags & FIEMAP_EXTENT_LAST)
-			break;
 	}
-	return 0;
+	return r;
 }
 
-static int by_place(const void *a, const void *b)
-{
-	const struct space_range *left = a, *right = b;
+/* Those with which an extent takes what its length says. */
+#define FLAGS_PLAIN                                                                                \
+	(FIEMAP_EXTENT_LAST | FIEMAP_EXTENT_MERGED | FIEMAP_EXTENT_SHARED | FIEMAP_EXTENT_UNWRITTEN)
 
-	return (left->at_bytes > right->at_bytes) - (left->at_bytes < right->at_bytes);
+int space_own(int fd, struct deadline until, uint64_t *ret, struct err *err)
+{
+	CLEANUP(walk_fini) struct walk walk = walk_begin(fd, INT64_MAX);
+	uint64_t own = 0;
+	struct statfs st;
+	int r;
+
+	if (fstatfs(fd, &st) < 0)
+		return err_sys(err, errno, "ask for the file system of a file");
+	if (st.f_type != XFS_SUPER_MAGIC)
+		return 0;
+	while ((r = walk_on(&walk, err)) > 0) {
+		for (uint32_t i = 0; i < walk.map->fm_mapped_extents; i++) {
+			const struct fiemap_extent *extent = &walk.map->fm_extents[i];
+
+			if (extent->fe_flags & ~(uint32_t)FLAGS_PLAIN)
+				return 0;
+			if (!(extent->fe_flags & FIEMAP_EXTENT_SHARED))
+				own += extent->fe_length;
+		}
+		if (deadline_passed(until))
+			return 0;
+	}
+	if (r < 0)
+		return -1;
+	*ret = own;
+	return 1;
 }
 
 uint64_t space_bytes(struct space *space)
 {
-	uint64_t sum = space->own_bytes, end = 0;
+	uint64_t sum = space->own_bytes;
 
-	if (space->count)
-		qsort(space->shared, space->count, sizeof(*space->shared), by_place);
-	for (size_t i = 0; i < space->count; i++) {
-		const struct space_range *range = &space->shared[i];
-		uint64_t begin = range->at_bytes > end ? range->at_bytes : end;
-
-		if (range->at_bytes + range->bytes <= end)
-			continue;
-		end = range->at_bytes + range->bytes;
-		sum += end - begin;
-	}
+	merge(space);
+	for (size_t i = 0; i < space->count; i++)
+		sum += space->shared[i].bytes;
 	return sum;
 }

@@ -247,6 +247,16 @@ int target_snapshot_list(struct target *target, const struct target_snapshot_que
 			 struct volume_list *ret, bool *ret_more, struct err *err);
 
 /*
+ * Tells what each of them, as the two above give them, holds by itself: what its deletion would
+ * free now. What it shares with its volume, a copy or another snapshot is not in it; so when the
+ * other goes it may hold more, and all of a volume's snapshots together hold more than the sum.
+ * That takes a walk over all that it has, so of a long list only the first are looked at, one at
+ * least, and their number is returned. Those that the pool cannot tell of, exactly and within a
+ * moment, stay as they are. A pool that hangs keeps the caller for a moment.
+ */
+size_t target_snapshots_weigh(struct target *target, struct volume snapshots[], size_t count);
+
+/*
  * Deletes a snapshot, as target_delete a volume. Those of the same volume or group, and volumes
  * made from it, stay. A volume's UUID is that of no snapshot: nothing is done, as for an absent
  * one; the same holds for target_delete and a snapshot's.

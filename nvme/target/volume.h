@@ -59,6 +59,8 @@ struct volume_snapshot {
 	char *group_name;
 	struct uuid *members; /* all snapshots of the group, this one too */
 	size_t member_count;
+	bool weighed;	     /* in results only: target_snapshots_weigh has told this: */
+	uint64_t used_bytes; /* what it holds by itself */
 };
 
 /* Owns name, parameters, mutables, exports and what the snapshot owns. */

@@ -83,6 +83,7 @@ static inline void write_block(const char *uuid, unsigned block, char byte)
 
 	memset(text, byte, sizeof(text));
 	assert_int_equal(pwrite(fd, text, sizeof(text), (off_t)block * 4096), sizeof(text));
+	assert_int_equal(fsync(fd), 0);
 }
 
 static inline char read_block(const char *uuid, unsigned block)

@@ -224,6 +224,7 @@ static int fake_snapshots(struct rpc_call *call, const void *request, void *resp
 	snapshot->volume_uuid = rpc_printf(call, UUID_FORMAT, (size_t)7);
 	snapshot->size_bytes = 1 << 30;
 	snapshot->created_ns = 1795305600123456789;
+	snapshot->used_bytes = list->with_used_bytes && !second ? 3 << 20 : -1;
 	if (second) {
 		snapshot->group_uuid = rpc_printf(call, UUID_FORMAT, (size_t)9);
 		snapshot->group_name = (char *)"group-1";
@@ -453,15 +454,17 @@ static void test_snapshots(void **state)
 {
 	(void)state;
 	assert_int_equal(show("snapshots", false), ERR_NONE);
-	assert_says(output, "SNAPSHOT                                       NAME    SIZE  "
+	assert_says(output, "SNAPSHOT                                       NAME    SIZE  USED  "
 			    "CREATED               VOLUME                                GROUP\n");
-	assert_says(output, "t1/fast/@00000000-0000-4000-8000-000000000000  snap-1  1Gi   "
+	assert_says(output, "t1/fast/@00000000-0000-4000-8000-000000000000  snap-1  1Gi   3Mi   "
 			    "2026-11-22T00:00:00Z  00000000-0000-4000-8000-000000000007  -\n");
-	assert_says(output, "snap-2  1Gi   2026-11-22T00:00:00Z  "
+	assert_says(output, "snap-2  1Gi   -     2026-11-22T00:00:00Z  "
 			    "00000000-0000-4000-8000-000000000007  group-1\n");
 	assert_int_equal(show("snapshots", true), ERR_NONE);
 	assert_says(output, "\"snapshot_id\":\"t1/fast/@00000000-0000-4000-8000-000000000001\"");
 	assert_says(output, "\"created_ns\":1795305600123456789");
+	assert_says(output, "\"used_bytes\":3145728");
+	assert_says(output, "\"used_bytes\":null");
 	assert_says(output, "\"source_volume\":\"00000000-0000-4000-8000-000000000007\"");
 }
 

@@ -104,11 +104,83 @@ static void test_many_extents(void **state)
 	assert_int_equal(blocks_of((int[]) { none }, 1), 0);
 }
 
+/* Blocks that the file alone has; -1: not told. */
+static int64_t own_blocks(int fd, uint64_t within_ms)
+{
+	struct err err = ERR_INIT;
+	uint64_t bytes = 0;
+	int r = space_own(fd, deadline_after_ms(within_ms), &bytes, &err);
+
+	assert_true(r >= 0);
+	return r ? (int64_t)(bytes / BLOCK) : -1;
+}
+
+static void test_own(void **state)
+{
+	cleanup_close int a = -1, b = -1, c = -1, slow = -1;
+
+	(void)state;
+	NEEDS_MOUNT();
+	a = open_file("a");
+	b = open_file("b");
+	c = open_file("c");
+	assert_int_equal(own_blocks(a, 10000), 0);
+	write_blocks(a, 0, 16);
+	assert_int_equal(own_blocks(a, 10000), 16);
+	share(a, 0, 16, b, 0);
+	assert_int_equal(own_blocks(a, 10000), 0);
+	/* What the other one writes anew is nobody else's. */
+	write_blocks(a, 6, 4);
+	assert_int_equal(own_blocks(b, 10000), 4);
+	share(b, 0, 8, c, 0);
+	assert_int_equal(own_blocks(b, 10000), 2);
+	assert_int_equal(ftruncate(a, 0), 0);
+	assert_int_equal(own_blocks(b, 10000), 8);
+	assert_int_equal(own_blocks(c, 10000), 0);
+	/* Storage that was taken ahead is held, too. */
+	assert_int_equal(fallocate(c, 0, 64 * BLOCK, 3 * BLOCK), 0);
+	assert_int_equal(own_blocks(c, 10000), 3);
+	assert_int_equal(own_blocks(b, 0), -1);
+	{
+		cleanup_free char *path = xasprintf("%s/slow/x", dir);
+
+		slow = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	}
+	assert_int_equal(own_blocks(slow, 10000), -1);
+}
+
+/* More ranges than are kept, of copies of one file: none is left out. */
+static void test_many_copies(void **state)
+{
+	cleanup_space struct space space = { 0 };
+	cleanup_close int a = -1, b = -1;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	NEEDS_MOUNT();
+	a = open_file("a");
+	b = open_file("b");
+	assert_int_equal(ftruncate(a, 10 << 20), 0);
+	for (unsigned i = 0; i < 1200; i++)
+		assert_int_equal(pwrite(a, "x", 1, (off_t)i * 2 * BLOCK), 1);
+	assert_int_equal(fsync(a), 0);
+	assert_int_equal(ioctl(b, FICLONE, a), 0);
+	for (unsigned i = 0; i < 1000; i++)
+		assert_ok(space_add(&space, b, 10 << 20, &err), &err);
+	/* The copies have taken all places. */
+	write_blocks(a, 1, 1);
+	share(a, 1, 1, b, 2 * 1200 - 1);
+	assert_ok(space_add(&space, b, 10 << 20, &err), &err);
+	assert_int_equal(space_bytes(&space) / BLOCK, 1201);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		REFLINK(test_parts),
 		REFLINK(test_many_extents),
+		REFLINK(test_own),
+		REFLINK(test_many_copies),
 	};
 
 	return cmocka_run_group_tests(tests, reflink_group_setup, reflink_group_teardown);

@@ -28,6 +28,43 @@ static void test_snapshot_keeps_what_was(void **state)
 	assert_int_equal(read_block(UUID, 3), 'b');
 }
 
+/* What the snapshot of a list weighs; -1: that is not told. */
+static int64_t weight_of(const char *uuid)
+{
+	cleanup_volume struct volume snapshot = get_snapshot(uuid);
+
+	assert_int_equal(target_snapshots_weigh(target, &snapshot, 1), 1);
+	return snapshot.snapshot.weighed ? (int64_t)snapshot.snapshot.used_bytes : -1;
+}
+
+static void test_weights(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	NEEDS_MOUNT();
+	assert_int_equal(target_snapshots_weigh(target, NULL, 0), 0);
+	assert_ok(create(UUID, "fast", &err), &err);
+	write_block(UUID, 3, 'a');
+	write_block(UUID, 5, 'a');
+	assert_ok(take(SNAP, "snap-1", UUID, &err), &err);
+	assert_int_equal(weight_of(SNAP), 0);
+	write_block(UUID, 3, 'b');
+	assert_int_equal(weight_of(SNAP), 4096);
+	/* What two snapshots share is of neither. */
+	assert_ok(take(SNAP_2, "snap-2", UUID, &err), &err);
+	write_block(UUID, 5, 'b');
+	assert_int_equal(weight_of(SNAP), 4096);
+	assert_int_equal(weight_of(SNAP_2), 0);
+	{
+		cleanup_volume struct volume gone = get_snapshot(SNAP_2);
+
+		assert_ok(target_snapshot_delete(target, SNAP_2, "", &err), &err);
+		assert_int_equal(target_snapshots_weigh(target, &gone, 1), 1);
+		assert_false(gone.snapshot.weighed);
+	}
+}
+
 static void test_taken_again(void **state)
 {
 	struct err err = ERR_INIT;
@@ -349,6 +386,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		REFLINK(test_snapshot_keeps_what_was),
+		REFLINK(test_weights),
 		REFLINK(test_taken_again),
 		REFLINK(test_refusals),
 		REFLINK(test_file_system_without_reflink),
