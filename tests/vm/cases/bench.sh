@@ -6,16 +6,18 @@
 # cpus: 2
 # shellcheck source=tests/vm/guest/lib.sh
 . "$NVMEOT_SRC/tests/vm/guest/lib.sh"
-make_pool /mnt/pool 16G
+make_pool /mnt/pool 64G
 # Loaded once a boot, with the first guard, and no part of any call.
 modprobe -a nf_tables nft_reject_inet
 counts=(3 1 20)
 node_counts=(2 10 20)
 delta_counts=(500 4096 1)
+copy_counts=(2 4)
 if [ -e "$NVMEOT_BUILD/bench/all-rounds" ]; then
 	counts=(15 3 1000)
 	node_counts=(15 200 2000)
 	delta_counts=(16384 16384 5)
+	copy_counts=(15 64)
 fi
 
 # rows NUMBER PROGRAM ARGS...: it prints so many
@@ -28,6 +30,8 @@ rows() {
 check "every benchmark of the target gives its row" rows 7 bench_target /mnt/pool "${counts[@]}"
 check "every benchmark of the node gives its row" \
 	rows 11 bench_node /mnt/pool/node "$NVMEOT_BUILD/bin/nvmeot-csi" "${node_counts[@]}"
-mkdir /mnt/pool/delta
+mkdir /mnt/pool/copy /mnt/pool/delta
+check "every benchmark of copies gives its row" rows 13 bench_copy /mnt/pool/copy "${copy_counts[@]}"
+rm -r /mnt/pool/copy
 check "every benchmark of changed blocks gives its row" \
 	rows 4 bench_delta /mnt/pool/delta "$NVMEOT_BUILD/bin/nvmeot-csi" "${delta_counts[@]}"

@@ -51,9 +51,16 @@ check "exact bytes in JSON" prints '["t1/p1/'$uuid'",1073741824,["'$host'"],[]]'
 check "exports" shows "t1/p1/$uuid +$host +single-node +false" exports
 check "exports in JSON" prints '["single-node",false]' '[.exports[0] | .access, .readonly]' exports
 snapshot=6e6f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a12
+write_first() { # MIB
+	dd if=/dev/zero of="$pool_dir/$uuid.img" bs=1M count="$1" conv=notrunc,fsync status=none
+}
+write_first 3
 rpc "$agent_address" $target CreateSnapshots "{\"target_id\":\"t1\",\"snapshots\":[{\"uuid\":\"$snapshot\",
 	\"name\":\"snap-1\",\"volume_uuid\":\"$uuid\"}]}" >/dev/null
-check "snapshots" shows "t1/p1/@$snapshot +snap-1 +1Gi +20[0-9T:-]+Z +$uuid +-" snapshots
+check "snapshots" shows "t1/p1/@$snapshot +snap-1 +1Gi +0 +20[0-9T:-]+Z +$uuid +-" snapshots
+write_first 2
+check "what one holds by itself" shows "t1/p1/@$snapshot +snap-1 +1Gi +2Mi +20.*" snapshots
+check "in JSON" prints 2097152 '.snapshots[0].used_bytes' snapshots
 rpc "$agent_address" $target DeleteSnapshot "{\"target_id\":\"t1\",\"uuid\":\"$snapshot\"}" >/dev/null
 check "no snapshot any more" prints '[]' .snapshots snapshots
 check "targets" shows "t1 +.* +p1 +dir +[0-9.]+Gi .* tcp://127.0.0.1:4420 .*" targets

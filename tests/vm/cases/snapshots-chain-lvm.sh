@@ -14,6 +14,17 @@ free_bytes() {
 	dmsetup status vg-tp-tpool | awk '{ split($6, data, "/"); print data[2] - data[1] }'
 }
 
+# What lvm2 itself takes, and what it keeps of the group's metadata, each copy of which may have half
+# of the area that is given.
+note_bare() {
+	took lvm lvcreate "${quiet[@]}" -q -y --snapshot -n bare --setactivationskip n "vg/nvmeot-$(id_of V)"
+	note "lvcreate --snapshot took $(ms "$took_us")"
+	took lvm lvs "${quiet[@]}" -o lv_name -S lv_name=bare vg
+	note "lvs of one took $(ms "$took_us")"
+	lvm lvremove "${quiet[@]}" -q -y vg/bare
+	note "free of the metadata area: $(lvm vgs "${quiet[@]}" --noheadings -o vg_mda_free,vg_mda_size vg | xargs)"
+}
+
 make_thin_pool 2G 64M 3G
 pool=p1=lvm:vg/tp
 defer stop_driver

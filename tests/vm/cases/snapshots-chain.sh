@@ -13,5 +13,11 @@ free_bytes() {
 	df --output=avail -B 1 "$pool_dir" | tail -n 1
 }
 
+note_bare() {
+	took cp --reflink=always "$(image V)" "$pool_dir/bare"
+	note "cp --reflink took $(ms "$took_us")"
+	rm "$pool_dir/bare"
+}
+
 start_target
 chain "${ROUNDS:-30}"

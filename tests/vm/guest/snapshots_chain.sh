@@ -42,6 +42,7 @@ take_chain() {
 			note "snapshot $i took $(ms "$took_us")"
 			took agent ListSnapshots '"max_entries":100'
 			note "a page of at most 100 of $i took $(ms "$took_us")"
+			note_bare
 			;;
 		esac
 	done
@@ -72,7 +73,7 @@ drop_chain() { # ROUNDS
 		took drop "S${left[at]}"
 		left=("${left[@]:0:at}" "${left[@]:at+1}")
 		((${#left[@]} % every == 0 && ${#left[@]} > 0)) || continue
-		note "the $((${1} - ${#left[@]})). deletion took $(ms "$took_us")"
+		note "deletion $(($1 - ${#left[@]})) took $(ms "$took_us")"
 		at=$((RANDOM % ${#left[@]}))
 		restored "${left[at]}" || { echo "S${left[at]}"; return 1; }
 	done
@@ -83,7 +84,27 @@ is_room() {
 	[ "$(free_bytes)" -ge "$1" ]
 }
 
-# A case says what free_bytes prints, and gives start_agent its flags.
+# What it holds by itself, in bytes; -1: the pool cannot tell.
+used_by() { # NAME
+	agent GetSnapshot "\"uuid\":\"$(id_of "$1")\",\"with_used_bytes\":true" | jq -r .snapshot.used_bytes
+}
+
+# A snapshot of which all that round 0 wrote is written anew: its deletion frees that. What the file
+# system needs for itself comes and goes with it.
+frees_what_it_holds() {
+	local before
+	take U V >/dev/null
+	"$chain_writer" write "$device" 0 "$seed"
+	before=$(free_bytes)
+	echo "it holds $(used_by U)"
+	[ "$(used_by U)" = $((4 << 20)) ]
+	drop U >/dev/null
+	wait_for 20 is_room $((before + (4 << 20) - (64 << 10))) || echo "little was freed"
+	echo "$(free_bytes) bytes are free, $before were"
+	[ $(($(free_bytes) - before - (4 << 20))) -lt $((64 << 10)) ]
+}
+
+# A case says what free_bytes prints and what note_bare notes, for comparing, and gives start_agent its flags.
 chain() { # ROUNDS
 	local room rounds=$1
 	note "SEED=$seed"
@@ -102,6 +123,7 @@ chain() { # ROUNDS
 	drop_chain "$rounds" >&3 || fail "one was not what it was taken of"
 	check "they are gone" [ -z "$(snapshots)" ]
 	check "the volume is still what the last round left" "$chain_writer" check "$device" "$rounds" "$seed"
+	[[ $pool == *=lvm:* ]] || check "one frees what it is said to hold" frees_what_it_holds
 	detach V
 	delete_volume V >/dev/null
 	wait_for 20 is_room "$room" || true
