@@ -57,11 +57,19 @@ static void one_line(char *text)
 			*p = ' ';
 }
 
+/* What lvm2 keeps of a volume group has no room for one more. */
+static bool is_group_full(const struct proc_result *result)
+{
+	return strstr(result->err, "too large for circular buffer");
+}
+
 static enum err_code judge(const struct proc_result *result)
 {
 	if (result->term_signal)
 		return ERR_DEADLINE_EXCEEDED;
-	return strstr(result->err, "above threshold") ? ERR_RESOURCE_EXHAUSTED : ERR_INTERNAL;
+	return strstr(result->err, "above threshold") || is_group_full(result) ?
+		       ERR_RESOURCE_EXHAUSTED :
+		       ERR_INTERNAL;
 }
 
 /* Runs it and expects success; what is what it was to do. The result is owned. */
@@ -73,8 +81,11 @@ static int run(const struct args *args, const char *what, struct proc_result **r
 		return err_wrap(err, "%s", what);
 	if (result->exit_code != 0) {
 		one_line(result->err);
-		return err_set(err, judge(result), "%s: lvm %s failed with status %d: %.600s", what,
-			       args->list[1], result->exit_code, result->err);
+		return err_set(err, judge(result), "%s: lvm %s failed with status %d: %.600s%s",
+			       what, args->list[1], result->exit_code, result->err,
+			       is_group_full(result) ? "; delete some snapshots, or see "
+						       "--metadatasize in pvcreate(8)" :
+						       "");
 	}
 	if (ret)
 		*ret = steal_ptr(&result);

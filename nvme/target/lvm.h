@@ -63,7 +63,7 @@ int lvm_claim(const struct lvm *lvm, const char *name, const char *tag, struct e
  * minute or by somebody, and what it was at may be done, or half done.
  *
  * Makes a thin volume of at least size_bytes and gives it the tags. ERR_RESOURCE_EXHAUSTED: lvm2
- * takes no new one because the thin pool is too full.
+ * takes no new one because the thin pool is too full, or what it keeps of the volume group.
  */
 int lvm_create(const struct lvm *lvm, const char *name, uint64_t size_bytes,
 	       const char *const tags[], struct err *err);

@@ -31,3 +31,27 @@ defer stop_driver
 open_client "$agent_address"
 start_agent "${agent_flags[@]}"
 chain "${ROUNDS:-8}"
+
+# Tags take what lvm2 keeps of the group, as thousands of thin volumes would: at last no short one fits.
+fill_group() {
+	local -a tags
+	local letters count i last=0
+	letters=$(printf 'x%.0s' {1..200})
+	for count in 100 10 1; do
+		while :; do
+			tags=()
+			for ((i = 0; i < count; i++)); do tags+=(--addtag "$letters.$((last++))"); done
+			lvm lvchange "${quiet[@]}" -q "${tags[@]}" vg/tp >/run/said 2>&1 || break
+		done
+	done
+}
+
+make_volume V $chain_bytes >/dev/null
+take S V >/dev/null
+fill_group
+note "$(tail -n 1 /run/said)"
+check "a group without room for one more is said to be full" refuses RESOURCE_EXHAUSTED \
+	"too large for circular buffer.*--metadatasize in pvcreate" take T V
+check "nothing is left of it" [ "$(snapshots)" = S ]
+check "what there is can go" drop S
+delete_volume V >/dev/null
