@@ -14,6 +14,11 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "nvme/base/clock.h"
+#include "nvme/base/log.h"
+
+#define SLOW_MS 2000
+
 void image_name(const struct uuid *uuid, char out[IMAGE_NAME_SIZE])
 {
 	snprintf(out, IMAGE_NAME_SIZE, "%s" IMAGE_SUFFIX, uuid->text);
@@ -141,11 +146,25 @@ static int refuse_copy(const struct root *dir, int fd, struct err *err)
 		dir->path, fs_name(fd), strerrordesc_np(EOPNOTSUPP));
 }
 
-static int share_blocks(const struct root *dir, const char *name, int fd, int from_fd,
-			struct err *err)
+/* Reads and writes of the source wait meanwhile. */
+static void tell_slow(const struct root *dir, const char *from_name, uint64_t took_ms)
 {
-	if (ioctl(fd, FICLONE, from_fd) == 0)
+	if (took_ms > SLOW_MS)
+		log_warning("copying an image kept its hosts waiting, since it has many extents: "
+			    "see xfs_fsr(8), for when no host has it",
+			    KV("directory", dir->path), KV("image", from_name),
+			    KV_NUM("ms", took_ms));
+}
+
+static int share_blocks(const struct root *dir, const char *name, const char *from_name, int fd,
+			int from_fd, struct err *err)
+{
+	uint64_t start_ns = clock_now_ns();
+
+	if (ioctl(fd, FICLONE, from_fd) == 0) {
+		tell_slow(dir, from_name, (clock_now_ns() - start_ns) / 1000000);
 		return 0;
+	}
 	if (errno == EOPNOTSUPP || errno == ENOTTY)
 		return refuse_copy(dir, fd, err);
 	err_sys(err, errno, "share the blocks of another image with %s/%s", dir->path, name);
@@ -172,7 +191,7 @@ int image_copy(const struct root *dir, const struct volume *copy, const struct v
 	if (root_unlink(dir, err, "%s", name) < 0 ||
 	    image_open(dir, name, O_RDWR | O_CREAT | O_EXCL, &fd, err) < 0)
 		return -1;
-	if (share_blocks(dir, name, fd, from_fd, err) < 0) {
+	if (share_blocks(dir, name, from_name, fd, from_fd, err) < 0) {
 		struct err ignored;
 
 		root_unlink(dir, &ignored, "%s", name);

@@ -20,4 +20,4 @@ note_bare() {
 }
 
 start_target
-chain "${ROUNDS:-30}"
+chain "${ROUNDS:-20}"
