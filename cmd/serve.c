@@ -90,11 +90,13 @@ int serve_until_signal(const struct rpc_server_config *config, const struct serv
 		;
 	log_info("draining", KV_NUM("signal", signal_number));
 	monitor_draining(monitor);
+	if (work && work->begin)
+		work->begin(work->context);
 	deadline = deadline_after_ms(DRAIN_MAX_MS);
 	rc = rpc_server_drain(server, deadline, err);
 	if (rc < 0)
 		log_warning("calls still running; leaving them to the kernel", KV_ERR(err));
-	left = work ? work->drain(work->context, deadline) : 0;
+	left = work && work->drain ? work->drain(work->context, deadline) : 0;
 	if (rc < 0 || left)
 		_exit(end(err) < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 	monitor_stopped(monitor);

@@ -11,8 +11,13 @@
  */
 void serve_prepare(void);
 
-/* What goes on without a call: drain waits for it, and returns how much is left at the deadline. */
+/*
+ * What goes on without a call: drain waits for it, and returns how much is left at the deadline.
+ * begin comes before calls are drained, for those that would not end by themselves. Both may be
+ * NULL.
+ */
 struct serve_work {
+	void (*begin)(void *context);
 	size_t (*drain)(void *context, struct deadline deadline);
 	void *context;
 };

@@ -6,6 +6,7 @@
 #include "cmd/nvmeot-target/figures.h"
 #include "cmd/options.h"
 #include "cmd/serve.h"
+#include "csi/agent/attendance.h"
 #include "csi/agent/service.h"
 #include "nvme/base/log.h"
 #include "nvme/target/target.h"
@@ -122,9 +123,15 @@ static void put_figures(void *target, FILE *out)
 	figures_put_target(*(struct target **)target, out);
 }
 
+static void end_attendance(void *attendance)
+{
+	attendance_end(attendance);
+}
+
 static int run(const struct settings *s, struct err *err)
 {
 	struct target *target cleanup_target = NULL;
+	struct attendance *attendance cleanup_attendance = NULL;
 	struct monitor *monitor cleanup_monitor = NULL;
 	const struct monitor_config monitor_config = { .address = s->http,
 						       .program = "nvmeot-target",
@@ -132,14 +139,18 @@ static int run(const struct settings *s, struct err *err)
 						       .metrics = put_figures,
 						       .context = &target };
 	cleanup_free char *endpoint = xasprintf("tcp://%s", s->listen);
-	struct rpc_service service;
+	struct serve_work streams = { .begin = end_attendance };
+	struct rpc_service services[2];
 	struct rpc_server_config config = {
 		.endpoint = endpoint,
 		.tls_dir = s->tls_dir,
 		.client_names = s->clients.count ? s->clients.items : default_clients,
 		.client_name_count = s->clients.count ?: ARRAY_SIZE(default_clients),
-		.services = &service,
-		.service_count = 1
+		.services = services,
+		.service_count = ARRAY_SIZE(services),
+		/* Each node that attends holds one. */
+		.max_workers = RPC_MAX_WORKERS + ATTENDANCE_MAX,
+		.max_streams = ATTENDANCE_MAX,
 	};
 
 	if (check_settings(s, err) < 0 || monitor_new(&monitor_config, &monitor, err) < 0)
@@ -147,8 +158,11 @@ static int run(const struct settings *s, struct err *err)
 	monitor_doing(monitor, "opening pools and restoring exports");
 	if (open_target(s, &target, err) < 0 || target_restore(target, err) < 0)
 		return -1;
-	service = agent_service(target);
-	return serve_until_signal(&config, NULL, monitor, err);
+	attendance = attendance_new(target);
+	streams.context = attendance;
+	services[0] = agent_service(target);
+	services[1] = attendance_service(attendance);
+	return serve_until_signal(&config, &streams, monitor, err);
 }
 
 int main(int argc, char **argv)

@@ -53,7 +53,8 @@ int serve_create_snapshots(struct rpc_call *call, const void *request, void *res
 	struct target_snapshot_request wanted = { .items = items,
 						  .count = create->n_snapshots,
 						  .parameters = parameters,
-						  .parameter_count = create->n_parameters };
+						  .parameter_count = create->n_parameters,
+						  .freeze = create->freeze };
 	struct volume_list taken cleanup_volume_list = { 0 };
 
 	if (items_from_wire(create, items, err) < 0 || group_from_wire(create, &wanted, err) < 0 ||

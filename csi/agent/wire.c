@@ -180,6 +180,7 @@ void wire_info(struct rpc_call *call, const struct target_info *info,
 {
 	answer->target_id = rpc_strdup(call, target_id(call->context));
 	answer->version = rpc_strdup(call, NVMEOT_VERSION);
+	answer->can_freeze = true;
 	answer->portals = portal_texts(call, &answer->n_portals);
 	answer->pools = rpc_alloc(call, info->pool_count * sizeof(*answer->pools));
 	for (size_t i = 0; i < info->pool_count; i++)

@@ -21,6 +21,7 @@ struct server_call {
 	struct rpc_call base;
 	struct rpc_serving *serving;
 	const struct rpc_method *method;
+	const struct rpc_callers *callers; /* who may make it */
 	struct rpc_stats_row *row;
 	bool counted; /* as one that runs */
 	grpc_call *grpc;
@@ -150,7 +151,7 @@ static bool refuse_stranger(struct server_call *call)
 {
 	struct err err = ERR_INIT;
 
-	if (rpc_callers_check(&call->serving->callers, call->grpc, &err) == 0)
+	if (rpc_callers_check(call->callers, call->grpc, &err) == 0)
 		return false;
 	count_up(call->serving, &call->serving->active);
 	send_answer(call, NULL, &err);
@@ -354,8 +355,12 @@ static void identify(struct server_call *call)
 	call->base.method = name;
 	call->method = rpc_method_find(serving->services, serving->service_count, name, &service);
 	call->row = rpc_stats_find(serving->stats, call->method);
-	if (call->method)
-		call->base.context = service->context;
+	call->callers = &serving->callers;
+	if (!call->method)
+		return;
+	call->base.context = service->context;
+	if (service->client_name)
+		call->callers = &serving->service_callers[service - serving->services];
 }
 
 static void on_arrived(struct rpc_event *event, bool ok)

@@ -28,9 +28,10 @@ struct rpc_serving {
 	const struct rpc_service *services;
 	size_t service_count;
 	size_t arena_limit_bytes;
-	uint64_t stall_ms;	 /* how long a client may take nothing of a stream */
-	struct rpc_stats *stats; /* borrowed; NULL: nothing is counted */
-	struct rpc_callers callers;
+	uint64_t stall_ms;		     /* how long a client may take nothing of a stream */
+	struct rpc_stats *stats;	     /* borrowed; NULL: nothing is counted */
+	struct rpc_callers callers;	     /* of services without a name of their own */
+	struct rpc_callers *service_callers; /* one for each service; of the others empty */
 	struct rpc_pool *pool;
 	struct gate gate;
 	pthread_mutex_t lock;

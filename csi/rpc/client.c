@@ -436,6 +436,11 @@ int rpc_pending_next(struct rpc_pending *p, const ProtobufCMessageDescriptor *re
 	return p->status == GRPC_STATUS_OK ? 0 : raise_status(p, err);
 }
 
+void rpc_pending_break(struct rpc_pending *p)
+{
+	grpc_call_cancel(p->call, NULL);
+}
+
 void rpc_pending_cancel(struct rpc_pending *p)
 {
 	grpc_call_cancel(p->call, NULL);

@@ -78,6 +78,12 @@ int rpc_client_open(struct rpc_client *client, const char *method, const Protobu
 int rpc_pending_next(struct rpc_pending *pending, const ProtobufCMessageDescriptor *response,
 		     ProtobufCMessage **ret, struct err *err);
 
+/*
+ * Has a stream end early, from any thread, while another may be waiting in rpc_pending_next: that
+ * gets ERR_CANCELLED then, at once. The one that cancels it must not do that before this returns.
+ */
+void rpc_pending_break(struct rpc_pending *pending);
+
 /* Begin and finish in one: blocks until the answer or the deadline. Results and errors as there. */
 int rpc_client_call(struct rpc_client *client, const char *method, const ProtobufCMessage *request,
 		    const ProtobufCMessageDescriptor *response, struct deadline deadline,

@@ -83,9 +83,14 @@ static void init_serving(struct rpc_serving *serving, const struct rpc_server_co
 	rpc_stats_add(config->stats, config->services, config->service_count);
 	rpc_callers_init(&serving->callers, config->client_names,
 			 config->tls_dir ? config->client_name_count : 0);
+	serving->service_callers =
+		xcalloc(config->service_count, sizeof(*serving->service_callers));
+	for (size_t i = 0; i < config->service_count; i++)
+		rpc_callers_init(&serving->service_callers[i], &config->services[i].client_name,
+				 config->tls_dir && config->services[i].client_name ? 1 : 0);
 	serving->arena_limit_bytes = rpc_unpack_limit(max_message_bytes);
 	serving->stall_ms = config->stall_ms ?: RPC_STALL_MS;
-	serving->max_streams = max_workers / RPC_STREAM_SHARE ?: 1;
+	serving->max_streams = config->max_streams ?: max_workers / RPC_STREAM_SHARE ?: 1;
 	serving->pool =
 		rpc_pool_new(max_workers, config->max_queued ?: RPC_MAX_QUEUED, RPC_POOL_IDLE_MS);
 	gate_init(&serving->gate);
@@ -364,6 +369,9 @@ void rpc_server_free(struct rpc_server *server)
 		rpc_tls_server_free(server->tls);
 	gate_fini(&serving->gate);
 	rpc_callers_fini(&serving->callers);
+	for (size_t i = 0; i < serving->service_count; i++)
+		rpc_callers_fini(&serving->service_callers[i]);
+	free(serving->service_callers);
 	pthread_cond_destroy(&serving->changed);
 	pthread_mutex_destroy(&serving->lock);
 	rpc_runtime_put();

@@ -53,7 +53,8 @@ struct rpc_server_config {
 	/*
 	 * With TLS: the names of which a client's certificate must carry one, as csi/rpc/callers.h
 	 * says; at least one, because the authority's other certificates open nothing. Whoever
-	 * lacks them gets PERMISSION_DENIED from every method.
+	 * lacks them gets PERMISSION_DENIED from every method, but for those of a service that
+	 * has a name of its own.
 	 */
 	const char *const *client_names;
 	size_t client_name_count;
@@ -61,6 +62,7 @@ struct rpc_server_config {
 	size_t service_count;
 	size_t max_workers;	  /* handlers at once; 0: RPC_MAX_WORKERS */
 	size_t max_queued;	  /* calls that wait for a worker; 0: RPC_MAX_QUEUED */
+	size_t max_streams;	  /* workers that streams may hold; 0: a share, RPC_STREAM_SHARE */
 	size_t max_message_bytes; /* of a request; 0: RPC_MAX_MESSAGE_BYTES */
 	uint64_t stall_ms;	  /* 0: RPC_STALL_MS */
 	int connection_age_ms;	  /* with TLS; 0: RPC_CONNECTION_AGE_MS */

@@ -72,6 +72,11 @@ struct rpc_service {
 	const struct rpc_method *methods;
 	size_t count;
 	void *context; /* handed to every handler in call->context; borrowed */
+	/*
+	 * With TLS: the one name that a client's certificate must carry for this service, instead
+	 * of the server's names, which then open nothing here. NULL: the server's.
+	 */
+	const char *client_name;
 };
 
 /* For the server, and for tests of handlers. arena_limit_bytes bounds the unpacked request. */

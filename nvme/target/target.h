@@ -216,7 +216,28 @@ struct target_snapshot_request {
 	const char *group_name;			   /* of a group */
 	const struct volume_parameter *parameters; /* kept with each of them */
 	size_t parameter_count;
+	bool freeze; /* of quiet hosts (struct target_quiesce); kept as the parameter VOLUME_FREEZE */
 };
+
+/* Who makes hosts quiet while snapshots of what they write to are taken. */
+struct target_quiesce {
+	/*
+	 * 0: every host that may write to one of the volumes has written out what it had, and sends
+	 * nothing new for some seconds; or it has nothing of it in use. -1: not so, and nothing is
+	 * left of the attempt. May block for seconds.
+	 */
+	int (*begin)(void *context, const struct volume *const volumes[], size_t count, void **ret,
+		     struct err *err);
+	/*
+	 * Lets them go on, once for each successful begin. -1: some may have done that before it
+	 * was called.
+	 */
+	int (*end)(void *context, void *begun, struct err *err);
+	void *context;
+};
+
+/* Before calls are made; borrowed is the context. Without it freeze is ERR_FAILED_PRECONDITION. */
+void target_set_quiesce(struct target *target, const struct target_quiesce *quiesce);
 
 /*
  * Takes them all or none: a write that was sent after another had been acknowledged is never in
@@ -226,7 +247,7 @@ struct target_snapshot_request {
  * that only a part of a group is there. ERR_NOT_FOUND: there is no such volume. ERR_ABORTED: one of
  * the volumes is being changed. ERR_FAILED_PRECONDITION: a pool has no copies, or nftables cannot
  * be used. ERR_RESOURCE_EXHAUSTED. ERR_UNAVAILABLE: copying took too long to be of one moment.
- * ERR_INVALID_ARGUMENT.
+ * ERR_INVALID_ARGUMENT. With freeze also what its two functions answer, and nothing was taken.
  */
 int target_snapshot_take(struct target *target, const struct target_snapshot_request *request,
 			 struct volume_list *ret, struct err *err);

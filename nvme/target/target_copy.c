@@ -3,7 +3,8 @@
  * Making snapshots and clones: the records of all that belong together, in state creating; their
  * copies, while nobody can write to two of the sources; their backings, under their final names;
  * then the records are committed. Killed before the last backing is whole, nothing of it has been;
- * after that, all of it is.
+ * after that, all of it is. Of copies that count only if hosts were quiet it is all from the first
+ * committed record on.
  */
 #include "nvme/target/target.h"
 
@@ -173,7 +174,16 @@ static int commit(struct target *target, struct target_entry *entry, struct err 
 	return 0;
 }
 
-static int make(struct target *target, struct target_copy copies[], size_t count, struct err *err)
+/* Of a group all or none are. */
+static bool is_frozen(const struct volume *volume)
+{
+	const char *freeze = volume_parameter(volume, VOLUME_FREEZE);
+
+	return volume_is_snapshot(volume) && freeze && strcmp(freeze, "true") == 0;
+}
+
+static int make(struct target *target, struct target_copy copies[], size_t count,
+		int (*taken)(void *context, struct err *err), void *context, struct err *err)
 {
 	bool pause = needs_pause(copies, count);
 
@@ -181,7 +191,7 @@ static int make(struct target *target, struct target_copy copies[], size_t count
 		return -1;
 	if ((pause ? take_paused(target, copies, count, err) : take_all(copies, count, NULL, err)) <
 		    0 ||
-	    finish_all(copies, count, err) < 0)
+	    (taken && taken(context, err) < 0) || finish_all(copies, count, err) < 0)
 		return fail_all(target, copies, count, err);
 	for (size_t i = 0; i < count; i++)
 		if (commit(target, copies[i].entry, err) < 0)
@@ -205,13 +215,13 @@ static int take_turns(struct target *target, const struct target_copy copies[], 
 }
 
 int target_copies_make(struct target *target, struct target_copy copies[], size_t count,
-		       struct err *err)
+		       int (*taken)(void *context, struct err *err), void *context, struct err *err)
 {
 	cleanup_free struct target_turn *turns = xcalloc(count, sizeof(*turns));
 	int r = take_turns(target, copies, count, turns, err);
 
 	if (r == 0)
-		r = make(target, copies, count, err);
+		r = make(target, copies, count, taken, context, err);
 	for (size_t i = 0; i < count; i++)
 		target_turn_fini(&turns[i]);
 	return r;
@@ -252,14 +262,17 @@ static int is_whole(struct target *target, const struct pool *own, struct pool *
 	return pool_copy_is_whole(pool, uuid, err);
 }
 
-/* Whether all copies of its group have been made, of which a committed one is proof. */
+/*
+ * Whether all copies of its group have been made, and count, of which a committed one is proof. Of
+ * those that were to be taken of quiet hosts it is the only one.
+ */
 static int is_forward(struct target *target, const struct target_entry *entry, struct err *err)
 {
 	const struct volume_snapshot *snapshot = &entry->volume.snapshot;
 	const struct uuid *members = snapshot->member_count ? snapshot->members : &entry->uuid;
 	size_t count = snapshot->member_count ?: 1;
 	const struct uuid *unknown = NULL;
-	bool all = true;
+	bool all = !is_frozen(&entry->volume);
 
 	for (size_t i = 0; i < count; i++) {
 		struct member member = member_of(target, &members[i]);

@@ -109,6 +109,7 @@ struct taking {
 	size_t source_count;
 	struct target_copy copies[VOLUME_GROUP_MAX];
 	size_t copy_count;
+	void *quiet; /* of target_quiesce; NULL: nobody is to be let go */
 };
 
 static void taking_fini(struct taking *taking)
@@ -202,6 +203,8 @@ static struct volume describe(const struct target_snapshot_request *request,
 	for (size_t i = 0; i < request->parameter_count; i++)
 		volume_add_parameter(&volume, request->parameters[i].key,
 				     request->parameters[i].value);
+	if (request->freeze && !volume_parameter(&volume, VOLUME_FREEZE))
+		volume_add_parameter(&volume, VOLUME_FREEZE, "true");
 	if (!request->group.text[0])
 		return volume;
 	volume.snapshot.group_name = xstrdup(request->group_name);
@@ -259,6 +262,44 @@ static int hold_sources(struct taking *taking, struct err *err)
 	return 0;
 }
 
+static int begin_quiet(struct taking *taking, struct err *err)
+{
+	const struct target_quiesce *quiesce = &taking->target->quiesce;
+	const struct volume *volumes[VOLUME_GROUP_MAX];
+
+	if (!taking->request->freeze)
+		return 0;
+	if (!quiesce->begin)
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "freeze is asked for, and there is nobody who could do it");
+	for (size_t i = 0; i < taking->source_count; i++)
+		volumes[i] = &taking->sources[i]->volume;
+	return quiesce->begin(quiesce->context, volumes, taking->source_count, &taking->quiet, err);
+}
+
+/* Once; also before an end was reached at which it matters whether they were quiet. */
+static int end_quiet(void *context, struct err *err)
+{
+	struct taking *taking = context;
+	const struct target_quiesce *quiesce = &taking->target->quiesce;
+	void *quiet = steal_ptr(&taking->quiet);
+
+	return quiet ? quiesce->end(quiesce->context, quiet, err) : 0;
+}
+
+static int take_copies(struct taking *taking, struct err *err)
+{
+	struct err ignored;
+	int r;
+
+	if (begin_quiet(taking, err) < 0)
+		return -1;
+	r = target_copies_make(taking->target, taking->copies, taking->copy_count, end_quiet,
+			       taking, err);
+	end_quiet(taking, &ignored);
+	return r;
+}
+
 static int take(struct taking *taking, struct err *err)
 {
 	int there;
@@ -272,7 +313,12 @@ static int take(struct taking *taking, struct err *err)
 		return 0;
 	if (hold_sources(taking, err) < 0)
 		return -1;
-	return target_copies_make(taking->target, taking->copies, taking->copy_count, err);
+	return take_copies(taking, err);
+}
+
+void target_set_quiesce(struct target *target, const struct target_quiesce *quiesce)
+{
+	target->quiesce = *quiesce;
 }
 
 int target_snapshot_take(struct target *target, const struct target_snapshot_request *request,

@@ -65,7 +65,8 @@ struct target {
 	struct target_label *topology;
 	size_t topology_count;
 	struct nvmet nvmet;
-	struct nvmet_pause pause; /* while several copies are taken */
+	struct nvmet_pause pause;      /* while several copies are taken */
+	struct target_quiesce quiesce; /* zeros: there is nobody */
 
 	pthread_mutex_t lock;	   /* of the members below */
 	struct index entries;	   /* of struct target_entry, by UUID */
@@ -277,8 +278,13 @@ struct target_copy {
  * ERR_INTERNAL says if it could not be; after an error of the last step, which makes their records
  * those of ready ones, the same call, or the next start, goes on. ERR_UNAVAILABLE: the hosts could
  * not be kept from writing for as long as several copies took. Takes turns in the pools.
+ *
+ * taken, if it is not NULL, is called once when all copies are taken, before they count; when it
+ * fails they are taken back, and so they are, by whoever resumes them, after a crash in between.
+ * For that they have the parameter VOLUME_FREEZE.
  */
 int target_copies_make(struct target *target, struct target_copy copies[], size_t count,
+		       int (*taken)(void *context, struct err *err), void *context,
 		       struct err *err);
 
 /*

@@ -73,6 +73,14 @@ void volume_add_parameter(struct volume *volume, const char *key, const char *va
 	};
 }
 
+const char *volume_parameter(const struct volume *volume, const char *key)
+{
+	for (size_t i = 0; i < volume->parameter_count; i++)
+		if (strcmp(volume->parameters[i].key, key) == 0)
+			return volume->parameters[i].value;
+	return NULL;
+}
+
 void volume_set_mutable(struct volume *volume, const char *key, const char *value)
 {
 	for (size_t i = 0; i < volume->mutable_count; i++) {

@@ -51,6 +51,12 @@ struct volume_parameter {
 	char *value;
 };
 
+/*
+ * A parameter that says, with "true", that a snapshot was taken while its hosts were quiet. Until
+ * its record is committed nobody knows whether they were.
+ */
+#define VOLUME_FREEZE "freeze"
+
 /* What only a snapshot has. Owns group_name and members. */
 struct volume_snapshot {
 	uint64_t created_ns; /* since 1970 (UTC); 0: this is no snapshot */
@@ -99,6 +105,8 @@ void volume_list_fini(struct volume_list *list);
 struct volume volume_copy(const struct volume *volume);
 
 void volume_add_parameter(struct volume *volume, const char *key, const char *value);
+/* Borrowed; NULL when it has none of that name. */
+const char *volume_parameter(const struct volume *volume, const char *key);
 /* Sets or replaces a mutable parameter. */
 void volume_set_mutable(struct volume *volume, const char *key, const char *value);
 void volume_add_export(struct volume *volume, const struct volume_export *entry);
