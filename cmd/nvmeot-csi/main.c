@@ -11,12 +11,14 @@
 #include "csi/controller/metadata.h"
 #include "csi/group/group.h"
 #include "csi/identity/identity.h"
+#include "csi/node/attend.h"
 #include "csi/node/keeper.h"
 #include "csi/node/node.h"
 #include "csi/node/startup.h"
 #include "csi/node/vitals.h"
 #include "csi/registration/registration.h"
 #include "csi/request/topology.h"
+#include "csi/volume/guard.h"
 #include "nvme/base/log.h"
 
 #define STARTUP_MAX_MS 15000
@@ -62,14 +64,13 @@ static void parse_options(struct settings *s, int argc, char **argv)
 		{ .name = "target",
 		  .arg = "NAME=HOST:PORT",
 		  .list = &s->targets,
-		  .help = "controller: a target agent; repeatable" },
+		  .help = "a target agent, of the controller's and for the node to attend; "
+			  "repeatable" },
 		{ .name = "tls-dir",
 		  .arg = "DIR",
 		  .text = &s->tls_dir,
-		  .help = "controller: ca.crt, tls.crt and tls.key towards the agents" },
-		{ .name = "insecure",
-		  .flag = &s->insecure,
-		  .help = "controller: talk to agents without TLS" },
+		  .help = "ca.crt, tls.crt and tls.key towards the agents" },
+		{ .name = "insecure", .flag = &s->insecure, .help = "talk to agents without TLS" },
 		{ .name = "host-nqn-file",
 		  .arg = "FILE",
 		  .text = &s->host_nqn_file,
@@ -119,16 +120,23 @@ static int check_role(const char *role, struct plugin *plugin, struct err *err)
 	return 0;
 }
 
-static int add_target(const struct settings *s, const char *item, struct controller *controller,
+static int open_agent(const struct settings *s, const char *item, struct agent **ret,
 		      struct err *err)
 {
-	struct agent *agent = NULL;
 	char name[TARGET_NAME_SIZE];
 	const char *address;
 
 	if (option_target(item, name, &address, err) < 0)
 		return -1;
-	if (agent_new(name, address, s->tls_dir, &agent, err) < 0)
+	return agent_new(name, address, s->tls_dir, ret, err);
+}
+
+static int add_target(const struct settings *s, const char *item, struct controller *controller,
+		      struct err *err)
+{
+	struct agent *agent = NULL;
+
+	if (open_agent(s, item, &agent, err) < 0)
 		return -1;
 	if (controller_add_target(controller, agent, err) < 0) {
 		agent_free(agent);
@@ -137,11 +145,18 @@ static int add_target(const struct settings *s, const char *item, struct control
 	return 0;
 }
 
-static int open_controller(const struct settings *s, struct plugin *plugin, struct err *err)
+static int check_tls(const struct settings *s, struct err *err)
 {
 	if (s->targets.count && !s->tls_dir && !s->insecure)
 		return err_set(err, ERR_INVALID_ARGUMENT,
 			       "give --tls-dir to talk to the target agents, or --insecure");
+	return 0;
+}
+
+static int open_controller(const struct settings *s, struct plugin *plugin, struct err *err)
+{
+	if (check_tls(s, err) < 0)
+		return -1;
 	for (size_t i = 0; i < s->targets.count; i++)
 		if (add_target(s, s->targets.items[i], &plugin->controller, err) < 0)
 			return -1;
@@ -170,6 +185,27 @@ static int add_topology(const struct settings *s, struct node *node, struct err 
 	return 0;
 }
 
+/* Without targets it attends none. */
+static int open_attend(const struct settings *s, struct node *node, struct err *err)
+{
+	struct agent *agent = NULL;
+
+	if (!s->targets.count)
+		return 0;
+	if (check_tls(s, err) < 0)
+		return -1;
+	node->attend = attend_new(node);
+	for (size_t i = 0; i < s->targets.count; i++) {
+		if (open_agent(s, s->targets.items[i], &agent, err) < 0)
+			return -1;
+		if (attend_add(node->attend, agent, err) < 0) {
+			agent_free(agent);
+			return -1;
+		}
+	}
+	return 0;
+}
+
 static int open_node(const struct settings *s, struct plugin *plugin, struct err *err)
 {
 	struct host_paths paths = { .nqn_file = s->host_nqn_file, .state_dir = s->state_dir };
@@ -178,7 +214,7 @@ static int open_node(const struct settings *s, struct plugin *plugin, struct err
 	if (parse_u64("--max-volumes", s->max_volumes, 1, 65535, &max_volumes, err) < 0 ||
 	    host_open(&plugin->host, &paths, err) < 0 ||
 	    node_open(&plugin->node, &plugin->host, s->state_dir, err) < 0 ||
-	    add_topology(s, &plugin->node, err) < 0)
+	    add_topology(s, &plugin->node, err) < 0 || open_attend(s, &plugin->node, err) < 0)
 		return -1;
 	plugin->node.max_volumes = (int64_t)max_volumes;
 	plugin->identity.checks[1] =
@@ -193,6 +229,8 @@ static int start_node(const struct settings *s, struct node *node, struct err *e
 {
 	startup_warn(s->kubelet_dir);
 	startup_reconcile(node, deadline_after_ms(STARTUP_MAX_MS));
+	if (node->attend)
+		attend_start(node->attend);
 	return keeper_start(node, err);
 }
 
@@ -294,6 +332,8 @@ int main(int argc, char **argv)
 	struct err err = ERR_INIT;
 	int rc;
 
+	if (argc == 3 && strcmp(argv[1], GUARD_COMMAND) == 0)
+		return guard_main(argv[2]);
 	serve_prepare();
 	parse_options(&settings, argc, argv);
 	rc = log_init(settings.log_format, settings.log_level, &err);

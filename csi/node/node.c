@@ -3,6 +3,7 @@
 #include "csi/node/node.h"
 
 #include "csi.pb-c.h"
+#include "csi/node/attend.h"
 #include "csi/node/device.h"
 #include "csi/node/expand.h"
 #include "csi/node/health.h"
@@ -24,7 +25,7 @@ int node_open(struct node *node, struct host *host, const char *state_dir, struc
 	if (file_mkdirs(state_dir, err) < 0 || root_open(&node->state, state_dir, err) < 0 ||
 	    root_mkdir(&node->state, err, "volumes") < 0 ||
 	    root_mkdir(&node->state, err, "formatting") < 0 ||
-	    root_mkdir(&node->state, err, "mnt") < 0)
+	    root_mkdir(&node->state, err, "frozen") < 0 || root_mkdir(&node->state, err, "mnt") < 0)
 		return err_wrap(err, "state directory");
 	return 0;
 }
@@ -32,6 +33,9 @@ int node_open(struct node *node, struct host *host, const char *state_dir, struc
 void node_close(struct node *node)
 {
 	keeper_stop(node);
+	attend_stop(node->attend);
+	if (node->attend)
+		attend_free(steal_ptr(&node->attend));
 	root_close(&node->state);
 	if (node->jobs)
 		jobs_free(steal_ptr(&node->jobs));
@@ -39,6 +43,7 @@ void node_close(struct node *node)
 
 size_t node_drain(struct node *node, struct deadline deadline)
 {
+	attend_stop(node->attend);
 	return jobs_drain(node->jobs, deadline);
 }
 

@@ -25,9 +25,10 @@ struct node_segment {
 /* Filled by node_open and its caller before serving, then only read. */
 struct node {
 	struct host *host;     /* borrowed */
-	struct root state;     /* --state-dir, with volumes/, formatting/ and mnt/ below it */
+	struct root state;     /* --state-dir, with volumes/, formatting/, frozen/ and mnt/ in it */
 	struct jobs *jobs;     /* every operation is one, see node_run */
 	struct keeper *keeper; /* NULL: none runs */
+	struct attend *attend; /* owned; NULL: no target is attended */
 	int64_t max_volumes;
 	struct node_segment topology[NODE_TOPOLOGY_MAX];
 	size_t topology_count;
@@ -36,12 +37,14 @@ struct node {
 /* Opens the state directory and creates what belongs below it. */
 int node_open(struct node *node, struct host *host, const char *state_dir, struct err *err);
 
-/* Ends the keeper. No operation may be running: node_drain has returned 0, or none was begun. */
+/* Ends the keeper and attending. No operation may be running: node_drain has returned 0, or none
+ * was begun. */
 void node_close(struct node *node);
 
 /*
- * Waits for the operations that run; none is begun any more. Returns how many are stuck in the
- * kernel at the deadline. They go on, so the process then has to exit without node_close.
+ * Ends attending, waits for the operations that run; none is begun any more. Returns how many are
+ * stuck in the kernel at the deadline. They go on, so the process then has to exit without
+ * node_close.
  */
 size_t node_drain(struct node *node, struct deadline deadline);
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "csi/node/attend.h"
 #include "csi/node/heal.h"
 #include "csi/node/keeper.h"
 #include "csi/node/paths.h"
@@ -336,7 +337,10 @@ static int run_stage(void *argument, struct err *err)
 			take_back(node, record);
 		return -1;
 	}
-	return known ? renew_record(node, record, err) : 0;
+	if (known && renew_record(node, record, err) < 0)
+		return -1;
+	attend_staged(node->attend, record->volume_id);
+	return 0;
 }
 
 int stage_volume(struct node *node, struct stage_spec *spec, const struct node_time *time,
@@ -525,7 +529,10 @@ static int run_unstage(void *argument, struct err *err)
 			       work->volume_id, record.nqn);
 	if (known == SEEN && node_record_save(&work->node->state, &record, err) < 0)
 		return -1;
-	return device_release(work->node, &record, work->staging_path, work->deadline, err);
+	if (device_release(work->node, &record, work->staging_path, work->deadline, err) < 0)
+		return -1;
+	attend_unstaged(work->node->attend, work->volume_id);
+	return 0;
 }
 
 int unstage_volume(struct node *node, const char *volume_id, const char *staging_path,

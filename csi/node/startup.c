@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "csi/node/device.h"
+#include "csi/node/freeze.h"
 #include "nvme/base/log.h"
 
 /* What is on record, and mounted. */
@@ -256,6 +257,7 @@ void startup_reconcile(struct node *node, struct deadline deadline)
 	struct startup s CLEANUP(startup_fini) = { .node = node, .deadline = deadline };
 	struct err err;
 
+	freezes_settle(node, deadline);
 	if (mount_table_read(&s.table, &err) < 0 ||
 	    node_record_any(&node->state, NULL, collect, &s, &err) < 0) {
 		log_warning("nothing is tidied at the start", KV_ERR(&err));

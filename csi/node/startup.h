@@ -5,6 +5,7 @@
  *
  * | what is there                             | what is done                                    |
  * |-------------------------------------------|-------------------------------------------------|
+ * | a mark of a freeze                        | its file system is thawed, before all else      |
  * | a record, and a mount of its namespace    | adopted: nothing                                |
  * | a record, and no mount                    | a stage or unstage that was cut short, or a     |
  * |                                           | reboot: it is let go of as by an unstage        |

@@ -213,6 +213,54 @@ int proc_feed(const char *const argv[], struct deadline deadline, const struct p
 	return 0;
 }
 
+#define START_FDS_MAX 4
+
+/* out_of_way: the same descriptors above all that they are going to be. */
+static int start_with(const char *path, const char *const argv[], const int out_of_way[],
+		      size_t count, pid_t *ret)
+{
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
+	sigset_t none, all;
+	int rc;
+
+	posix_spawn_file_actions_init(&actions);
+	for (int fd = 0; fd < 3; fd++)
+		posix_spawn_file_actions_addopen(&actions, fd, "/dev/null", O_RDWR, 0);
+	for (size_t i = 0; i < count; i++)
+		posix_spawn_file_actions_adddup2(&actions, out_of_way[i], 3 + (int)i);
+	posix_spawn_file_actions_addclosefrom_np(&actions, 3 + (int)count);
+	posix_spawnattr_init(&attr);
+	sigemptyset(&none);
+	sigfillset(&all);
+	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setsigdefault(&attr, &all);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
+						POSIX_SPAWN_SETSIGDEF);
+	rc = posix_spawn(ret, path, &actions, &attr, (char *const *)argv, environ);
+	posix_spawnattr_destroy(&attr);
+	posix_spawn_file_actions_destroy(&actions);
+	return rc;
+}
+
+int proc_start(const char *path, const char *const argv[], const int fds[], size_t count,
+	       pid_t *ret, struct err *err)
+{
+	int copies[START_FDS_MAX] = { 0 }, rc = 0;
+	size_t copied = 0;
+
+	for (; rc == 0 && copied < count && copied < START_FDS_MAX; copied++) {
+		copies[copied] = fcntl(fds[copied], F_DUPFD_CLOEXEC, 3 + START_FDS_MAX);
+		if (copies[copied] < 0)
+			rc = errno;
+	}
+	if (rc == 0)
+		rc = start_with(path, argv, copies, copied, ret);
+	for (size_t i = 0; i < copied; i++)
+		cleanup_closep(&copies[i]);
+	return rc ? err_sys(err, rc, "run %s", path) : 0;
+}
+
 int proc_run(const char *const argv[], struct deadline deadline, struct proc_result *ret,
 	     struct err *err)
 {

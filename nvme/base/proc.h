@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "nvme/base/clock.h"
 #include "nvme/base/err.h"
@@ -48,5 +49,13 @@ struct proc_reader {
  */
 int proc_feed(const char *const argv[], struct deadline deadline, const struct proc_reader *reader,
 	      struct proc_result *ret, struct err *err);
+
+/*
+ * Starts the program at path and lets it be: in a session of its own, with these descriptors as 3,
+ * 4 and so on, no others, and nothing to read or write to. Nobody ends it or waits for it but the
+ * caller, who has to reap it.
+ */
+int proc_start(const char *path, const char *const argv[], const int fds[], size_t count,
+	       pid_t *ret, struct err *err);
 
 #endif
