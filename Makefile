@@ -53,7 +53,7 @@ GEN_HEADERS := $(patsubst %.c,%.h,$(filter %.pb-c.c,$(GEN_SOURCES)))
 LIB := $(O)/libnvmeot.a
 BINARIES := nvmeot-csi nvmeot-target nvmeotctl
 UNIT_TESTS := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
-TSAN_TESTS := $(filter test_rpc_% test_http_% test_cmd_monitor test_registration_registration test_agent_attendance test_base_job test_node_node test_node_vitals test_target_pool test_target_target_tally test_target_thin,$(UNIT_TESTS))
+TSAN_TESTS := $(filter test_rpc_% test_http_% test_cmd_monitor test_registration_registration test_agent_attendance test_base_job test_node_freeze test_node_node test_node_vitals test_target_pool test_target_target_tally test_target_thin,$(UNIT_TESTS))
 VM_TESTS := $(basename $(notdir $(wildcard tests/vm/programs/*.c)))
 BENCHES := $(basename $(notdir $(wildcard tests/bench/*.c)))
 

@@ -182,12 +182,11 @@ static int attend_on(struct attendance *a, struct rpc_call *call, struct attende
 	bool open;
 
 	if (a->ended)
-		return err_set(err, ERR_UNAVAILABLE, "target %s: the agent ends",
-			       target_id(a->target));
+		return err_set(err, ERR_UNAVAILABLE, "the agent is shutting down");
 	if (self->replaced)
 		return err_set(err, ERR_ABORTED, "host %s has come anew", self->host_nqn);
 	if (rpc_call_cancelled(call))
-		return err_set(err, ERR_CANCELLED, "host %s has left", self->host_nqn);
+		return 0;
 	due = next_due(a, self, &open);
 	if (due)
 		return send_order(a, call, due, err) < 0 ? -1 : 1;

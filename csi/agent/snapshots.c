@@ -156,6 +156,17 @@ static void put_members(const struct agent_snapshot_spec *spec,
 	}
 }
 
+int agent_check_freeze(const struct agent *agent, const struct agent_info *info, struct err *err)
+{
+	if (info->answer->can_freeze)
+		return 0;
+	return err_set(
+		err, ERR_FAILED_PRECONDITION,
+		"parameter freeze: the agent of target %s, of version %.64s, does not know of "
+		"it: upgrade it first",
+		agent->name, info->answer->version);
+}
+
 int agent_snapshots_create(struct agent *agent, const struct agent_snapshot_spec *spec,
 			   struct deadline deadline, struct agent_snapshot *ret, struct err *err)
 {
@@ -180,6 +191,7 @@ int agent_snapshots_create(struct agent *agent, const struct agent_snapshot_spec
 	}
 	request.parameters = (void *)parameters.pointers;
 	request.n_parameters = spec->parameters.count;
+	request.freeze = spec->freeze;
 	if (agent_call(agent, AGENT_METHOD("CreateSnapshots"), &request,
 		       AGENT_ANSWER(create_snapshots), deadline, &answer, err) < 0)
 		return -1;

@@ -53,11 +53,16 @@ struct agent_snapshot_spec {
 	const struct uuid *group; /* NULL: none, and then there is one member */
 	const char *group_name;
 	struct map parameters;
+	bool freeze; /* the file systems of the hosts; only if agent_check_freeze says so */
 };
+
+/* Whether the agent knows of freezes: one that does not would take the snapshots without. */
+int agent_check_freeze(const struct agent *agent, const struct agent_info *info, struct err *err);
 
 /*
  * Takes all or none; ret gets one of each member, in their order. ERR_ALREADY_EXISTS: one of them
  * is there and was taken of another volume or with another group; ERR_NOT_FOUND: a volume is not.
+ * With freeze also ERR_FAILED_PRECONDITION: a host does not attend; ERR_ABORTED: try again.
  */
 int agent_snapshots_create(struct agent *agent, const struct agent_snapshot_spec *spec,
 			   struct deadline deadline, struct agent_snapshot *ret, struct err *err);

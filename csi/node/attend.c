@@ -143,6 +143,9 @@ static uint64_t note_loss(struct attended *target, const struct err *err)
 {
 	uint64_t retry_ms = target->retry_ms;
 
+	/* One that we ended is no loss. */
+	if (err->code == ERR_CANCELLED)
+		return RETRY_MIN_MS;
 	if (target->logged != LOST)
 		log_warning("not attending a target: snapshots with freeze will be refused",
 			    KV("target", agent_name(target->agent)), KV_ERR(err));
@@ -192,9 +195,6 @@ static void *attend_main(void *data)
 		bool heard;
 
 		if (attend_once(target, &heard, &err) == 0)
-			continue;
-		/* One that we ended because nothing is staged any more is no loss. */
-		if (err.code == ERR_CANCELLED && !is_in_use(target))
 			continue;
 		if (heard && deadline_passed(short_lived))
 			target->retry_ms = RETRY_MIN_MS;
