@@ -17,6 +17,7 @@ struct wanted {
 	struct volume_id volume;
 	struct agent *target; /* that has the volume */
 	struct map parameters;
+	bool freeze;
 	const Csi__V1__TopologyRequirement *topology; /* NULL: anywhere */
 };
 
@@ -55,7 +56,7 @@ static int wanted_parse(const struct controller *controller,
 
 	if (require_text("name", request->name, NAME_MAX_BYTES, err) < 0 ||
 	    require_text("source_volume_id", request->source_volume_id, NAME_MAX_BYTES, err) < 0 ||
-	    parameters_check_snapshot(w.parameters, err) < 0 ||
+	    parameters_parse_snapshot(w.parameters, &w.freeze, err) < 0 ||
 	    topology_check_requirement(w.topology, err) < 0 ||
 	    controller_locate(controller, request->source_volume_id, &w.volume, &w.target, err) < 0)
 		return -1;
@@ -130,9 +131,9 @@ static int create(const struct wanted *w, struct deadline deadline, struct agent
 	const struct agent_snapshot_member member = { .uuid = w->uuid,
 						      .name = w->name,
 						      .volume = w->volume.uuid };
-	const struct agent_snapshot_spec spec = { .members = &member,
-						  .count = 1,
-						  .parameters = w->parameters };
+	const struct agent_snapshot_spec spec = {
+		.members = &member, .count = 1, .parameters = w->parameters, .freeze = w->freeze
+	};
 
 	return agent_snapshots_create(w->target, &spec, deadline, ret, err);
 }
@@ -180,7 +181,8 @@ static int ensure(const struct controller *controller, const struct wanted *w,
 	if (found)
 		return check_same(w, ret, err);
 	/* Its target ends what was begun before it looks at the volume, which may be gone by now. */
-	if (!begun && require_volume(w, steal_ptr(&asked), err) < 0)
+	if ((!begun && require_volume(w, steal_ptr(&asked), err) < 0) ||
+	    (w->freeze && agent_check_freeze(w->target, ret_info, err) < 0))
 		return -1;
 	return create(w, deadline, ret, err) < 0 ? -1 : check_same(w, ret, err);
 }

@@ -137,7 +137,8 @@ static int take(const struct wanted_group *w, struct deadline deadline, struct m
 					    .count = w->count,
 					    .group = &w->id.uuid,
 					    .group_name = w->name,
-					    .parameters = w->parameters };
+					    .parameters = w->parameters,
+					    .freeze = w->freeze };
 
 	for (size_t i = 0; i < w->count; i++)
 		members[i] = (struct agent_snapshot_member) {
@@ -154,7 +155,8 @@ static int take(const struct wanted_group *w, struct deadline deadline, struct m
 }
 
 static int ensure(const struct controller *controller, const struct wanted_group *w,
-		  struct deadline deadline, struct members *ret, struct err *err)
+		  const struct agent_info *info, struct deadline deadline, struct members *ret,
+		  struct err *err)
 {
 	struct agent *other;
 	bool whole;
@@ -170,7 +172,10 @@ static int ensure(const struct controller *controller, const struct wanted_group
 		return -1;
 	if (whole)
 		return 0;
-	return check_volumes(w, deadline, err) < 0 ? -1 : take(w, deadline, ret, err);
+	if (check_volumes(w, deadline, err) < 0 ||
+	    (w->freeze && agent_check_freeze(w->target, info, err) < 0))
+		return -1;
+	return take(w, deadline, ret, err);
 }
 
 static int create(struct rpc_call *call, const void *request, void *response, struct err *err)
@@ -184,7 +189,7 @@ static int create(struct rpc_call *call, const void *request, void *response, st
 
 	if (wanted_group_parse(call->context, request, &w, err) < 0 ||
 	    agent_info(w.target, deadline, &info, err) < 0 ||
-	    ensure(call->context, &w, deadline, &members, err) < 0)
+	    ensure(call->context, &w, &info, deadline, &members, err) < 0)
 		return -1;
 	answer->group_snapshot = fill_group(call, &w.id, w.count);
 	for (size_t i = 0; i < w.count; i++)

@@ -56,7 +56,7 @@ int wanted_group_parse(const struct controller *controller,
 
 	if (wanted_group_check_count("source_volume_ids", request->n_source_volume_ids, err) < 0 ||
 	    require_text("name", request->name, NAME_MAX_BYTES, err) < 0 ||
-	    parameters_check_snapshot(w.parameters, err) < 0)
+	    parameters_parse_snapshot(w.parameters, &w.freeze, err) < 0)
 		return -1;
 	if (!request->n_source_volume_ids)
 		return err_set(err, ERR_INVALID_ARGUMENT,

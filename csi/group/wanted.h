@@ -14,6 +14,7 @@ struct wanted_group {
 	struct volume_id *volumes;
 	size_t count;
 	struct map parameters;
+	bool freeze;
 };
 
 /* Refuses more IDs in a field than a group can have, before anything is done for each of them. */

@@ -204,15 +204,26 @@ static bool is_of_snapshotter(const char *name)
 	return false;
 }
 
-int parameters_check_snapshot(struct map map, struct err *err)
+int parameters_parse_snapshot(struct map map, bool *ret_freeze, struct err *err)
 {
+	const char *freeze = "false";
+
 	if (map_check_size("parameters", map, err) < 0)
 		return -1;
-	for (size_t i = 0; i < map.count; i++)
-		if (!is_of_snapshotter(map.entries[i]->key))
+	for (size_t i = 0; i < map.count; i++) {
+		const char *key = map.entries[i]->key;
+
+		if (strcmp(key, "freeze") == 0)
+			freeze = map.entries[i]->value;
+		else if (!is_of_snapshotter(key))
 			return err_set(err, ERR_INVALID_ARGUMENT,
-				       "parameter \"%.64s\" is unknown: snapshots take none",
-				       map.entries[i]->key);
+				       "parameter \"%.64s\" is unknown: snapshots take freeze",
+				       key);
+	}
+	if (strcmp(freeze, "true") != 0 && strcmp(freeze, "false") != 0)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "parameter freeze \"%.32s\" is not true or false", freeze);
+	*ret_freeze = strcmp(freeze, "true") == 0;
 	return 0;
 }
 

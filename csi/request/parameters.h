@@ -36,10 +36,11 @@ int parameters_parse(struct map map, struct parameters *ret, struct err *err);
 int parameters_check_mutable(struct map map, struct err *err);
 
 /*
- * Checks the parameters of a snapshot or a group: there are none of ours, so that any but those
- * that the snapshotter adds by itself is ERR_INVALID_ARGUMENT, naming it.
+ * Reads the parameters of a snapshot or a group: `freeze`, and those that the snapshotter adds by
+ * itself. Any other one is ERR_INVALID_ARGUMENT, naming it, and so is a value that is not true or
+ * false. *ret_freeze: the file systems are to be frozen meanwhile; false when it is not given.
  */
-int parameters_check_snapshot(struct map map, struct err *err);
+int parameters_parse_snapshot(struct map map, bool *ret_freeze, struct err *err);
 
 /*
  * Reads the node's share out of the two contexts; keys that are no parameters are skipped. The

@@ -34,6 +34,7 @@ struct fake_agent {
 	int64_t maximum_bytes; /* 0: as much as is available */
 	const char *zone;      /* its topology: the segment "zone"; NULL: it has none */
 	bool has_volume;
+	bool can_freeze;
 	enum err_code failure;	    /* of every call that changes something */
 	enum err_code find_failure; /* of looking for a volume */
 	Nvmeot__Target__V1__Volume volume;
@@ -78,6 +79,8 @@ static inline int fake_get_info(struct rpc_call *call, const void *request, void
 
 	(void)request, (void)err;
 	answer->target_id = (char *)fake->id;
+	answer->version = (char *)"0.1";
+	answer->can_freeze = fake->can_freeze;
 	if (fake->zone) {
 		Nvmeot__Target__V1__GetInfoResponse__TopologyEntry *segment =
 			RPC_NEW(call, Nvmeot__Target__V1__GetInfoResponse__TopologyEntry,

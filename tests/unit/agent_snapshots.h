@@ -42,6 +42,7 @@ struct fake_snapshots {
 	size_t asked_count;
 	char asked_uuid[UUID_TEXT_SIZE], asked_name[129], asked_group_name[129];
 	char asked_parameter[96];
+	bool asked_freeze;
 };
 
 static inline int fake_snapshot_compare(const void *a, const void *b)
@@ -151,6 +152,7 @@ static inline int fake_snapshots_create(struct rpc_call *call, struct fake_snaps
 		return -1;
 	fake->creates++;
 	fake->asked_count = create->n_snapshots;
+	fake->asked_freeze = create->freeze;
 	snprintf(fake->asked_group_name, sizeof(fake->asked_group_name), "%s", create->group_name);
 	if (create->n_parameters)
 		snprintf(fake->asked_parameter, sizeof(fake->asked_parameter), "%s=%s",

@@ -106,6 +106,8 @@ static inline struct target_snapshot_item item_of(const char *uuid, const char *
 	return item;
 }
 
+static bool take_frozen; /* with freeze, from now on */
+
 static inline int take_items(const struct target_snapshot_item *items, size_t count,
 			     const char *group, struct volume_list *ret, struct err *err)
 {
@@ -116,6 +118,7 @@ static inline int take_items(const struct target_snapshot_item *items, size_t co
 		.group_name = "group-1",
 		.parameters = &parameter,
 		.parameter_count = 1,
+		.freeze = take_frozen,
 	};
 
 	snprintf(request.group.text, sizeof(request.group.text), "%s", group);

@@ -155,8 +155,8 @@ static const struct rpc_method fixture_identity[] = {
 
 static inline void fixture_services(struct fixture *f, struct rpc_service services[2])
 {
-	services[0] = (struct rpc_service) { "csi.v1.Node", fixture_node, 1, f };
-	services[1] = (struct rpc_service) { "csi.v1.Identity", fixture_identity, 1, f };
+	services[0] = (struct rpc_service) { "csi.v1.Node", fixture_node, 1, f, NULL };
+	services[1] = (struct rpc_service) { "csi.v1.Identity", fixture_identity, 1, f, NULL };
 }
 
 static inline void fixture_init(struct fixture *f)

@@ -83,6 +83,38 @@ static void test_create(void **state)
 	rpc_call_fini(&call);
 }
 
+/* An agent that does not know of it would take a snapshot all the same. */
+static void test_create_frozen(void **state)
+{
+	struct creation c;
+
+	(void)state;
+	make(&c);
+	a.has_volume = true;
+	fixture_map_set(&c.parameters, "freeze", "true");
+	refused(&c, ERR_FAILED_PRECONDITION,
+		"the agent of target a, of version 0.1, does not know");
+	fixture_map_set(&c.parameters, "freeze", "often");
+	refused(&c, ERR_INVALID_ARGUMENT, "freeze \"often\" is not true or false");
+	assert_int_equal(a.snapshots.creates, 0);
+	fixture_map_set(&c.parameters, "freeze", "false");
+	FIXTURE_MAP_INTO(&c.request, parameters, &c.parameters);
+	create(&c);
+	assert_false(a.snapshots.asked_freeze);
+	a.snapshots.count = 0;
+	a.can_freeze = true;
+	make(&c);
+	fixture_map_set(&c.parameters, "freeze", "true");
+	FIXTURE_MAP_INTO(&c.request, parameters, &c.parameters);
+	create(&c);
+	assert_true(a.snapshots.asked_freeze);
+	assert_string_equal(a.snapshots.asked_parameter, "freeze=true");
+	/* What is there needs no agent that could do it. */
+	a.can_freeze = false;
+	create(&c);
+	assert_int_equal(a.snapshots.creates, 2);
+}
+
 static void test_create_again(void **state)
 {
 	struct creation c;
@@ -418,6 +450,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_create),
 		TEST(test_create_again),
+		TEST(test_create_frozen),
 		TEST(test_name_is_taken),
 		TEST(test_create_refused),
 		TEST(test_create_elsewhere),

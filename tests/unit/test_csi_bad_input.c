@@ -120,7 +120,7 @@ static const struct row rows[] = {
 	  ERR_INVALID_ARGUMENT, "^name is required" },
 	{ CONTROLLER, "CreateSnapshot",
 	  "{\"name\":\"s\",\"source_volume_id\":\"v\",\"parameters\":{\"colour\":\"red\"}}",
-	  ERR_INVALID_ARGUMENT, "parameter \"colour\" is unknown: snapshots take none" },
+	  ERR_INVALID_ARGUMENT, "parameter \"colour\" is unknown: snapshots take freeze" },
 	{ CONTROLLER, "CreateSnapshot", "{\"name\":\"s\",\"source_volume_id\":\"t1/p1/x\"}",
 	  ERR_NOT_FOUND, "target/pool/uuid" },
 	{ CONTROLLER, "DeleteSnapshot", "{}", ERR_INVALID_ARGUMENT, "snapshot_id is required" },

@@ -117,6 +117,28 @@ static void test_create(void **state)
 	assert_int_equal(a.snapshots.creates, 1);
 }
 
+static void test_create_frozen(void **state)
+{
+	struct creation c;
+
+	(void)state;
+	make(&c);
+	fixture_map_set(&c.parameters, "freeze", "true");
+	refused(&c, ERR_FAILED_PRECONDITION,
+		"the agent of target a, of version 0.1, does not know");
+	fixture_map_set(&c.parameters, "freeze", "1");
+	refused(&c, ERR_INVALID_ARGUMENT, "freeze \"1\" is not true or false");
+	assert_int_equal(a.snapshots.creates, 0);
+	a.can_freeze = true;
+	fixture_map_set(&c.parameters, "freeze", "true");
+	FIXTURE_MAP_INTO(&c.request, parameters, &c.parameters);
+	create(&c);
+	assert_true(a.snapshots.asked_freeze);
+	a.can_freeze = false;
+	create(&c);
+	assert_int_equal(a.snapshots.creates, 1);
+}
+
 static void test_create_refused(void **state)
 {
 	struct creation c;
@@ -139,8 +161,8 @@ static void test_create_refused(void **state)
 	refused(&c, ERR_FAILED_PRECONDITION,
 		"volumes \"" A("2") "\" and \"b/fast/" V(
 			"1") "\" are on different targets, a and b");
-	fixture_map_set(&c.parameters, "freeze", "true");
-	refused(&c, ERR_INVALID_ARGUMENT, "parameter \"freeze\" is unknown");
+	fixture_map_set(&c.parameters, "thaw", "true");
+	refused(&c, ERR_INVALID_ARGUMENT, "parameter \"thaw\" is unknown");
 	a.any_uuid = a.has_volume = false;
 	a.only_uuid = V("2");
 	refused(&c, ERR_NOT_FOUND, "volume \"" A("1") "\" does not exist");
@@ -401,7 +423,7 @@ int main(void)
 		TEST(test_create),   TEST(test_create_refused),	  TEST(test_name_is_taken),
 		TEST(test_delete),   TEST(test_delete_cut_short), TEST(test_delete_unknown),
 		TEST(test_get),	     TEST(test_capabilities),	  TEST(test_begun),
-		TEST(test_too_many),
+		TEST(test_too_many), TEST(test_create_frozen),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

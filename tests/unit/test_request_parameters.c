@@ -293,21 +293,42 @@ static void test_for_node(void **state)
 	assert_false(parameters_for_node("unknown"));
 }
 
-/* A snapshot has no parameters, but for what the snapshotter may add. */
-static void test_snapshot(void **state)
+static void expect_freeze(const char *value, bool freeze)
 {
 	struct fixture_map m = { 0 };
 	struct err err = ERR_INIT;
+	bool found = !freeze;
 
-	(void)state;
-	assert_int_equal(parameters_check_snapshot(fixture_map_of(&m), &err), 0);
 	fixture_map_set(&m, "csi.storage.k8s.io/volumesnapshot/name", "s");
-	fixture_map_set(&m, "csi.storage.k8s.io/volumegroupsnapshotcontent/name", "g");
-	assert_int_equal(parameters_check_snapshot(fixture_map_of(&m), &err), 0);
-	fixture_map_set(&m, "pool", "p1");
-	assert_int_equal(parameters_check_snapshot(fixture_map_of(&m), &err), -1);
+	if (value)
+		fixture_map_set(&m, "freeze", value);
+	assert_int_equal(parameters_parse_snapshot(fixture_map_of(&m), &found, &err), 0);
+	assert_int_equal(found, freeze);
+}
+
+static void refuse_snapshot(const char *key, const char *value, const char *message)
+{
+	struct fixture_map m = { 0 };
+	struct err err = ERR_INIT;
+	bool freeze = false;
+
+	fixture_map_set(&m, key, value);
+	assert_int_equal(parameters_parse_snapshot(fixture_map_of(&m), &freeze, &err), -1);
 	assert_int_equal(err.code, ERR_INVALID_ARGUMENT);
-	assert_string_equal(err.msg, "parameter \"pool\" is unknown: snapshots take none");
+	assert_string_equal(err.msg, message);
+}
+
+/* A snapshot has one parameter, and what the snapshotter may add. */
+static void test_snapshot(void **state)
+{
+	(void)state;
+	expect_freeze(NULL, false);
+	expect_freeze("false", false);
+	expect_freeze("true", true);
+	refuse_snapshot("pool", "p1", "parameter \"pool\" is unknown: snapshots take freeze");
+	refuse_snapshot("freeze", "", "parameter freeze \"\" is not true or false");
+	refuse_snapshot("freeze", "True", "parameter freeze \"True\" is not true or false");
+	refuse_snapshot("freeze", "yes", "parameter freeze \"yes\" is not true or false");
 }
 
 int main(void)

@@ -73,7 +73,7 @@ static void begin_as(struct fixture *f, struct rpc_server_config config)
 {
 	memset(&seen, 0, sizeof(seen));
 	fixture_init(f);
-	f->services[0] = (struct rpc_service) { "csi.v1.SnapshotMetadata", methods, 1, f };
+	f->services[0] = (struct rpc_service) { "csi.v1.SnapshotMetadata", methods, 1, f, NULL };
 	f->server = fixture_serve(f, config);
 	f->client = fixture_client(f->endpoint, NULL);
 }

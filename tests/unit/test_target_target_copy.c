@@ -350,6 +350,135 @@ static void test_start_finds_a_clone(void **state)
 	}
 }
 
+/* Hosts that are made quiet: how often, and what fails. */
+static struct {
+	int begins, ends;
+	size_t asked;
+	bool fails_to_begin, fails_to_end;
+} quiet;
+
+static int begin_quiet(void *context, const struct volume *const volumes[], size_t count,
+		       void **ret, struct err *err)
+{
+	assert_ptr_equal(context, &quiet);
+	assert_string_equal(volumes[0]->uuid.text, UUID);
+	assert_string_equal(volumes[0]->pool, "fast");
+	quiet.begins++;
+	quiet.asked = count;
+	if (quiet.fails_to_begin)
+		return err_set(err, ERR_ABORTED, "not quiet");
+	*ret = &quiet.ends;
+	return 0;
+}
+
+static int end_quiet(void *context, void *begun, struct err *err)
+{
+	assert_ptr_equal(context, &quiet);
+	assert_ptr_equal(begun, &quiet.ends);
+	quiet.ends++;
+	return quiet.fails_to_end ? err_set(err, ERR_ABORTED, "not quiet any more") : 0;
+}
+
+static void make_quiet(void)
+{
+	const struct target_quiesce quiesce = { begin_quiet, end_quiet, &quiet };
+
+	memset(&quiet, 0, sizeof(quiet));
+	target_set_quiesce(target, &quiesce);
+	take_frozen = true;
+}
+
+static void assert_quiet(int begins, int ends)
+{
+	assert_int_equal(quiet.begins, begins);
+	assert_int_equal(quiet.ends, ends);
+}
+
+/* Snapshots of quiet hosts: nothing is left of what may not have been quiet. */
+static void test_frozen(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	NEEDS_MOUNT();
+	take_frozen = true;
+	assert_code(take_group(&err), &err, ERR_FAILED_PRECONDITION);
+	assert_says(err.msg, "there is nobody who could do it");
+	assert_none();
+	make_quiet();
+	quiet.fails_to_begin = true;
+	assert_code(take_group(&err), &err, ERR_ABORTED);
+	assert_none();
+	assert_quiet(1, 0);
+	quiet.fails_to_begin = false;
+	quiet.fails_to_end = true;
+	assert_code(take_group(&err), &err, ERR_ABORTED);
+	assert_string_equal(err.msg, "not quiet any more");
+	assert_none();
+	assert_quiet(2, 1);
+	quiet.fails_to_end = false;
+	assert_ok(take_group(&err), &err);
+	assert_both();
+	assert_quiet(3, 2);
+	assert_int_equal(quiet.asked, 2);
+	{
+		cleanup_volume struct volume snapshot = get_snapshot(SNAP);
+
+		assert_string_equal(volume_parameter(&snapshot, VOLUME_FREEZE), "true");
+	}
+	/* What is there needs no quiet. */
+	assert_ok(take_group(&err), &err);
+	assert_quiet(3, 2);
+	take_frozen = false;
+}
+
+/* They are let go when the copies fail, too. */
+static void test_frozen_fails(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	NEEDS_MOUNT();
+	make_quiet();
+	put("fast/" SNAP ".img.new", "x");
+	assert_code(take(SNAP, "snap-1", UUID, &err), &err, ERR_FAILED_PRECONDITION);
+	assert_quiet(1, 1);
+	take_frozen = false;
+}
+
+/* Killed in the midst of it: whether the hosts were quiet only a committed record says. */
+static void test_start_finds_frozen(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	NEEDS_MOUNT();
+	for (enum left left = COMMITTED; left <= BEGUN; left++) {
+		make_quiet();
+		assert_ok(take(SNAP, "snap-1", UUID, &err), &err);
+		close_target();
+		leave(SNAP, left);
+		restart();
+		assert_int_equal(is_trace_of(SNAP), left == COMMITTED);
+		make_quiet();
+		assert_ok(take(SNAP, "snap-1", UUID, &err), &err);
+		assert_quiet(left != COMMITTED, left != COMMITTED);
+		assert_ok(target_snapshot_delete(target, SNAP, "", &err), &err);
+	}
+	make_quiet();
+	assert_ok(take_group(&err), &err);
+	close_target();
+	leave(SNAP, WHOLE);
+	restart();
+	assert_both();
+	close_target();
+	leave(SNAP, WHOLE);
+	leave(SNAP_2, WHOLE);
+	restart();
+	assert_none();
+	take_frozen = false;
+}
+
 static void test_orphans(void **state)
 {
 	cleanup_target_orphans struct target_orphans orphans = { 0 };
@@ -468,6 +597,9 @@ int main(void)
 		COPY(test_commit_cut_short),
 		COPY(test_start_finds),
 		COPY(test_start_finds_a_clone),
+		COPY(test_frozen),
+		COPY(test_frozen_fails),
+		COPY(test_start_finds_frozen),
 		COPY(test_orphans),
 		COPY(test_pause_only_for_several_writers),
 		COPY(test_pause_of_other_ports),
