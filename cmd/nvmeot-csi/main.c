@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cmd/nvmeot-csi/figures.h"
+#include "cmd/nvmeot-csi/first.h"
 #include "cmd/options.h"
 #include "cmd/serve.h"
 #include "csi/controller/controller.h"
@@ -334,8 +335,10 @@ int main(int argc, char **argv)
 
 	if (argc == 3 && strcmp(argv[1], GUARD_COMMAND) == 0)
 		return guard_main(argv[2]);
-	serve_prepare();
 	parse_options(&settings, argc, argv);
+	if (settings.targets.count && strcmp(settings.role, "controller") != 0 && first_is_us())
+		return first_run(argv);
+	serve_prepare();
 	rc = log_init(settings.log_format, settings.log_level, &err);
 	if (rc == 0)
 		rc = run(&settings, &plugin, &err);
