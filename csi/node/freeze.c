@@ -337,7 +337,7 @@ static int begin(struct freezes *freezes, const struct agent_order *order,
 		return err_sys(err, errno, "create an eventfd");
 	}
 	freeze_add(freezes, freeze);
-	if (node_run(freezes->node, record->volume_id, record->nqn, work, &time, err) < 0 &&
+	if (node_run(freezes->node, record->volume_id, record, work, &time, err) < 0 &&
 	    err->code != ERR_DEADLINE_EXCEEDED)
 		return -1;
 	return 0;
@@ -430,39 +430,31 @@ static int run_settle(void *argument, struct err *err)
 	return remove_mark(settling->node, settling->key, err);
 }
 
-/* volume_id and nqn, as its text says; none: those of nobody. */
-static void read_mark(const struct root *marks, const char *key, char **text, const char **nqn)
+/* Owned; its own name, if it does not say whose it is. */
+static char *read_volume_id(const struct root *marks, const char *key)
 {
+	char *text = NULL;
 	struct err err;
-	char *end;
 
-	*nqn = NULL;
-	if (file_read(marks, key, text, &err) <= 0)
-		*text = xstrdup(key);
-	end = strchr(*text, '\n');
-	if (!end)
-		return;
-	*end = '\0';
-	*nqn = end + 1;
-	end = strchr(*nqn, '\n');
-	if (end)
-		*end = '\0';
+	if (file_read(marks, key, &text, &err) <= 0)
+		return xstrdup(key);
+	text[strcspn(text, "\n")] = '\0';
+	return text;
 }
 
-static void settle(struct node *node, const struct root *marks, const char *key,
+static void settle(struct node *node, const struct root *marks, const struct uuid *key,
 		   struct deadline deadline)
 {
-	cleanup_free char *request = xasprintf("thaw of %s at the start", key);
+	cleanup_free char *request = xasprintf("thaw of %s at the start", key->text);
+	cleanup_free char *volume_id = read_volume_id(marks, key->text);
+	struct node_record record = { .has_uuid = true, .uuid = *key };
 	struct node_time time = { .wait.deadline = deadline };
 	struct settling *settling = xcalloc(1, sizeof(*settling));
-	cleanup_free char *volume_id = NULL;
 	struct err err;
-	const char *nqn;
 
 	settling->node = node;
-	strcpy(settling->key, key);
-	read_mark(marks, key, &volume_id, &nqn);
-	if (node_run(node, volume_id, nqn,
+	strcpy(settling->key, key->text);
+	if (node_run(node, volume_id, &record,
 		     (struct job_work) { .request = request,
 					 .run = run_settle,
 					 .argument = settling,
@@ -470,7 +462,7 @@ static void settle(struct node *node, const struct root *marks, const char *key,
 		     &time, &err) < 0)
 		log_error("a file system may still be frozen: run fsfreeze -u on one of its mounts "
 			  "on this node",
-			  KV("volume_id", volume_id), KV("mark", key), KV_ERR(&err));
+			  KV("volume_id", volume_id), KV("mark", key->text), KV_ERR(&err));
 }
 
 void freezes_settle(struct node *node, struct deadline deadline)
@@ -489,6 +481,6 @@ void freezes_settle(struct node *node, struct deadline deadline)
 
 		/* What else is there is a temporary file. */
 		if (parse_uuid("mark", names.names[i], &key, &no_mark) == 0)
-			settle(node, &marks, key.text, deadline);
+			settle(node, &marks, &key, deadline);
 	}
 }
