@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The first process of a container, whose end the kernel makes that of all others in it. A node that
- * freezes file systems must not be it: their guards would die with the node, and nothing would thaw.
+ * The first process of a container, whose end the kernel makes that of all others in it. A node
+ * that freezes file systems must not be it: their guards would die with the node, and nothing would
+ * thaw.
  */
 #ifndef CMD_NVMEOT_CSI_FIRST_H
 #define CMD_NVMEOT_CSI_FIRST_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A frozen file system (FIFREEZE, ioctl_fifreeze in the kernel's fs/ioctl.c) and its guard. Nothing
+ * A frozen file system, by FIFREEZE and FITHAW of the kernel's fs/ioctl.c, and its guard. Nothing
  * in the kernel thaws one by itself, so the freeze belongs to a process of its own, the guard: it
  * sets its timer, writes out what is dirty, freezes, and thaws at the first of: the word to do so,
  * the end of its starter, its timer. It ignores the signals that end services, is spared by the

@@ -47,6 +47,7 @@ tls() {
   against "$secret" $work/install.yaml
   unpack $work/install.yaml $work/pki
   verdict "tls: the controller's certificate" "$(certificate $work/pki nvmeot-controller-tls sslclient DNS:nvmeot-controller)"
+  verdict "tls: the nodes' certificate" "$(certificate $work/pki nvmeot-node-tls sslclient DNS:nvmeot-node)"
   verdict "tls: a target's certificate" "$(certificate $work/pki nvmeot-target-box2-tls sslserver "IP Address:192.0.2.12")"
   # validityDays of values/storage-nodes.yaml, to the day
   verdict "tls: certificates are valid for as long as the values say" "$(openssl x509 -noout -checkend $((399 * 86400)) \

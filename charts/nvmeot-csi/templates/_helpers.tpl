@@ -61,6 +61,17 @@ annotations:
 {{- include "nvmeot.hostPort" (list (include ($root.Values.metrics.enabled | ternary "nvmeot.wildcard" "nvmeot.loopback") $root) (index . 1)) }}
 {{- end }}
 
+{{- /* Of those who call the target agents */ -}}
+{{- define "nvmeot.agentArgs" -}}
+- --tls-dir=/tls
+{{- range .Values.target.nodes }}
+- {{ printf "--target=%s=%s" .name (include "nvmeot.hostPort" (list .address $.Values.target.agentPort)) | quote }}
+{{- end }}
+{{- range .Values.targets }}
+- {{ printf "--target=%s=%s" .name .address | quote }}
+{{- end }}
+{{- end }}
+
 {{- define "nvmeot.logArgs" -}}
 - --log-level={{ .Values.log.level }}
 - --log-format={{ .Values.log.format }}

@@ -25,6 +25,10 @@ data:
 {{- /* The name by which agents know the controller, see --client-name. */}}
 {{- $cert := genSignedCertWithKey "nvmeot-controller" (list) (list "nvmeot-controller") $days $ca (genPrivateKey "ecdsa") }}
 {{ include "nvmeot.tlsSecret" (list . "nvmeot-controller-tls" $ca $cert) }}
+{{- if .Values.node.freeze }}
+{{- $cert := genSignedCertWithKey "nvmeot-node" (list) (list "nvmeot-node") $days $ca (genPrivateKey "ecdsa") }}
+{{ include "nvmeot.tlsSecret" (list . "nvmeot-node-tls" $ca $cert) }}
+{{- end }}
 {{- range .Values.target.nodes }}
 {{- $cert := genSignedCertWithKey .name (list .address) (list) $days $ca (genPrivateKey "ecdsa") }}
 {{ include "nvmeot.tlsSecret" (list $ (printf "nvmeot-target-%s-tls" .name) $ca $cert) }}
@@ -96,6 +100,9 @@ spec:
     secretName: nvmeot-ca
 {{- end }}
 {{ include "nvmeot.tlsCertificate" (list . $issuer "nvmeot-controller" (dict "dnsNames" (list "nvmeot-controller") "usages" (list "digital signature" "client auth"))) }}
+{{- if .Values.node.freeze }}
+{{ include "nvmeot.tlsCertificate" (list . $issuer "nvmeot-node" (dict "dnsNames" (list "nvmeot-node") "usages" (list "digital signature" "client auth"))) }}
+{{- end }}
 {{- range .Values.target.nodes }}
 {{ include "nvmeot.tlsCertificate" (list $ $issuer (printf "nvmeot-target-%s" .name) (dict "ipAddresses" (list .address) "usages" (list "digital signature" "server auth"))) }}
 {{- end }}
