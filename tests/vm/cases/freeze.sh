@@ -351,6 +351,7 @@ stop agent KILL
 check "the agent is killed: thawed at once" thawed_within 1000
 note "$(cat /run/took)"
 check "its caller hears of it" refuses UNAVAILABLE . end_rpc "$controller_socket"
+release_b
 wait "$attendee" || true
 before=$(says "attending a target")
 start_agent
