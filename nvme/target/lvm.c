@@ -60,7 +60,8 @@ static void one_line(char *text)
 /* What lvm2 keeps of a volume group has no room for one more. */
 static bool is_group_full(const struct proc_result *result)
 {
-	return strstr(result->err, "too large for circular buffer");
+	return strstr(result->err, "exceeds maximum metadata size") ||
+	       strstr(result->err, "too large for circular buffer");
 }
 
 static enum err_code judge(const struct proc_result *result)

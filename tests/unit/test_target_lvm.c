@@ -344,8 +344,8 @@ static void test_failures_say_what_lvm_says(void **state)
 	put("err", "Free space in pool vg/tp is above threshold, new volumes are not allowed.");
 	assert_int_equal(lvm_create(&lvm, NAME, 4096, tags, &err[0]), -1);
 	assert_int_equal(err[0].code, ERR_RESOURCE_EXHAUSTED);
-	put("err", "VG vg 9 metadata on /dev/sdb (524000 bytes) too large for circular buffer "
-		   "(1044480 bytes with 523000 used)");
+	put("err", "VG vg 300 metadata on /dev/loop0 (521791 bytes) exceeds maximum metadata size "
+		   "(521472 bytes)");
 	assert_int_equal(lvm_snapshot(&lvm, NAME, "nvmeot-x", tags, &err[0]), -1);
 	assert_int_equal(err[0].code, ERR_RESOURCE_EXHAUSTED);
 	assert_non_null(strstr(err[0].msg, "--metadatasize in pvcreate(8)"));

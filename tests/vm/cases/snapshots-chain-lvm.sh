@@ -51,7 +51,7 @@ take S V >/dev/null
 fill_group
 note "$(tail -n 1 /run/said)"
 check "a group without room for one more is said to be full" refuses RESOURCE_EXHAUSTED \
-	"too large for circular buffer.*--metadatasize in pvcreate" take T V
+	"exceeds maximum metadata size.*--metadatasize in pvcreate" take T V
 check "nothing is left of it" [ "$(snapshots)" = S ]
 check "what there is can go" drop S
 delete_volume V >/dev/null
