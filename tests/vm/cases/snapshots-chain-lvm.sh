@@ -3,6 +3,7 @@
 #
 # The same as snapshots-chain in a pool of thin volumes, of which each change takes longer the more there
 # are. Some of them; by hand ROUNDS says how many.
+# by hand: lvm2 takes seconds for each of them in a guest
 # timeout: 3000
 # shellcheck source=tests/vm/guest/snapshots_chain.sh
 . "$NVMEOT_SRC/tests/vm/guest/snapshots_chain.sh"
