@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who attends, and the orders to them: one lock, one condition. */
+/*
+ * Who attends, and the orders to them: one lock, a condition of each host, and one of those who wait
+ * for hosts. Hosts come and go all the time, and those that are there must not wake up for it.
+ */
 #include "csi/agent/attendance.h"
 
 #include <errno.h>
@@ -24,7 +27,9 @@
 /* A host that is there; on its handler's stack. */
 struct attendee {
 	struct attendee *next;
+	struct attendance *owner;
 	const char *host_nqn;
+	pthread_cond_t woken; /* its handler has something to look at */
 	bool replaced;
 };
 
@@ -42,7 +47,7 @@ struct order {
 	char id[ORDER_ID_SIZE];
 	char volume_id[VOLUME_ID_SIZE];
 	char host_nqn[NQN_SIZE];
-	const struct attendee *attendee; /* NULL: it has left */
+	struct attendee *attendee; /* NULL: it has left */
 	enum order_state state;
 	bool freeze_sent, thaw_wanted, thaw_sent;
 	bool still_frozen; /* of a thawed one */
@@ -52,7 +57,7 @@ struct order {
 struct attendance {
 	struct target *target;
 	pthread_mutex_t lock;
-	pthread_cond_t changed;
+	pthread_cond_t changed; /* a host has come or left, or an order has another state */
 	struct attendee *attendees;
 	struct order *orders;
 	bool ended;
@@ -76,11 +81,22 @@ static struct attendee *find_attendee(const struct attendance *a, const char *ho
 	return attendee;
 }
 
-static bool wait_for_change(struct attendance *a, struct deadline deadline)
+static bool wait_on(struct attendance *a, pthread_cond_t *cond, struct deadline deadline)
 {
 	struct timespec until = deadline_timespec(deadline);
 
-	return pthread_cond_clockwait(&a->changed, &a->lock, CLOCK_MONOTONIC, &until) != ETIMEDOUT;
+	return pthread_cond_clockwait(cond, &a->lock, CLOCK_MONOTONIC, &until) != ETIMEDOUT;
+}
+
+static bool wait_for_change(struct attendance *a, struct deadline deadline)
+{
+	return wait_on(a, &a->changed, deadline);
+}
+
+static void wake_host(const struct order *order)
+{
+	if (order->attendee)
+		pthread_cond_signal(&order->attendee->woken);
 }
 
 static bool is_due(const struct order *order)
@@ -112,8 +128,10 @@ static void arrive(struct attendance *a, struct attendee *attendee)
 {
 	struct attendee *other = find_attendee(a, attendee->host_nqn);
 
-	if (other)
+	if (other) {
 		other->replaced = true;
+		pthread_cond_signal(&other->woken);
+	}
 	attendee->next = a->attendees;
 	a->attendees = attendee;
 	pthread_cond_broadcast(&a->changed);
@@ -140,11 +158,11 @@ static void leave(struct attendance *a, struct attendee *attendee)
 
 static void wake(void *context)
 {
-	struct attendance *a = context;
+	struct attendee *attendee = context;
 
-	pthread_mutex_lock(&a->lock);
-	pthread_cond_broadcast(&a->changed);
-	pthread_mutex_unlock(&a->lock);
+	pthread_mutex_lock(&attendee->owner->lock);
+	pthread_cond_signal(&attendee->woken);
+	pthread_mutex_unlock(&attendee->owner->lock);
 }
 
 /* Called with the lock held, and without it while it sends. */
@@ -192,7 +210,7 @@ static int attend_on(struct attendance *a, struct rpc_call *call, struct attende
 		return send_order(a, call, due, err) < 0 ? -1 : 1;
 	if (!open && deadline_passed(until))
 		return 0;
-	wait_for_change(a, open ? deadline_none() : until);
+	wait_on(a, &self->woken, open ? deadline_none() : until);
 	return 1;
 }
 
@@ -214,13 +232,14 @@ static int attend(struct rpc_call *call, const void *request, struct err *err)
 	struct deadline until = deadline_after_ms(STREAM_MS);
 	struct attendance *a = call->context;
 	char host_nqn[NQN_SIZE];
-	struct attendee self = { .host_nqn = host_nqn };
+	struct attendee self = { .owner = a, .host_nqn = host_nqn };
 	int rc;
 
 	if (check_target(a, asked->target_id, err) < 0 ||
 	    parse_nqn("host_nqn", asked->host_nqn, host_nqn, err) < 0)
 		return -1;
-	rpc_call_watch(call, wake, a);
+	pthread_cond_init(&self.woken, NULL);
+	rpc_call_watch(call, wake, &self);
 	pthread_mutex_lock(&a->lock);
 	arrive(a, &self);
 	rc = send_order(a, call, NULL, err) < 0 ? -1 : 1;
@@ -229,6 +248,7 @@ static int attend(struct rpc_call *call, const void *request, struct err *err)
 	leave(a, &self);
 	pthread_mutex_unlock(&a->lock);
 	rpc_call_unwatch(call);
+	pthread_cond_destroy(&self.woken);
 	return rc;
 }
 
@@ -272,6 +292,7 @@ static int report(struct rpc_call *call, const void *request, void *response, st
 		order->still_frozen = said->still_frozen;
 		snprintf(order->message, sizeof(order->message), "%s", said->message);
 		pthread_cond_broadcast(&a->changed);
+		wake_host(order);
 	}
 	pthread_mutex_unlock(&a->lock);
 	if (order)
@@ -345,8 +366,8 @@ static void give(struct attendance *a, struct quiet *quiet)
 			order->state = ORDER_LOST;
 		order->next = a->orders;
 		a->orders = order;
+		wake_host(order);
 	}
-	pthread_cond_broadcast(&a->changed);
 }
 
 static void take_away(struct attendance *a, struct quiet *quiet)
@@ -357,6 +378,7 @@ static void take_away(struct attendance *a, struct quiet *quiet)
 		while (*link != &quiet->orders[i])
 			link = &(*link)->next;
 		*link = quiet->orders[i].next;
+		wake_host(&quiet->orders[i]);
 	}
 }
 
@@ -418,8 +440,8 @@ static void thaw(struct attendance *a, struct quiet *quiet, struct deadline dead
 		/* Nobody has heard of it. */
 		if (order->thaw_wanted && !order->freeze_sent)
 			order->state = ORDER_FAILED;
+		wake_host(order);
 	}
-	pthread_cond_broadcast(&a->changed);
 	while (find_state(quiet, ORDER_GIVEN) || find_state(quiet, ORDER_FROZEN))
 		if (!wait_for_change(a, deadline) && deadline_passed(deadline))
 			return;
@@ -518,7 +540,8 @@ void attendance_end(struct attendance *attendance)
 {
 	pthread_mutex_lock(&attendance->lock);
 	attendance->ended = true;
-	pthread_cond_broadcast(&attendance->changed);
+	for (struct attendee *attendee = attendance->attendees; attendee; attendee = attendee->next)
+		pthread_cond_signal(&attendee->woken);
 	pthread_mutex_unlock(&attendance->lock);
 }
 

@@ -4,6 +4,7 @@
  * certificates open what.
  */
 #include <pthread.h>
+#include <sys/resource.h>
 
 #include "csi/agent/attend.h"
 #include "csi/agent/attendance.h"
@@ -18,6 +19,8 @@
 #define HOST_B "nqn.2014-08.org.nvmexpress:uuid:bbbbbbbb-0000-4000-8000-000000000002"
 #define VOLUME_ID "box/fast/" UUID
 #define CALL_MS 60000
+#define CROWD 200
+#define VISITS 20
 
 const char *__tsan_default_options(void);
 const char *__tsan_default_options(void)
@@ -64,7 +67,8 @@ static void serve(struct rpc_server_config config)
 
 static int setup(void **state)
 {
-	struct rpc_server_config config = { .endpoint = address, .max_streams = 4 };
+	struct rpc_server_config config = { .endpoint = address, .max_workers = CROWD + 16,
+					    .max_streams = CROWD + 4 };
 
 	if (target_dirs_setup(state) < 0)
 		return -1;
@@ -449,6 +453,46 @@ static void test_end(void **state)
 	assert_int_equal(rpc_server_drain(server, deadline_after_ms(CALL_MS), &err), 0);
 }
 
+/* How often threads of this process were waited for while a host came and left. */
+static long visits(void)
+{
+	struct rusage before, after;
+	struct host host;
+
+	getrusage(RUSAGE_SELF, &before);
+	for (int i = 0; i < VISITS; i++) {
+		host_come(&host, HOST_B, FREEZES);
+		host_leave(&host);
+	}
+	getrusage(RUSAGE_SELF, &after);
+	return after.ru_nvcsw - before.ru_nvcsw;
+}
+
+/* Those that are there sleep on while others come and leave. */
+static void test_crowd(void **state)
+{
+	struct rpc_pending *streams[CROWD];
+	struct agent *agent = client("box");
+	long alone = visits(), among_many;
+	char nqn[] = "nqn.2014-08.org.nvmexpress:uuid:cccccccc-0000-4000-8000-000000000000";
+	struct err err;
+
+	(void)state;
+	for (int i = 0; i < CROWD; i++) {
+		struct agent_order order;
+
+		snprintf(strrchr(nqn, '-') + 1, 13, "%012d", i);
+		if (agent_attend(agent, nqn, &streams[i], &err) < 0 ||
+		    agent_attend_next(agent, streams[i], &order, &err) != 1)
+			fail_msg("%s", err.msg);
+	}
+	among_many = visits();
+	assert_true(among_many < 4 * alone);
+	for (int i = 0; i < CROWD; i++)
+		rpc_pending_cancel(streams[i]);
+	agent_free(agent);
+}
+
 static enum err_code attend_as(const char *target_name, const char *nqn)
 {
 	struct agent *agent = client(target_name);
@@ -562,6 +606,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_comes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_comes_anew, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_end, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_crowd, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_certificates, setup_tls, teardown),
 	};
