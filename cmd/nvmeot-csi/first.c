@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "nvme/base/clock.h"
+#include "nvme/base/proc.h"
 
 /* Guards thaw at once when the node is gone; more than that takes only what is stuck. */
 #define LEFT_MS 11000
@@ -92,6 +93,8 @@ int first_run(char **argv)
 		fprintf(stderr, "%s: cannot run itself: %s\n", argv[0], strerror(rc));
 		return EXIT_FAILURE;
 	}
+	/* Not the child, which has been started by now. Guards would end with us. */
+	proc_spare();
 	for (;;) {
 		if (sigwait(&signals, &number) != 0)
 			continue;

@@ -13,7 +13,8 @@ bool first_is_us(void);
 
 /*
  * Runs this program once more as a child, hands SIGTERM and SIGINT on to it, and when it has ended
- * waits for what it left, for as long as a guard takes at most. Returns the child's exit status, or
+ * waits for what it left, for as long as a guard takes at most. When the container's memory runs out
+ * the kernel ends the child, and neither us nor guards. Returns the child's exit status, or
  * 128 and the signal that ended it. Before any thread is started.
  */
 int first_run(char **argv);

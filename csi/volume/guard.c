@@ -44,12 +44,7 @@ static void say(enum guard_state state, int error, bool was_frozen)
 /* What can be had of it: without, it is only less safe. */
 static void harden(void)
 {
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-
-	if (fd >= 0) {
-		(void)!write(fd, "-1000", 5);
-		close(fd);
-	}
+	proc_spare();
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);

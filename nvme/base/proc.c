@@ -266,3 +266,13 @@ int proc_run(const char *const argv[], struct deadline deadline, struct proc_res
 {
 	return proc_feed(argv, deadline, NULL, ret, err);
 }
+
+void proc_spare(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	(void)!write(fd, "-1000", 5);
+	close(fd);
+}

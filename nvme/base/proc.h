@@ -58,4 +58,10 @@ int proc_feed(const char *const argv[], struct deadline deadline, const struct p
 int proc_start(const char *path, const char *const argv[], const int fds[], size_t count,
 	       pid_t *ret, struct err *err);
 
+/*
+ * Has the kernel spare this process when memory runs out, and those that it starts from now on. It
+ * takes CAP_SYS_RESOURCE; without it nothing changes.
+ */
+void proc_spare(void);
+
 #endif

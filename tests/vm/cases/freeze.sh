@@ -327,6 +327,10 @@ unshare --pid --fork "$NVMEOT_BUILD/bin/nvmeot-csi" --role=node --endpoint="$nod
 pids[node]=$!
 node_starts
 attends
+first=$(pgrep -P "${pids[node]}")
+check "its first process is spared when memory runs out" \
+	[ "$(cat "/proc/$first/oom_score_adj")" = -1000 ]
+check "but not the node" [ "$(cat "/proc/$(pgrep -P "$first")/oom_score_adj")" = 0 ]
 freeze_a container-killed
 check "A is frozen" still_frozen
 since_ms=$(now_ms)
