@@ -343,12 +343,26 @@ static int begin(struct freezes *freezes, const struct agent_order *order,
 	return 0;
 }
 
+/* An agent has no say over volumes of others. */
+static bool is_own(const struct freezes *freezes, const char *volume_id)
+{
+	struct volume_id id;
+
+	return volume_id_parse(volume_id, &id) &&
+	       strcmp(id.target, agent_name(freezes->agent)) == 0;
+}
+
 void freezes_begin(struct freezes *freezes, const struct agent_order *order)
 {
 	struct node_record record;
 	struct err err;
-	int found = find_record(freezes->node, order->volume_id, &record, &err);
+	int found;
 
+	if (!is_own(freezes, order->volume_id)) {
+		tell(freezes, order->id, AGENT_FAILED, "it is no volume of this target", false);
+		return;
+	}
+	found = find_record(freezes->node, order->volume_id, &record, &err);
 	if (found == 0)
 		tell(freezes, order->id, AGENT_NOT_MOUNTED, "", false);
 	else if (found < 0 || begin(freezes, order, &record, &err) < 0)

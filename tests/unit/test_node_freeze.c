@@ -385,6 +385,32 @@ static void test_attends_what_is_staged(void **state)
 	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
 }
 
+/* A target says nothing about volumes of others. */
+static void test_of_another_target(void **state)
+{
+	struct agent_order order = { .kind = AGENT_ORDER_FREEZE,
+				     .id = "1",
+				     .volume_id = "other/fast/" UUID,
+				     .for_ms = 1000 };
+	struct freezes *freezes;
+	struct agent *agent;
+	struct err err;
+	char text[256];
+	size_t begun;
+
+	(void)state;
+	NEEDS_MOUNT();
+	if (agent_new("box", address, NULL, &agent, &err) < 0)
+		fail_msg("%s", err.msg);
+	freezes = freezes_new(&node, agent);
+	freezes_begin(freezes, &order);
+	begun = jobs_describe(node.jobs, 0, text, sizeof(text));
+	await_jobs();
+	freezes_free(freezes);
+	agent_free(agent);
+	assert_int_equal(begun, 0);
+}
+
 static void put_mark(void)
 {
 	struct root dir cleanup_root = ROOT_INIT;
@@ -457,6 +483,7 @@ int main(int argc, char **argv)
 		OF_NODE(test_not_mounted_for_writing),
 		OF_NODE(test_frozen_by_another),
 		OF_NODE(test_attends_what_is_staged),
+		OF_NODE(test_of_another_target),
 		OF_NODE(test_start),
 		OF_NODE(test_start_beside_a_guard),
 	};
