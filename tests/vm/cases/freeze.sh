@@ -69,6 +69,12 @@ said_more() { # TEXT BEFORE
 	[ "$(says "$1")" -gt "$2" ]
 }
 
+# What the node says from now on is looked at by itself.
+new_log() {
+	logs=$((${logs:-0} + 1))
+	mv "$run_dir/node.log" "$run_dir/node-before-$logs.log"
+}
+
 attends() {
 	wait_for 30 said_more "attending a target" "${1:-0}"
 }
@@ -313,7 +319,7 @@ since_ms=$(now_ms)
 check "node and guard are killed: frozen" still_frozen
 aborted "host $host_nqn left" >/run/said || fail "$(cat /run/said)"
 release_b
-: >"$run_dir/node.log"
+new_log
 start_node
 check "until the next start of the node" thawed_within 30000
 check "which says so" said_more "file system thawed that an earlier process had frozen" 0
@@ -322,8 +328,9 @@ check "nothing is left" nothing_left
 
 # In a container the kernel ends all processes with the first one, which therefore is not the node.
 stop node
+new_log
 unshare --pid --fork "$NVMEOT_BUILD/bin/nvmeot-csi" --role=node --endpoint="$node_socket" \
-	--state-dir="$state_dir" --target=t1="$agent_address" --insecure >"$run_dir/node.log" 2>&1 &
+	--state-dir="$state_dir" --target=t1="$agent_address" --insecure >>"$run_dir/node.log" 2>&1 &
 pids[node]=$!
 node_starts
 attends
@@ -343,7 +350,7 @@ stopped=0
 wait "${pids[node]}" || stopped=$?
 unset "pids[node]"
 check "and the container ends as it did" [ "$stopped" = 137 ]
-: >"$run_dir/node.log"
+new_log
 start_node
 attends
 check "nothing is left" nothing_left
