@@ -136,7 +136,7 @@ static void test_a_full_server_leaves_nothing_running(void **state)
 
 static void test_buckets(void **state)
 {
-	static const struct rpc_service services[] = { { "x", fixture_identity, 1, NULL } };
+	static const struct rpc_service services[] = { { "x", fixture_identity, 1, NULL, NULL } };
 	struct rpc_stats *stats = rpc_stats_new();
 	struct rpc_stats_row *row;
 	struct rpc_stats_method probe;

@@ -91,9 +91,10 @@ write_on() { # FILE
 	done
 }
 
+# Between two numbers the file is empty.
 written() {
-	local n
-	read -r n 2>/dev/null </run/written || true
+	local n=0
+	while [ -e /run/written ] && ! read -r n </run/written; do :; done
 	echo "${n:-0}"
 }
 
@@ -301,8 +302,9 @@ check "nothing is left" nothing_left
 
 freeze_a guard-killed
 check "A is frozen" still_frozen
+guard=$(guards)
 since_ms=$(now_ms)
-kill -9 "$(guards)"
+kill -9 "$guard"
 check "the guard is killed: thawed at once" thawed_within 1000
 note "$(cat /run/took)"
 check "which makes it fail" aborted "volume $volume_a was frozen by host $host_nqn, but not for long"
@@ -340,8 +342,9 @@ check "its first process is spared when memory runs out" \
 check "but not the node" [ "$(cat "/proc/$(pgrep -P "$first")/oom_score_adj")" = 0 ]
 freeze_a container-killed
 check "A is frozen" still_frozen
+contained=$(pgrep -n -f "nvmeot-csi --role=node")
 since_ms=$(now_ms)
-kill -9 "$(pgrep -n -f "nvmeot-csi --role=node")"
+kill -9 "$contained"
 check "the node of a container is killed: thawed at once" thawed_within 1000
 note "$(cat /run/took)"
 aborted "host $host_nqn left" >/run/said || fail "$(cat /run/said)"
