@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who attends, and the orders to them: one lock, a condition of each host, and one of those who wait
- * for hosts. Hosts come and go all the time, and those that are there must not wake up for it.
+ * Who attends, and the orders to them: one lock, a condition of each host, and one of those who
+ * wait for hosts. Hosts come and go all the time, and those that are there must not wake up for it.
  */
 #include "csi/agent/attendance.h"
 

@@ -191,11 +191,16 @@ static void *attend_main(void *data)
 	target->retry_ms = RETRY_MIN_MS;
 	while (!is_done(target)) {
 		struct deadline short_lived = deadline_after_ms(RETRY_MAX_MS);
+		struct deadline at_once = deadline_after_ms(RETRY_MIN_MS);
 		struct err err = ERR_INIT;
 		bool heard;
 
-		if (attend_once(target, &heard, &err) == 0)
+		if (attend_once(target, &heard, &err) == 0) {
+			/* It lasts for minutes; an agent that is not well must not be besieged. */
+			if (!deadline_passed(at_once))
+				pause_for(target, RETRY_MIN_MS);
 			continue;
+		}
 		if (heard && deadline_passed(short_lived))
 			target->retry_ms = RETRY_MIN_MS;
 		pause_for(target, note_loss(target, &err));

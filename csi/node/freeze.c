@@ -131,7 +131,7 @@ static int find_mount(const struct node *node, const struct node_record *record,
 		return -1;
 	entry = mount_table_find(&table, path);
 	if (entry)
-		return !entry->readonly && !entry->sb_readonly;
+		return !entry->sb_readonly;
 	found = device_find(node, record, &ns, err);
 	if (found <= 0)
 		return found;
@@ -414,23 +414,49 @@ void freezes_free(struct freezes *freezes)
 struct settling {
 	struct node *node;
 	char key[UUID_TEXT_SIZE];
+	struct node_record record; /* nqn empty: it is not known whose it is */
 };
+
+/*
+ * 1: a mount of it is at path; 0: none is. The private one may be gone: any other will do. But what
+ * is not mounted there would be the state directory's own file system.
+ */
+static int find_any_mount(const struct settling *settling, const struct mount_table *table,
+			  char path[PATH_MAX], struct err *err)
+{
+	const struct node *node = settling->node;
+	const struct mount_entry *entry;
+	struct host_namespace ns;
+	int found;
+
+	snprintf(path, PATH_MAX, "%.4000s/mnt/%s", node->state.path, settling->key);
+	if (mount_table_find(table, path))
+		return 1;
+	found = settling->record.nqn[0] ? device_find(node, &settling->record, &ns, err) : 0;
+	entry = found > 0 ? device_next_mount(table, NULL, &ns) : NULL;
+	if (!entry)
+		return found < 0 ? -1 : 0;
+	snprintf(path, PATH_MAX, "%s", entry->target);
+	return 1;
+}
 
 static int run_settle(void *argument, struct err *err)
 {
 	const struct settling *settling = argument;
-	cleanup_free char *path = xasprintf("%s/mnt/%s", settling->node->state.path, settling->key);
 	struct mount_table table cleanup_mount_table = { 0 };
 	struct root marks cleanup_root = ROOT_INIT;
 	cleanup_close int root = -1, lock = -1;
-	int thawed = 0;
+	int at, thawed = 0;
+	char path[PATH_MAX];
 
-	job_doing("wait for the guard of %s to end", path);
+	job_doing("wait for the guard of %s to end", settling->key);
 	if (open_marks(settling->node, &marks, err) < 0 ||
 	    lock_mark(&marks, settling->key, &lock, err) < 0 || mount_table_read(&table, err) < 0)
 		return -1;
-	/* What is not mounted there would be the state directory's own file system. */
-	if (mount_table_find(&table, path)) {
+	at = find_any_mount(settling, &table, path, err);
+	if (at < 0)
+		return -1;
+	if (at) {
 		if (open_root(path, &root, err) < 0)
 			return -1;
 		job_doing("thaw %s", path);
@@ -440,7 +466,7 @@ static int run_settle(void *argument, struct err *err)
 	}
 	log_warning(thawed ? "file system thawed that an earlier process had frozen" :
 			     "an earlier process was to freeze a file system, which is not frozen",
-		    KV("mount", path));
+		    KV("volume_id", settling->record.volume_id), KV("mount", at ? path : ""));
 	return remove_mark(settling->node, settling->key, err);
 }
 
@@ -461,12 +487,15 @@ static void settle(struct node *node, const struct root *marks, const struct uui
 {
 	cleanup_free char *request = xasprintf("thaw of %s at the start", key->text);
 	cleanup_free char *volume_id = read_volume_id(marks, key->text);
-	struct node_record record = { .has_uuid = true, .uuid = *key };
 	struct node_time time = { .wait.deadline = deadline };
 	struct settling *settling = xcalloc(1, sizeof(*settling));
+	struct node_record record;
 	struct err err;
 
+	if (find_record(node, volume_id, &record, &err) <= 0)
+		record = (struct node_record) { .has_uuid = true, .uuid = *key };
 	settling->node = node;
+	settling->record = record;
 	strcpy(settling->key, key->text);
 	if (node_run(node, volume_id, &record,
 		     (struct job_work) { .request = request,

@@ -443,6 +443,32 @@ static void test_start(void **state)
 	mount_volume("loop");
 }
 
+/* The private mount is gone meanwhile; a pod has another one. */
+static void test_start_by_another_mount(void **state)
+{
+	cleanup_free char *pod = world_path("pod");
+	char dev[32];
+	int root;
+
+	(void)state;
+	NEEDS_MOUNT();
+	world_mkdirs(pod);
+	world_mounted_dev(mount_path, dev);
+	tree_subsystem(SUBSYS0, NQN);
+	tree_namespace(SUBSYS0 "/nvme0n1", UUID, "1", dev);
+	RUN("mount", "--bind", mount_path, pod);
+	RUN("umount", mount_path);
+	put_mark();
+	RUN("fsfreeze", "-f", pod);
+	freezes_settle(&node, deadline_after_ms(WAIT_MS));
+	root = open(pod, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(guard_thaw_now(root, &(struct err) { 0 }), 0);
+	close(root);
+	assert_int_equal(marks(), 0);
+	RUN("umount", pod);
+	mount_volume("loop");
+}
+
 /* A guard that lives still is waited for: it might be about to freeze. */
 static void test_start_beside_a_guard(void **state)
 {
@@ -485,6 +511,7 @@ int main(int argc, char **argv)
 		OF_NODE(test_attends_what_is_staged),
 		OF_NODE(test_of_another_target),
 		OF_NODE(test_start),
+		OF_NODE(test_start_by_another_mount),
 		OF_NODE(test_start_beside_a_guard),
 	};
 
