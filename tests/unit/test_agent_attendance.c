@@ -116,6 +116,7 @@ enum habit {
 struct host {
 	const char *nqn;
 	enum habit habit;
+	struct host *after; /* NULL, or one that has its order before this one does anything */
 	struct agent *agent;
 	struct rpc_pending *stream;
 	pthread_t thread;
@@ -135,9 +136,19 @@ static void say(struct host *host, enum agent_outcome outcome, bool still)
 		assert_int_equal(err.code, ERR_NOT_FOUND);
 }
 
+static void await(struct host *host, const int *counter, int value)
+{
+	pthread_mutex_lock(&host->lock);
+	while (*counter < value)
+		pthread_cond_wait(&host->changed, &host->lock);
+	pthread_mutex_unlock(&host->lock);
+}
+
 /* False: it leaves. */
 static bool freeze(struct host *host)
 {
+	if (host->after)
+		await(host->after, &host->after->freezes, 1);
 	switch (host->habit) {
 	case HAS_NOTHING:
 		say(host, AGENT_NOT_MOUNTED, false);
@@ -188,14 +199,6 @@ static void *host_main(void *data)
 	if (host->habit == LEAVES_EARLY)
 		rpc_pending_break(host->stream);
 	return NULL;
-}
-
-static void await(struct host *host, const int *counter, int value)
-{
-	pthread_mutex_lock(&host->lock);
-	while (*counter < value)
-		pthread_cond_wait(&host->changed, &host->lock);
-	pthread_mutex_unlock(&host->lock);
 }
 
 static void host_come(struct host *host, const char *nqn, enum habit habit)
@@ -271,6 +274,9 @@ static void expect(enum habit a, enum habit b, const char *beginning, const char
 
 	host_come(&host_a, HOST_A, a);
 	host_come(&host_b, HOST_B, b);
+	pthread_mutex_lock(&host_b.lock);
+	host_b.after = &host_a;
+	pthread_mutex_unlock(&host_b.lock);
 	rc = begin(HOST_A, HOST_B, false, &begun, &err);
 	if (beginning) {
 		assert_int_equal(rc, -1);
@@ -285,11 +291,11 @@ static void expect(enum habit a, enum habit b, const char *beginning, const char
 			assert_non_null(strstr(err.msg, ending));
 		}
 	}
-	assert_string_equal(host_a.order.volume_id, VOLUME_ID);
-	assert_int_equal(host_a.order.for_ms, ATTENDANCE_FREEZE_MS);
 	if (a == FREEZES)
 		await(&host_a, &host_a.thaws, 1);
 	host_leave(&host_a);
+	assert_string_equal(host_a.order.volume_id, VOLUME_ID);
+	assert_int_equal(host_a.order.for_ms, ATTENDANCE_FREEZE_MS);
 	if (b == LEAVES_EARLY)
 		host_gone(&host_b);
 	else
