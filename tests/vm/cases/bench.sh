@@ -6,7 +6,8 @@
 # cpus: 2
 # shellcheck source=tests/vm/guest/lib.sh
 . "$NVMEOT_SRC/tests/vm/guest/lib.sh"
-make_pool /mnt/pool 64G
+# Room for all that is promised to 200 volumes; it takes what is written.
+make_pool /mnt/pool 512G
 # Loaded once a boot, with the first guard, and no part of any call.
 modprobe -a nf_tables nft_reject_inet
 counts=(3 1 20)
