@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "csi/agent/serve.h"
 #include "csi/request/ids.h"
 #include "nvme/base/log.h"
 #include "nvme/base/parse.h"
@@ -214,18 +215,6 @@ static int attend_on(struct attendance *a, struct rpc_call *call, struct attende
 	return 1;
 }
 
-static int check_target(const struct attendance *a, const char *asked, struct err *err)
-{
-	const char *own = target_id(a->target);
-
-	if (strcmp(asked, own) == 0)
-		return 0;
-	return err_set(err, ERR_FAILED_PRECONDITION,
-		       "the request is for target \"%.64s\", but this is the agent of target "
-		       "\"%s\"; the name in --target must be the agent's --name",
-		       asked, own);
-}
-
 static int attend(struct rpc_call *call, const void *request, struct err *err)
 {
 	const Nvmeot__Target__V1__AttendRequest *asked = request;
@@ -235,7 +224,7 @@ static int attend(struct rpc_call *call, const void *request, struct err *err)
 	struct attendee self = { .owner = a, .host_nqn = host_nqn };
 	int rc;
 
-	if (check_target(a, asked->target_id, err) < 0 ||
+	if (serve_check_name(a->target, asked->target_id, err) < 0 ||
 	    parse_nqn("host_nqn", asked->host_nqn, host_nqn, err) < 0)
 		return -1;
 	pthread_cond_init(&self.woken, NULL);
@@ -283,7 +272,7 @@ static int report(struct rpc_call *call, const void *request, void *response, st
 	struct order *order;
 
 	(void)response;
-	if (check_target(a, said->target_id, err) < 0)
+	if (serve_check_name(a->target, said->target_id, err) < 0)
 		return -1;
 	pthread_mutex_lock(&a->lock);
 	order = find_order(a, said->id, said->host_nqn);

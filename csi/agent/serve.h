@@ -9,12 +9,16 @@
 #include "csi/rpc/service.h"
 #include "nvme/base/parse.h"
 
+struct target;
+
 #define SERVE_LIST_MAX 1000 /* items of a page */
 
 /* Whether the request is for this agent: ERR_FAILED_PRECONDITION names both. */
 int serve_check_target(struct rpc_call *call, const char *asked, struct err *err);
 /* The same of calls that change nothing, which may leave it out. */
 int serve_check_looker(struct rpc_call *call, const char *asked, struct err *err);
+/* serve_check_target of a call whose context is another one. */
+int serve_check_name(const struct target *target, const char *asked, struct err *err);
 
 /* Before they are copied: as many entries as a volume may have parameters. */
 int serve_check_count(const char *field, size_t count, struct err *err);

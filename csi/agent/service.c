@@ -20,9 +20,9 @@ static int get_info(struct rpc_call *call, const void *request, void *response, 
 	return 0;
 }
 
-int serve_check_target(struct rpc_call *call, const char *asked, struct err *err)
+int serve_check_name(const struct target *target, const char *asked, struct err *err)
 {
-	const char *own = target_id(call->context);
+	const char *own = target_id(target);
 
 	if (strcmp(asked, own) == 0)
 		return 0;
@@ -30,6 +30,11 @@ int serve_check_target(struct rpc_call *call, const char *asked, struct err *err
 		       "the request is for target \"%.64s\", but this is the agent of target "
 		       "\"%s\"; the name in --target must be the agent's --name",
 		       asked, own);
+}
+
+int serve_check_target(struct rpc_call *call, const char *asked, struct err *err)
+{
+	return serve_check_name(call->context, asked, err);
 }
 
 int serve_check_looker(struct rpc_call *call, const char *asked, struct err *err)

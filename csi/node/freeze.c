@@ -66,7 +66,7 @@ static int lock_mark(const struct root *marks, const char *key, int *ret, struct
 static int save_mark(const struct node *node, const struct node_record *record, int *ret_lock,
 		     struct err *err)
 {
-	cleanup_free char *text = xasprintf("%s\n%s\n", record->volume_id, record->nqn);
+	cleanup_free char *text = xasprintf("%s\n", record->volume_id);
 	struct uuid key = node_record_key(record);
 	struct root marks cleanup_root = ROOT_INIT;
 
@@ -305,15 +305,6 @@ static void freeze_add(struct freezes *freezes, struct freeze *freeze)
 	pthread_mutex_unlock(&freezes->lock);
 }
 
-/* 1: *ret is its record; 0: it is not staged here; -1: error. */
-static int find_record(const struct node *node, const char *volume_id, struct node_record *ret,
-		       struct err *err)
-{
-	int found = node_record_load(&node->state, volume_id, ret, err);
-
-	return found ? found : node_record_derive(volume_id, ret);
-}
-
 static int begin(struct freezes *freezes, const struct agent_order *order,
 		 const struct node_record *record, struct err *err)
 {
@@ -362,7 +353,7 @@ void freezes_begin(struct freezes *freezes, const struct agent_order *order)
 		tell(freezes, order->id, AGENT_FAILED, "it is no volume of this target", false);
 		return;
 	}
-	found = find_record(freezes->node, order->volume_id, &record, &err);
+	found = node_record_find(&freezes->node->state, order->volume_id, &record, &err);
 	if (found == 0)
 		tell(freezes, order->id, AGENT_NOT_MOUNTED, "", false);
 	else if (found < 0 || begin(freezes, order, &record, &err) < 0)
@@ -492,7 +483,7 @@ static void settle(struct node *node, const struct root *marks, const struct uui
 	struct node_record record;
 	struct err err;
 
-	if (find_record(node, volume_id, &record, &err) <= 0)
+	if (node_record_find(&node->state, volume_id, &record, &err) <= 0)
 		record = (struct node_record) { .has_uuid = true, .uuid = *key };
 	settling->node = node;
 	settling->record = record;

@@ -11,12 +11,10 @@
 static int identify(const struct node *node, const char *volume_id, struct node_record *ret,
 		    struct err *err)
 {
-	int found = node_record_load(&node->state, volume_id, ret, err);
+	int found = node_record_find(&node->state, volume_id, ret, err);
 
 	if (found)
 		return found < 0 ? -1 : 0;
-	if (node_record_derive(volume_id, ret))
-		return 0;
 	return err_set(err, ERR_NOT_FOUND, "volume \"%s\" is not staged on this node", volume_id);
 }
 

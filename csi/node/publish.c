@@ -412,20 +412,11 @@ struct unpublish_work {
 	char path[PATH_MAX];
 };
 
-/* What volume an ID stands for: 1: known, 0: no record and not an ID of ours. */
-static int identify(const struct node *node, const char *volume_id, struct node_record *ret,
-		    struct err *err)
-{
-	int found = node_record_load(&node->state, volume_id, ret, err);
-
-	return found ? found : node_record_derive(volume_id, ret);
-}
-
 static int run_unpublish(void *argument, struct err *err)
 {
 	const struct unpublish_work *work = argument;
 	struct node_record record;
-	int rc = identify(work->node, work->volume_id, &record, err);
+	int rc = node_record_find(&work->node->state, work->volume_id, &record, err);
 
 	if (rc < 0)
 		return -1;

@@ -262,6 +262,14 @@ int node_record_load(const struct root *state, const char *volume_id, struct nod
 	return 1;
 }
 
+int node_record_find(const struct root *state, const char *volume_id, struct node_record *ret,
+		     struct err *err)
+{
+	int found = node_record_load(state, volume_id, ret, err);
+
+	return found ? found : node_record_derive(volume_id, ret);
+}
+
 int node_record_save(const struct root *state, const struct node_record *record, struct err *err)
 {
 	json_object *json CLEANUP(json_freep) = json_object_new_object();

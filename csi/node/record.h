@@ -57,6 +57,10 @@ void node_record_set_connection(struct node_record *record, const struct attachm
  */
 bool node_record_derive(const char *volume_id, struct node_record *ret);
 
+/* What a volume ID stands for: 1: by its record or by itself; 0: not known; -1: error. */
+int node_record_find(const struct root *state, const char *volume_id, struct node_record *ret,
+		     struct err *err);
+
 /* What the private mount of the record's namespace is called: its UUID, or one made of NQN, nsid. */
 struct uuid node_record_key(const struct node_record *record);
 

@@ -488,12 +488,10 @@ static int identify_mount(const struct node *node, const char *volume_id, const 
 static int identify(const struct node *node, const char *volume_id, const char *staging_path,
 		    struct node_record *ret, struct err *err)
 {
-	int found = node_record_load(&node->state, volume_id, ret, err);
+	int found = node_record_find(&node->state, volume_id, ret, err);
 
 	if (found)
 		return found < 0 ? -1 : KNOWN;
-	if (node_record_derive(volume_id, ret))
-		return KNOWN;
 	return identify_mount(node, volume_id, staging_path, ret, err);
 }
 

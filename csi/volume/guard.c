@@ -96,7 +96,7 @@ static int thaw(void)
 
 int guard_main(const char *for_ms)
 {
-	enum end end = END_NONE;
+	enum end end;
 	struct err err;
 	uint64_t ms;
 	int timer, error;

@@ -162,7 +162,7 @@ static int share_blocks(const struct root *dir, const char *name, const char *fr
 	uint64_t start_ns = clock_now_ns();
 
 	if (ioctl(fd, FICLONE, from_fd) == 0) {
-		tell_slow(dir, from_name, (clock_now_ns() - start_ns) / 1000000);
+		tell_slow(dir, from_name, (clock_now_ns() - start_ns) / NS_PER_MS);
 		return 0;
 	}
 	if (errno == EOPNOTSUPP || errno == ENOTTY)

@@ -109,7 +109,7 @@ static int measure_due(struct pool *pool, struct pool_room *room, struct err *er
 	pool->measuring = false;
 	if (r < 0)
 		return -1;
-	took_ms = (clock_now_ns() - start_ns) / 1000000 * MEASURE_SHARE;
+	took_ms = (clock_now_ns() - start_ns) / NS_PER_MS * MEASURE_SHARE;
 	pool->usable_bytes = usable;
 	pool->measured = true;
 	pool->measure_again = deadline_after_ms(took_ms > MEASURE_MS ? took_ms : MEASURE_MS);

@@ -418,7 +418,7 @@ static void put_mark(void)
 	struct err err;
 
 	assert_int_equal(root_open(&dir, path, &err), 0);
-	assert_int_equal(file_replace(&dir, UUID, ID "\n" NQN "\n", &err), 0);
+	assert_int_equal(file_replace(&dir, UUID, ID "\n", &err), 0);
 }
 
 /* Node and guard were killed. */
