@@ -1,8 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The same as killed-snapshot on a pool of thin volumes, without groups: lvm2 takes longer for two of
-# them here than hosts are kept waiting.
+# The same as killed-snapshot on a pool of thin volumes, and while the map of a snapshot is read.
 # timeout: 2400
 # by hand: lvm2's commands take seconds here
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The target killed at every step of making and deleting snapshots, groups of them, clones and
- * restored volumes, while hosts may write to both volumes: an operation runs in a child that is
- * killed just before its n-th changing system call, or that of a program it runs, for every n until
- * it comes through. Then a new process must find each copy whole or nothing of it, a group whole or
- * nothing of it, and the same call must succeed, with the right content, the right promises, and
- * nothing left over.
+ * restored volumes, and of reading the map of a thin volume, while hosts may write to both volumes:
+ * an operation runs in a child that is killed just before its n-th changing system call, or that of
+ * a program it runs, for every n until it comes through. Then a new process must find each copy
+ * whole or nothing of it, a group whole or nothing of it, of frozen hosts only what they confirmed,
+ * and the same call must succeed, with the right content, the right promises, and nothing left
+ * over. Thin volumes are made groups of while no host has them: lvm2 takes longer for two here than
+ * hosts can be kept waiting.
  *
  *	snapshot_crash KIND ARGUMENT [EVERY]	of the pool, as target_crash
  */
@@ -14,6 +16,9 @@
 
 #include "tests/vm/programs/kill_points.h"
 
+#include <sys/mman.h>
+
+#include "nvme/target/dm.h"
 #include "nvme/target/record.h"
 
 #define OTHER "6e6f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a12"
@@ -24,6 +29,8 @@
 
 static int every = 1;
 static uint64_t held_bytes; /* what a snapshot promises */
+static bool killed_while_held;
+static bool *held; /* hosts are frozen; the children of this process share it */
 
 /* --- operations ------------------------------------------------------------------------------- */
 
@@ -36,37 +43,86 @@ static int make_volume(const char *uuid, struct err *err)
 	return target_create(target, &want, &made, err);
 }
 
-static int take(const char *group, size_t count, struct err *err)
+static bool is_thin(void)
 {
+	return strcmp(pool_kind, "lvm") == 0;
+}
+
+static int freeze(void *context, const struct volume *const volumes[], size_t count, void **ret,
+		  struct err *err)
+{
+	(void)context, (void)volumes, (void)count, (void)err;
+	*held = true;
+	*ret = held;
+	return 0;
+}
+
+static int thaw(void *context, void *begun, struct err *err)
+{
+	(void)context, (void)begun, (void)err;
+	*held = false;
+	return 0;
+}
+
+static int take(const char *group, size_t count, bool frozen, struct err *err)
+{
+	static const struct target_quiesce quiesce = { .begin = freeze, .end = thaw };
 	const struct target_snapshot_item items[] = {
 		{ .uuid = { SNAP }, .name = "snap-1", .volume = { UUID } },
 		{ .uuid = { SNAP_2 }, .name = "snap-2", .volume = { OTHER } },
 	};
 	cleanup_volume_list struct volume_list list = { 0 };
-	struct target_snapshot_request request = { .items = items,
-						   .count = count,
-						   .group_name = "group-1" };
+	struct target_snapshot_request request = {
+		.items = items, .count = count, .group_name = "group-1", .freeze = frozen
+	};
 
+	target_set_quiesce(target, &quiesce);
 	strcpy(request.group.text, group);
 	return target_snapshot_take(target, &request, &list, err);
 }
 
 static int take_one(struct err *err)
 {
-	return take("", 1, err);
+	return take("", 1, false, err);
 }
 
 /* Again when this slow machine took longer than hosts may be kept waiting, as a CO does. */
-static int take_group(struct err *err)
+static int take_both(bool frozen, struct err *err)
 {
 	int r = -1;
 
 	for (int i = 0; i < 10 && r < 0; i++) {
-		r = take(GROUP, 2, err);
+		r = take(GROUP, 2, frozen, err);
 		if (r < 0 && err->code != ERR_UNAVAILABLE)
 			break;
 	}
 	return r;
+}
+
+static int take_group(struct err *err)
+{
+	return take_both(false, err);
+}
+
+static int take_frozen_group(struct err *err)
+{
+	return take_both(true, err);
+}
+
+static int read_map(struct err *err)
+{
+	const struct target_extents_query query = { .uuid = SNAP, .pool = "", .base = "" };
+	struct extent items[4];
+	struct extents list = { .items = items, .max = ARRAY_SIZE(items) };
+
+	return target_extents(target, &query, &list, err);
+}
+
+/* What was read, which a process keeps. */
+static int forget_map(struct err *err)
+{
+	stop();
+	return start(err);
 }
 
 static int delete_snapshots(struct err *err)
@@ -109,12 +165,14 @@ struct operation {
 	size_t snapshots;    /* that are there after it */
 	uint64_t clone_size; /* of the clone that is there after it; 0: none is */
 	bool group;	     /* all or none, also at a start */
-	bool pauses; /* it, or what undoes it, takes longer than hosts wait, of thin volumes */
+	bool pauses;	     /* it, or what undoes it, has hosts wait */
+	bool thin_only;	     /* in pools of other kinds there is nothing to kill */
 };
 
 /* Each begins where the one before it has ended. */
 static const struct operation operations[] = {
 	{ "snapshot", take_one, delete_snapshots, .snapshots = 1 },
+	{ "map of a snapshot", read_map, forget_map, .snapshots = 1, .thin_only = true },
 	{ "restore", restore_snapshot, delete_clone, .snapshots = 1, .clone_size = 2 * SIZE_BYTES },
 	{ "deletion of a restored one", delete_clone, restore_snapshot, .snapshots = 1 },
 	{ "deletion of a snapshot", delete_snapshots, take_one, .snapshots = 0 },
@@ -122,6 +180,8 @@ static const struct operation operations[] = {
 	{ "deletion of a clone", delete_clone, clone_volume, .snapshots = 0 },
 	{ "group", take_group, delete_snapshots, .snapshots = 2, .group = true, .pauses = true },
 	{ "deletion of a group", delete_snapshots, take_group, .snapshots = 0, .pauses = true },
+	{ "frozen group", take_frozen_group, delete_snapshots, .snapshots = 2, .group = true,
+	  .pauses = true },
 };
 
 /* --- killing ---------------------------------------------------------------------------------- */
@@ -186,7 +246,7 @@ static char byte_of(const char *uuid)
 
 static void assert_content(const char *uuid, char byte, bool whole)
 {
-	if (whole && strcmp(pool_kind, "dir") == 0)
+	if (whole && !is_thin())
 		assert_int_equal(byte_of(uuid), byte);
 }
 
@@ -225,6 +285,19 @@ static uint64_t clone_size(void)
 	return clone.size_bytes;
 }
 
+/* A thin pool is left without a metadata snapshot. */
+static void assert_nothing_reserved(void)
+{
+	char status[DM_STATUS_SIZE] = "", block[32] = "";
+	struct err err = ERR_INIT;
+
+	if (!is_thin())
+		return;
+	assert_int_equal(dm_status("vg-tp-tpool", status, &err), 1);
+	assert_int_equal(sscanf(status, "%*u %*u/%*u %*u/%*u %31s", block), 1);
+	assert_string_equal(block, "-");
+}
+
 /* Two images and two records of volumes, and those of the copies that are there. */
 static void assert_nothing_over(size_t copies)
 {
@@ -252,6 +325,11 @@ static void judge(const struct operation *operation, bool done)
 
 	if (operation->group)
 		assert_int_not_equal(snapshots, 1);
+	if (*held) {
+		assert_int_equal(snapshots, 0);
+		killed_while_held = true;
+	}
+	assert_nothing_reserved();
 	target_info(target, &info);
 	assert_int_equal(info.pools[0].provisioned_bytes,
 			 2 * SIZE_BYTES + snapshots * held_bytes + clone);
@@ -295,7 +373,7 @@ static void fill(const char *uuid, char byte)
 	cleanup_close int fd = -1;
 	char block[4096];
 
-	if (strcmp(pool_kind, "dir") != 0)
+	if (is_thin())
 		return;
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	memset(block, byte, sizeof(block));
@@ -312,16 +390,26 @@ static void export(const char *uuid)
 	must(target_export(target, uuid, &want, &exported, &err), &err);
 }
 
+static const char *const volumes[] = { UUID, OTHER };
+
+static void unexport_all(void)
+{
+	struct err err = ERR_INIT;
+
+	for (size_t i = 0; i < ARRAY_SIZE(volumes); i++)
+		must(target_unexport(target, volumes[i], "", &err), &err);
+}
+
 static void test_killed_at_every_step(void **state)
 {
-	static const char *const volumes[] = { UUID, OTHER };
 	struct pool_backing backing = { 0 };
 	struct uuid uuid = { UUID };
-	bool is_dir = strcmp(pool_kind, "dir") == 0;
 	struct err err = ERR_INIT;
 	int points = 0;
 
 	(void)state;
+	held = mmap(NULL, sizeof(*held), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(held, MAP_FAILED);
 	must(start(&err), &err);
 	for (size_t i = 0; i < ARRAY_SIZE(volumes); i++) {
 		must(make_volume(volumes[i], &err), &err);
@@ -330,13 +418,19 @@ static void test_killed_at_every_step(void **state)
 	}
 	assert_int_equal(pool_find(target->pools[0], &uuid, &backing, &err), 1);
 	held_bytes = backing.allocated_bytes;
-	for (size_t i = 0; i < ARRAY_SIZE(operations); i++)
-		points += is_dir || !operations[i].pauses ? crash_everywhere(&operations[i]) : 0;
-	print_message("pool of kind %s: killed at %d points in all\n", pool_kind, points);
-	for (size_t i = 0; i < ARRAY_SIZE(volumes); i++) {
-		must(target_unexport(target, volumes[i], "", &err), &err);
-		must(target_delete(target, volumes[i], "p", &err), &err);
+	for (size_t i = 0; i < ARRAY_SIZE(operations); i++) {
+		if (operations[i].thin_only && !is_thin())
+			continue;
+		if (operations[i].pauses && is_thin())
+			unexport_all();
+		points += crash_everywhere(&operations[i]);
 	}
+	print_message("pool of kind %s: killed at %d points in all\n", pool_kind, points);
+	assert_true(killed_while_held);
+	must(delete_snapshots(&err), &err);
+	unexport_all();
+	for (size_t i = 0; i < ARRAY_SIZE(volumes); i++)
+		must(target_delete(target, volumes[i], "p", &err), &err);
 	assert_nothing_left();
 	stop();
 }
