@@ -13,12 +13,14 @@ modprobe -a nf_tables nft_reject_inet
 counts=(3 1 20)
 node_counts=(2 10 20)
 delta_counts=(500 4096 1)
-copy_counts=(2 4)
+few_extents=(2 4 16)
+many_extents=(2 64 1)
 if [ -e "$NVMEOT_BUILD/bench/all-rounds" ]; then
 	counts=(15 3 1000)
 	node_counts=(15 200 2000)
 	delta_counts=(16384 16384 5)
-	copy_counts=(15 64)
+	few_extents=(15 64 16)
+	many_extents=(15 1024 1)
 fi
 
 # rows NUMBER PROGRAM ARGS...: it prints so many
@@ -31,8 +33,10 @@ rows() {
 check "every benchmark of the target gives its row" rows 7 bench_target /mnt/pool "${counts[@]}"
 check "every benchmark of the node gives its row" \
 	rows 11 bench_node /mnt/pool/node "$NVMEOT_BUILD/bin/nvmeot-csi" "${node_counts[@]}"
-mkdir /mnt/pool/copy /mnt/pool/delta
-check "every benchmark of copies gives its row" rows 13 bench_copy /mnt/pool/copy "${copy_counts[@]}"
-rm -r /mnt/pool/copy
+mkdir /mnt/pool/few /mnt/pool/many /mnt/pool/delta
+check "every benchmark of copies gives its row" rows 13 bench_copy /mnt/pool/few "${few_extents[@]}"
+rm -r /mnt/pool/few
+check "of many extents, too" rows 13 bench_copy /mnt/pool/many "${many_extents[@]}"
+rm -r /mnt/pool/many
 check "every benchmark of changed blocks gives its row" \
 	rows 4 bench_delta /mnt/pool/delta "$NVMEOT_BUILD/bin/nvmeot-csi" "${delta_counts[@]}"
