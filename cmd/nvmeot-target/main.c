@@ -148,8 +148,7 @@ static int run(const struct settings *s, struct err *err)
 		.client_name_count = s->clients.count ?: ARRAY_SIZE(default_clients),
 		.services = services,
 		.service_count = ARRAY_SIZE(services),
-		/* Each node that attends holds one. */
-		.max_workers = RPC_MAX_WORKERS + ATTENDANCE_MAX,
+		/* Each node that attends holds one; there are no others. */
 		.max_streams = ATTENDANCE_MAX,
 	};
 

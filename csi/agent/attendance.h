@@ -14,7 +14,7 @@
 #include "nvme/target/target.h"
 
 #define ATTENDANCE_CLIENT_NAME "nvmeot-node" /* in a node's certificate */
-#define ATTENDANCE_MAX 1024		     /* hosts at once; each holds a thread */
+#define ATTENDANCE_MAX 1024		     /* hosts at once; each holds a thread of its own */
 #define ATTENDANCE_FREEZE_MS 10000
 #define ATTENDANCE_WAIT_MS 8000 /* until all are frozen */
 #define ATTENDANCE_COME_MS 3000 /* for a host that is just coming again */

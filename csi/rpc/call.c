@@ -280,6 +280,13 @@ static bool admit(struct rpc_serving *serving)
 	return admitted;
 }
 
+static struct rpc_pool *pool_of(const struct server_call *call)
+{
+	const struct rpc_serving *serving = call->serving;
+
+	return call->method->stream && serving->stream_pool ? serving->stream_pool : serving->pool;
+}
+
 /* Has a worker run what was admitted, or says why not. */
 static void submit(struct server_call *call)
 {
@@ -289,7 +296,7 @@ static void submit(struct server_call *call)
 		err_set(&err, ERR_UNAVAILABLE, "%s: %zu streams are running, which is the most",
 			call->base.method, call->serving->max_streams);
 		answer(call, NULL, &err);
-	} else if (!rpc_pool_submit(call->serving->pool, &call->job)) {
+	} else if (!rpc_pool_submit(pool_of(call), &call->job)) {
 		give_stream(call);
 		err_set(&err, ERR_UNAVAILABLE, "%s: too many calls are running and waiting",
 			call->base.method);

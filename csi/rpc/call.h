@@ -33,6 +33,7 @@ struct rpc_serving {
 	struct rpc_callers callers;	     /* of services without a name of their own */
 	struct rpc_callers *service_callers; /* one for each service; of the others empty */
 	struct rpc_pool *pool;
+	struct rpc_pool *stream_pool; /* NULL: streams run in the other one */
 	struct gate gate;
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* active or calls became 0, or stopped was set */

@@ -93,6 +93,10 @@ static void init_serving(struct rpc_serving *serving, const struct rpc_server_co
 	serving->max_streams = config->max_streams ?: max_workers / RPC_STREAM_SHARE ?: 1;
 	serving->pool =
 		rpc_pool_new(max_workers, config->max_queued ?: RPC_MAX_QUEUED, RPC_POOL_IDLE_MS);
+	/* One that comes may be there a moment before the thread of one that went is free. */
+	if (config->max_streams)
+		serving->stream_pool =
+			rpc_pool_new(config->max_streams, config->max_streams, RPC_POOL_IDLE_MS);
 	gate_init(&serving->gate);
 	pthread_mutex_init(&serving->lock, NULL);
 	pthread_cond_init(&serving->changed, NULL);
@@ -294,16 +298,25 @@ uint16_t rpc_server_port(const struct rpc_server *server)
 	return server->port;
 }
 
+static int check_pool(struct rpc_pool *pool, uint64_t longer_than_ms, struct err *err)
+{
+	uint64_t waiting_ms = pool ? rpc_pool_waiting_ms(pool) : 0;
+
+	if (waiting_ms <= longer_than_ms)
+		return 0;
+	return err_set(err, ERR_UNAVAILABLE,
+		       "a call has waited for %" PRIu64 " s for one of %zu workers",
+		       waiting_ms / 1000, rpc_pool_threads(pool));
+}
+
 int rpc_server_check(struct rpc_server *server, uint64_t longer_than_ms, struct err *err)
 {
-	uint64_t waiting_ms = rpc_pool_waiting_ms(server->serving.pool);
 	uint64_t since_ns = atomic_load(&server->busy_since_ns);
 	uint64_t now_ns = clock_now_ns();
 
-	if (waiting_ms > longer_than_ms)
-		return err_set(err, ERR_UNAVAILABLE,
-			       "a call has waited for %" PRIu64 " s for one of %zu workers",
-			       waiting_ms / 1000, rpc_pool_threads(server->serving.pool));
+	if (check_pool(server->serving.pool, longer_than_ms, err) < 0 ||
+	    check_pool(server->serving.stream_pool, longer_than_ms, err) < 0)
+		return -1;
 	/* The event may have ended, and another begun, since now was not yet. */
 	if (since_ns && now_ns > since_ns && (now_ns - since_ns) / NS_PER_MS > longer_than_ms)
 		return err_set(err, ERR_UNAVAILABLE, "no call has been taken in for %" PRIu64 " s",
@@ -357,6 +370,8 @@ void rpc_server_free(struct rpc_server *server)
 
 	rpc_server_drain(server, deadline_none(), &err);
 	rpc_pool_free(serving->pool);
+	if (serving->stream_pool)
+		rpc_pool_free(serving->stream_pool);
 	if (server->also_socket)
 		rpc_socket_free(server->also_socket);
 	if (server->socket)

@@ -39,7 +39,8 @@
 
 /*
  * One worker of so many may be held by a stream, at least one in all: a stream lasts as long as its
- * client likes. What comes beyond gets UNAVAILABLE.
+ * client likes. What comes beyond gets UNAVAILABLE. Unless max_streams says how many there may be:
+ * those have threads of their own, and take no worker.
  */
 #define RPC_STREAM_SHARE 4
 
@@ -62,7 +63,7 @@ struct rpc_server_config {
 	size_t service_count;
 	size_t max_workers;	  /* handlers at once; 0: RPC_MAX_WORKERS */
 	size_t max_queued;	  /* calls that wait for a worker; 0: RPC_MAX_QUEUED */
-	size_t max_streams;	  /* workers that streams may hold; 0: a share, RPC_STREAM_SHARE */
+	size_t max_streams;	  /* beside the workers; 0: a share of them, RPC_STREAM_SHARE */
 	size_t max_message_bytes; /* of a request; 0: RPC_MAX_MESSAGE_BYTES */
 	uint64_t stall_ms;	  /* 0: RPC_STALL_MS */
 	int connection_age_ms;	  /* with TLS; 0: RPC_CONNECTION_AGE_MS */

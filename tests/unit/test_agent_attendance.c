@@ -67,9 +67,7 @@ static void serve(struct rpc_server_config config)
 
 static int setup(void **state)
 {
-	struct rpc_server_config config = { .endpoint = address,
-					    .max_workers = CROWD + 16,
-					    .max_streams = CROWD + 4 };
+	struct rpc_server_config config = { .endpoint = address, .max_streams = CROWD + 4 };
 
 	if (target_dirs_setup(state) < 0)
 		return -1;

@@ -360,6 +360,47 @@ static void test_crowd(void **state)
 	fixture_end(&f);
 }
 
+/* Streams that were counted apart take no worker, and calls none of theirs. */
+static void test_apart(void **state)
+{
+	struct rpc_server_config config = { .max_workers = 2, .max_streams = 3 };
+	struct rpc_pending *held[3];
+	struct fixture_call calls[3];
+	struct err err = ERR_INIT;
+	struct fixture f;
+	size_t count;
+
+	(void)state;
+	begin_as(&f, config);
+	rpc_server_free(f.server);
+	f.services[1] = (struct rpc_service) { "csi.v1.Node", fixture_node, 1, &f, NULL };
+	f.server = fixture_serve(&f, config);
+	for (size_t i = 0; i < ARRAY_SIZE(held); i++) {
+		held[i] = open_stream(f.client, "endless", ENDLESS, ENTRIES,
+				      deadline_after_ms(CALL_MS));
+		assert_int_equal(read_answers(held[i], 0, 1, &count, &err), 1);
+	}
+	assert_int_equal(read_stream(f.client, "good", 1, 1, &count, &err), -1);
+	assert_non_null(strstr(err.msg, "3 streams are running, which is the most"));
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+		char id[16];
+
+		snprintf(id, sizeof(id), "hold-%zu", i);
+		fixture_call_begin(&calls[i], f.client, id);
+	}
+	fixture_await(&f, &f.begun, 2);
+	while (rpc_server_check(f.server, 10, &err) == 0)
+		;
+	assert_non_null(strstr(err.msg, "for one of 2 workers"));
+	assert_int_equal(f.begun, 2);
+	fixture_let_go(&f);
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+		fixture_call_end(&calls[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(held); i++)
+		rpc_pending_cancel(held[i]);
+	fixture_end(&f);
+}
+
 struct reader {
 	pthread_t thread;
 	struct rpc_client *client;
@@ -411,7 +452,8 @@ int main(void)
 		cmocka_unit_test(test_refused),	     cmocka_unit_test(test_stalled),
 		cmocka_unit_test(test_slow),	     cmocka_unit_test(test_leaving),
 		cmocka_unit_test(test_deadline),     cmocka_unit_test(test_drain),
-		cmocka_unit_test(test_crowd),	     cmocka_unit_test(test_many_at_once),
+		cmocka_unit_test(test_crowd),	     cmocka_unit_test(test_apart),
+		cmocka_unit_test(test_many_at_once),
 	};
 	struct err err = ERR_INIT;
 
