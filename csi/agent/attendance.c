@@ -324,10 +324,9 @@ static void quiet_free(struct quiet *quiet)
 }
 
 /* With the lock held, as what follows. All hosts are there before the first is asked anything. */
-static int await_hosts(struct attendance *a, const struct quiet *quiet, struct err *err)
+static int await_hosts(struct attendance *a, const struct quiet *quiet, struct deadline deadline,
+		       struct err *err)
 {
-	struct deadline deadline = deadline_after_ms(ATTENDANCE_COME_MS);
-
 	for (size_t i = 0; i < quiet->count; i++) {
 		struct order *order = &quiet->orders[i];
 
@@ -400,10 +399,9 @@ static int check_frozen(const struct quiet *quiet, struct err *err)
 	return 0;
 }
 
-static int await_frozen(struct attendance *a, const struct quiet *quiet, struct err *err)
+static int await_frozen(struct attendance *a, const struct quiet *quiet, struct deadline deadline,
+			struct err *err)
 {
-	struct deadline deadline = deadline_after_ms(ATTENDANCE_WAIT_MS);
-
 	for (;;) {
 		const struct order *late = find_state(quiet, ORDER_GIVEN);
 
@@ -438,11 +436,13 @@ static void thaw(struct attendance *a, struct quiet *quiet, struct deadline dead
 
 static int freeze(struct attendance *a, struct quiet *quiet, struct err *err)
 {
-	if (await_hosts(a, quiet, err) < 0)
+	struct deadline deadline = deadline_after_ms(ATTENDANCE_WAIT_MS);
+
+	if (await_hosts(a, quiet, deadline_after_ms(ATTENDANCE_COME_MS), err) < 0)
 		return -1;
 	quiet->over = deadline_after_ms(ATTENDANCE_FREEZE_MS);
 	give(a, quiet);
-	if (await_frozen(a, quiet, err) == 0)
+	if (await_frozen(a, quiet, deadline, err) == 0)
 		return 0;
 	thaw(a, quiet, deadline_after_ms(THAW_WAIT_MS));
 	take_away(a, quiet);

@@ -16,8 +16,8 @@
 #define ATTENDANCE_CLIENT_NAME "nvmeot-node" /* in a node's certificate */
 #define ATTENDANCE_MAX 1024		     /* hosts at once; each holds a thread of its own */
 #define ATTENDANCE_FREEZE_MS 10000
-#define ATTENDANCE_WAIT_MS 8000 /* until all are frozen */
-#define ATTENDANCE_COME_MS 3000 /* for a host that is just coming again */
+#define ATTENDANCE_WAIT_MS 8000 /* until all are frozen: the caller has turns of its pools */
+#define ATTENDANCE_COME_MS 3000 /* of that, for a host that is just coming again */
 
 struct attendance;
 

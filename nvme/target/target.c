@@ -9,6 +9,7 @@
 #include "nvme/target/target_table.h"
 
 #define TURN_WAIT_MS 2000
+#define FREEZE_WAIT_MS 20000 /* two that hosts keep waiting */
 #define ANSWER_WAIT_MS 4000
 #define START_WAIT_MS 60000 /* of one volume; storage may be slow then, and mounts depend on it */
 
@@ -42,6 +43,8 @@ int target_new(const struct target_config *config, struct target **ret, struct e
 
 	target->nvmet.root = ROOT_INIT;
 	target->turn_wait_ms = TURN_WAIT_MS;
+	sem_init(&target->freezes, 0, TARGET_FREEZES);
+	target->freeze_wait_ms = FREEZE_WAIT_MS;
 	target->answer_wait_ms = ANSWER_WAIT_MS;
 	target->start_wait_ms = START_WAIT_MS;
 	pthread_mutex_init(&target->lock, NULL);
@@ -88,6 +91,7 @@ void target_free(struct target *target)
 	free(target->topology);
 	nvmet_close(&target->nvmet);
 	nvmet_pause_fini(&target->pause);
+	sem_destroy(&target->freezes);
 	pthread_cond_destroy(&target->heard);
 	pthread_mutex_destroy(&target->lock);
 	free(target);

@@ -224,7 +224,7 @@ struct target_quiesce {
 	/*
 	 * 0: every host that may write to one of the volumes has written out what it had, and sends
 	 * nothing new for some seconds; or it has nothing of it in use. -1: not so, and nothing is
-	 * left of the attempt. May block for seconds.
+	 * left of the attempt. May block for seconds, which are short: turns of pools are held.
 	 */
 	int (*begin)(void *context, const struct volume *const volumes[], size_t count, void **ret,
 		     struct err *err);
@@ -247,7 +247,8 @@ void target_set_quiesce(struct target *target, const struct target_quiesce *quie
  * that only a part of a group is there. ERR_NOT_FOUND: there is no such volume. ERR_ABORTED: one of
  * the volumes is being changed. ERR_FAILED_PRECONDITION: a pool has no copies, or nftables cannot
  * be used. ERR_RESOURCE_EXHAUSTED. ERR_UNAVAILABLE: copying took too long to be of one moment.
- * ERR_INVALID_ARGUMENT. With freeze also what its two functions answer, and nothing was taken.
+ * ERR_INVALID_ARGUMENT. With freeze also what its two functions answer, or ERR_UNAVAILABLE when a
+ * few others have been under way for long; and nothing was taken.
  */
 int target_snapshot_take(struct target *target, const struct target_snapshot_request *request,
 			 struct volume_list *ret, struct err *err);

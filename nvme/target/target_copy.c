@@ -183,15 +183,16 @@ static bool is_frozen(const struct volume *volume)
 }
 
 static int make(struct target *target, struct target_copy copies[], size_t count,
-		int (*taken)(void *context, struct err *err), void *context, struct err *err)
+		const struct target_copy_hooks *hooks, struct err *err)
 {
 	bool pause = needs_pause(copies, count);
 
-	if (begin_all(target, copies, count, err) < 0)
+	if ((hooks && hooks->about(hooks->context, err) < 0) ||
+	    begin_all(target, copies, count, err) < 0)
 		return -1;
 	if ((pause ? take_paused(target, copies, count, err) : take_all(copies, count, NULL, err)) <
 		    0 ||
-	    (taken && taken(context, err) < 0) || finish_all(copies, count, err) < 0)
+	    (hooks && hooks->taken(hooks->context, err) < 0) || finish_all(copies, count, err) < 0)
 		return fail_all(target, copies, count, err);
 	for (size_t i = 0; i < count; i++)
 		if (commit(target, copies[i].entry, err) < 0)
@@ -215,13 +216,13 @@ static int take_turns(struct target *target, const struct target_copy copies[], 
 }
 
 int target_copies_make(struct target *target, struct target_copy copies[], size_t count,
-		       int (*taken)(void *context, struct err *err), void *context, struct err *err)
+		       const struct target_copy_hooks *hooks, struct err *err)
 {
 	cleanup_free struct target_turn *turns = xcalloc(count, sizeof(*turns));
 	int r = take_turns(target, copies, count, turns, err);
 
 	if (r == 0)
-		r = make(target, copies, count, taken, context, err);
+		r = make(target, copies, count, hooks, err);
 	for (size_t i = 0; i < count; i++)
 		target_turn_fini(&turns[i]);
 	return r;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The target's pools: found by name, asked for their room, and kept from holding all callers. */
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "nvme/target/target_table.h"
@@ -24,22 +25,27 @@ static size_t place_of(const struct target *target, const struct pool *pool)
 	return i;
 }
 
-static int turn_take(struct target *target, size_t place, struct deadline deadline,
-		     struct target_turn *ret, struct err *err)
+static bool take(sem_t *turns, struct deadline deadline, struct target_turn *ret)
 {
 	struct timespec until = deadline_timespec(deadline);
-	sem_t *turn = &target->turns[place];
 	int r;
 
 	do {
-		r = sem_clockwait(turn, CLOCK_MONOTONIC, &until);
+		r = sem_clockwait(turns, CLOCK_MONOTONIC, &until);
 	} while (r < 0 && errno == EINTR);
-	if (r < 0)
-		return err_set(err, ERR_UNAVAILABLE,
-			       "pool %s does not answer: %d calls wait for its storage",
-			       target->pools[place]->name, TARGET_TURNS);
-	ret->taken = turn;
-	return 0;
+	if (r == 0)
+		ret->taken = turns;
+	return r == 0;
+}
+
+static int turn_take(struct target *target, size_t place, struct deadline deadline,
+		     struct target_turn *ret, struct err *err)
+{
+	if (take(&target->turns[place], deadline, ret))
+		return 0;
+	return err_set(err, ERR_UNAVAILABLE,
+		       "pool %s does not answer: %d calls wait for its storage",
+		       target->pools[place]->name, TARGET_TURNS);
 }
 
 int target_turn_take(struct target *target, const struct pool *pool, struct target_turn *ret,
@@ -47,6 +53,16 @@ int target_turn_take(struct target *target, const struct pool *pool, struct targ
 {
 	return turn_take(target, place_of(target, pool), deadline_after_ms(target->turn_wait_ms),
 			 ret, err);
+}
+
+int target_freeze_take(struct target *target, struct target_turn *ret, struct err *err)
+{
+	if (take(&target->freezes, deadline_after_ms(target->freeze_wait_ms), ret))
+		return 0;
+	return err_set(err, ERR_UNAVAILABLE,
+		       "%d other snapshots with freeze have been under way for %" PRIu64
+		       " ms; try again",
+		       TARGET_FREEZES, target->freeze_wait_ms);
 }
 
 void target_turn_fini(struct target_turn *turn)

@@ -109,7 +109,8 @@ struct taking {
 	size_t source_count;
 	struct target_copy copies[VOLUME_GROUP_MAX];
 	size_t copy_count;
-	void *quiet; /* of target_quiesce; NULL: nobody is to be let go */
+	struct target_turn freeze; /* with freeze */
+	void *quiet;		   /* of target_quiesce; NULL: nobody is to be let go */
 };
 
 static void taking_fini(struct taking *taking)
@@ -118,6 +119,7 @@ static void taking_fini(struct taking *taking)
 		volume_fini(&taking->copies[i].volume);
 	for (size_t i = 0; i < taking->source_count; i++)
 		target_release(taking->target, taking->sources[i]);
+	target_turn_fini(&taking->freeze);
 	for (size_t i = 0; i < taking->entry_count; i++)
 		target_release(taking->target, taking->entries[i]);
 }
@@ -262,16 +264,24 @@ static int hold_sources(struct taking *taking, struct err *err)
 	return 0;
 }
 
-static int begin_quiet(struct taking *taking, struct err *err)
+/* Nothing that others wait for is held yet. */
+static int take_freeze(struct taking *taking, struct err *err)
 {
+	if (!taking->request->freeze)
+		return 0;
+	if (!taking->target->quiesce.begin)
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "freeze is asked for, and there is nobody who could do it");
+	return target_freeze_take(taking->target, &taking->freeze, err);
+}
+
+/* With all turns taken: hosts that are quiet wait for the storage alone. */
+static int begin_quiet(void *context, struct err *err)
+{
+	struct taking *taking = context;
 	const struct target_quiesce *quiesce = &taking->target->quiesce;
 	const struct volume *volumes[VOLUME_GROUP_MAX];
 
-	if (!taking->request->freeze)
-		return 0;
-	if (!quiesce->begin)
-		return err_set(err, ERR_FAILED_PRECONDITION,
-			       "freeze is asked for, and there is nobody who could do it");
 	for (size_t i = 0; i < taking->source_count; i++)
 		volumes[i] = &taking->sources[i]->volume;
 	return quiesce->begin(quiesce->context, volumes, taking->source_count, &taking->quiet, err);
@@ -289,13 +299,12 @@ static int end_quiet(void *context, struct err *err)
 
 static int take_copies(struct taking *taking, struct err *err)
 {
+	const struct target_copy_hooks hooks = { begin_quiet, end_quiet, taking };
 	struct err ignored;
 	int r;
 
-	if (begin_quiet(taking, err) < 0)
-		return -1;
-	r = target_copies_make(taking->target, taking->copies, taking->copy_count, end_quiet,
-			       taking, err);
+	r = target_copies_make(taking->target, taking->copies, taking->copy_count,
+			       taking->request->freeze ? &hooks : NULL, err);
 	end_quiet(taking, &ignored);
 	return r;
 }
@@ -311,7 +320,7 @@ static int take(struct taking *taking, struct err *err)
 		return -1;
 	if (there)
 		return 0;
-	if (hold_sources(taking, err) < 0)
+	if (take_freeze(taking, err) < 0 || hold_sources(taking, err) < 0)
 		return -1;
 	return take_copies(taking, err);
 }

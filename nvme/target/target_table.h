@@ -58,6 +58,9 @@ struct target_room {
 
 #define TARGET_TURNS 16 /* far below the workers of the server */
 
+/* Snapshots with freeze at once: hosts keep each waiting, while it has turns of its pools. */
+#define TARGET_FREEZES (TARGET_TURNS / 4)
+
 struct target {
 	char id[TARGET_ID_SIZE];
 	struct pool **pools;
@@ -78,6 +81,8 @@ struct target {
 
 	sem_t *turns; /* one for each pool; see target_turn_take */
 	uint64_t turn_wait_ms;
+	sem_t freezes; /* TARGET_FREEZES of them */
+	uint64_t freeze_wait_ms;
 	uint64_t answer_wait_ms;     /* for what the storage is asked by a thread of its own */
 	uint64_t start_wait_ms;	     /* … while the target starts */
 	struct deadline count_until; /* … for all that is counted then, and then for a moment each */
@@ -279,13 +284,19 @@ struct target_copy {
  * those of ready ones, the same call, or the next start, goes on. ERR_UNAVAILABLE: the hosts could
  * not be kept from writing for as long as several copies took. Takes turns in the pools.
  *
- * taken, if it is not NULL, is called once when all copies are taken, before they count; when it
- * fails they are taken back, and so they are, by whoever resumes them, after a crash in between.
- * For that they have the parameter VOLUME_FREEZE.
+ * hooks, if they are not NULL: about is called once when nothing is to be waited for any more but
+ * the storage, before anything is begun; when it fails nothing has been. taken is called once when
+ * all copies are taken, before they count; when it fails they are taken back, and so they are, by
+ * whoever resumes them, after a crash in between. For that they have the parameter VOLUME_FREEZE.
  */
+struct target_copy_hooks {
+	int (*about)(void *context, struct err *err);
+	int (*taken)(void *context, struct err *err);
+	void *context;
+};
+
 int target_copies_make(struct target *target, struct target_copy copies[], size_t count,
-		       int (*taken)(void *context, struct err *err), void *context,
-		       struct err *err);
+		       const struct target_copy_hooks *hooks, struct err *err);
 
 /*
  * Of a copy that an earlier call began: on to its end if all copies of its group have been made,
@@ -307,6 +318,15 @@ struct target_turn {
  */
 int target_turn_take(struct target *target, const struct pool *pool, struct target_turn *ret,
 		     struct err *err);
+
+/*
+ * One of the TARGET_FREEZES turns of snapshots with freeze: so hosts are not frozen while they wait
+ * for one another's copies, and most turns of a pool are left to all else. Before any volume is
+ * held, and any turn of a pool: those are not waited for by others for as long as this may take.
+ * ERR_UNAVAILABLE.
+ */
+int target_freeze_take(struct target *target, struct target_turn *ret, struct err *err);
+
 void target_turn_fini(struct target_turn *turn);
 #define cleanup_turn CLEANUP(target_turn_fini)
 

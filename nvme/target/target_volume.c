@@ -240,7 +240,7 @@ static int copy_new(struct target *target, struct target_entry *entry, const str
 		copy.volume.uuid = entry->uuid;
 		copy.volume.export_count = 0;
 		copy.volume.growing_bytes = 0;
-		r = target_copies_make(target, &copy, 1, NULL, NULL, err);
+		r = target_copies_make(target, &copy, 1, NULL, err);
 		volume_fini(&copy.volume);
 	}
 	target_release(target, from);

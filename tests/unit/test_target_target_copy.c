@@ -354,6 +354,7 @@ static void test_start_finds_a_clone(void **state)
 static struct {
 	int begins, ends;
 	size_t asked;
+	int turns; /* of the pool that were left at the beginning */
 	bool fails_to_begin, fails_to_end;
 } quiet;
 
@@ -365,6 +366,7 @@ static int begin_quiet(void *context, const struct volume *const volumes[], size
 	assert_string_equal(volumes[0]->pool, "fast");
 	quiet.begins++;
 	quiet.asked = count;
+	sem_getvalue(&target->turns[0], &quiet.turns);
 	if (quiet.fails_to_begin)
 		return err_set(err, ERR_ABORTED, "not quiet");
 	*ret = &quiet.ends;
@@ -421,6 +423,8 @@ static void test_frozen(void **state)
 	assert_both();
 	assert_quiet(3, 2);
 	assert_int_equal(quiet.asked, 2);
+	/* Nobody is frozen while a turn is waited for. */
+	assert_int_equal(quiet.turns, TARGET_TURNS - 1);
 	{
 		cleanup_volume struct volume snapshot = get_snapshot(SNAP);
 
@@ -442,6 +446,61 @@ static void test_frozen_fails(void **state)
 	make_quiet();
 	put("fast/" SNAP ".img.new", "x");
 	assert_code(take(SNAP, "snap-1", UUID, &err), &err, ERR_FAILED_PRECONDITION);
+	assert_quiet(1, 1);
+	take_frozen = false;
+}
+
+static void *take_later(void *ret)
+{
+	struct err err = ERR_INIT;
+
+	*(int *)ret = take(SNAP, "snap-1", UUID, &err);
+	return NULL;
+}
+
+static enum err_code code_of_acquiring(const char *uuid)
+{
+	struct target_entry *entry;
+	struct err err = ERR_INIT;
+
+	if (target_acquire(target, uuid, &entry, &err) == 0)
+		target_release(target, entry);
+	return err.code;
+}
+
+/* They come one after another, and hold up nothing else. */
+static void test_frozen_in_turn(void **state)
+{
+	struct target_turn turns[TARGET_FREEZES] = { 0 };
+	struct err err = ERR_INIT;
+	pthread_t thread;
+	int rc = -1;
+
+	(void)state;
+	NEEDS_MOUNT();
+	make_quiet();
+	for (size_t i = 0; i < ARRAY_SIZE(turns); i++)
+		assert_ok(target_freeze_take(target, &turns[i], &err), &err);
+	target->freeze_wait_ms = 10;
+	assert_code(take(SNAP, "snap-1", UUID, &err), &err, ERR_UNAVAILABLE);
+	assert_string_equal(err.msg, "4 other snapshots with freeze have been under way for 10 ms; "
+				     "try again");
+	assert_none();
+	assert_quiet(0, 0);
+	take_frozen = false;
+	assert_ok(take(SNAP_2, "snap-2", OTHER, &err), &err);
+	take_frozen = true;
+	assert_ok(take(SNAP_2, "snap-2", OTHER, &err), &err);
+	target->freeze_wait_ms = 60000;
+	assert_int_equal(pthread_create(&thread, NULL, take_later, &rc), 0);
+	while (code_of_acquiring(SNAP) == ERR_NONE)
+		usleep(1000);
+	assert_int_equal(code_of_acquiring(UUID), ERR_NONE);
+	assert_quiet(0, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(turns); i++)
+		target_turn_fini(&turns[i]);
+	pthread_join(thread, NULL);
+	assert_int_equal(rc, 0);
 	assert_quiet(1, 1);
 	take_frozen = false;
 }
@@ -599,6 +658,7 @@ int main(void)
 		COPY(test_start_finds_a_clone),
 		COPY(test_frozen),
 		COPY(test_frozen_fails),
+		COPY(test_frozen_in_turn),
 		COPY(test_start_finds_frozen),
 		COPY(test_orphans),
 		COPY(test_pause_only_for_several_writers),
