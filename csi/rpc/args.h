@@ -18,6 +18,12 @@
 #define RPC_KEEPALIVE_MS 10000
 #define RPC_KEEPALIVE_TIMEOUT_MS 5000
 
+/*
+ * A TCP server does the same, somewhat later: so it learns within 20 s that a client is gone
+ * without a word (its machine lost power, or its network), and ends the streams that it has there.
+ */
+#define RPC_SERVER_KEEPALIVE_MS 15000
+
 /* How close together a server lets pings come, with and without calls. */
 #define RPC_PING_MIN_MS 5000
 

@@ -24,8 +24,6 @@
 #define POLLER_STACK_BYTES (512 * 1024)
 #define MAX_STREAMS 2048 /* calls at once on one connection; a client queues what is beyond */
 #define HANDSHAKE_MS 20000
-#define KEEPALIVE_MS 60000
-#define KEEPALIVE_TIMEOUT_MS 20000
 
 struct rpc_server {
 	struct rpc_serving serving;
@@ -164,8 +162,11 @@ static void create(struct rpc_server *server)
 		RPC_INTEGER_ARG(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
 				RPC_PING_MIN_MS),
 		RPC_INTEGER_ARG(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
-		RPC_INTEGER_ARG(GRPC_ARG_KEEPALIVE_TIME_MS, tcp ? KEEPALIVE_MS : INT32_MAX),
-		RPC_INTEGER_ARG(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, KEEPALIVE_TIMEOUT_MS),
+		RPC_INTEGER_ARG(GRPC_ARG_KEEPALIVE_TIME_MS,
+				tcp ? RPC_SERVER_KEEPALIVE_MS : INT32_MAX),
+		RPC_INTEGER_ARG(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, RPC_KEEPALIVE_TIMEOUT_MS),
+		/* Without end, too: a stream of orders may say nothing for minutes. */
+		RPC_INTEGER_ARG(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0),
 		/* A second server on one port would silently get half of the connections. */
 		RPC_INTEGER_ARG(GRPC_ARG_ALLOW_REUSEPORT, 0),
 		/* A small compressed message may unpack to any size. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Pings: they are sent on idle connections, the server puts up with them, and they find out a peer
- * that is gone without a word. The three take as long as the pings do, so they run side by side.
+ * that is gone without a word, on either side. They take as long as the pings do, so they run side
+ * by side.
  */
 #include <arpa/inet.h>
 #include <grpc/grpc_security.h>
@@ -152,7 +153,7 @@ static void *silent_peer(void *data)
 	relay_begin(&relay, rpc_server_port(t->server));
 	client = client_of(&relay);
 	fixture_call_begin(&call, client, "hold");
-	fixture_await_held(&t->f, 1);
+	fixture_await(&t->f, &t->f.begun, 2);
 	relay_set(&relay, &relay.mute);
 	begun = clock_now_ns();
 	fixture_call_end(&call);
@@ -160,6 +161,30 @@ static void *silent_peer(void *data)
 	assert_int_equal(call.rc, -1);
 	assert_int_equal(call.err.code, ERR_UNAVAILABLE);
 	assert_true(begun < RPC_KEEPALIVE_MS + 2 * RPC_KEEPALIVE_TIMEOUT_MS);
+	rpc_client_free(client);
+	relay_end(&relay);
+	return NULL;
+}
+
+/* A client that is gone without a word: whoever answers it hears of that. */
+static void *silent_client(void *data)
+{
+	uint64_t limit_ms = RPC_SERVER_KEEPALIVE_MS + 2 * RPC_KEEPALIVE_TIMEOUT_MS;
+	struct fixture_call call;
+	struct rpc_client *client;
+	struct trial *t = data;
+	struct relay relay;
+	uint64_t begun;
+
+	relay_begin(&relay, rpc_server_port(t->server));
+	client = client_of(&relay);
+	fixture_call_begin(&call, client, "leave");
+	fixture_await(&t->f, &t->f.begun, 2);
+	relay_set(&relay, &relay.mute);
+	begun = clock_now_ns();
+	fixture_await_finished(&t->f, 1);
+	assert_true((clock_now_ns() - begun) / 1000000 < limit_ms);
+	fixture_call_end(&call);
 	rpc_client_free(client);
 	relay_end(&relay);
 	return NULL;
@@ -245,7 +270,7 @@ static void *quick_pings(void *data)
 
 static void test_pings(void **state)
 {
-	void *(*const parts[])(void *) = { silent_peer, idle_client };
+	void *(*const parts[])(void *) = { silent_peer, silent_client, idle_client };
 	pthread_t thread[ARRAY_SIZE(parts)];
 	struct trial t;
 
