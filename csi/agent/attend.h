@@ -40,14 +40,14 @@ int agent_attend_next(const struct agent *agent, struct rpc_pending *stream,
 
 enum agent_outcome {
 	AGENT_FROZEN,
-	AGENT_NOT_MOUNTED, /* for writing, on this host */
+	AGENT_NOT_MOUNTED, /* for writing, on this host; nor will it be before the thaw */
 	AGENT_FAILED,	   /* nothing is frozen */
 	AGENT_THAWED,
 };
 
 /*
- * message: for people; may be "". still_frozen: with AGENT_THAWED, as the order was there until
- * then. ERR_NOT_FOUND: nobody waits for it any more.
+ * message: for people; may be "". still_frozen: with AGENT_THAWED, what was reported before held
+ * until then. ERR_NOT_FOUND: nobody waits for it any more.
  */
 int agent_report(struct agent *agent, const char *host_nqn, const char *order_id,
 		 enum agent_outcome outcome, const char *message, bool still_frozen,

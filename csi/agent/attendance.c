@@ -36,10 +36,9 @@ struct attendee {
 
 enum order_state {
 	ORDER_GIVEN,
-	ORDER_FROZEN,
-	ORDER_NOTHING, /* there is nothing to freeze */
-	ORDER_FAILED,  /* nothing is frozen */
-	ORDER_LOST,    /* its host has left: nobody knows */
+	ORDER_QUIET,  /* frozen, or not mounted for writing and kept so */
+	ORDER_FAILED, /* neither */
+	ORDER_LOST,   /* its host has left: nobody knows */
 	ORDER_THAWED,
 };
 
@@ -51,7 +50,7 @@ struct order {
 	struct attendee *attendee; /* NULL: it has left */
 	enum order_state state;
 	bool freeze_sent, thaw_wanted, thaw_sent;
-	bool still_frozen; /* of a thawed one */
+	bool still_quiet; /* of a thawed one */
 	char message[MESSAGE_SIZE];
 };
 
@@ -107,7 +106,7 @@ static bool is_due(const struct order *order)
 
 static bool is_open(const struct order *order)
 {
-	return order->state == ORDER_GIVEN || order->state == ORDER_FROZEN;
+	return order->state == ORDER_GIVEN || order->state == ORDER_QUIET;
 }
 
 /* *ret_open: there is one that is not over. */
@@ -245,9 +244,8 @@ static enum order_state state_of(Nvmeot__Target__V1__Outcome outcome)
 {
 	switch (outcome) {
 	case NVMEOT__TARGET__V1__OUTCOME__OUTCOME_FROZEN:
-		return ORDER_FROZEN;
 	case NVMEOT__TARGET__V1__OUTCOME__OUTCOME_NOT_MOUNTED:
-		return ORDER_NOTHING;
+		return ORDER_QUIET;
 	case NVMEOT__TARGET__V1__OUTCOME__OUTCOME_THAWED:
 		return ORDER_THAWED;
 	default:
@@ -278,7 +276,7 @@ static int report(struct rpc_call *call, const void *request, void *response, st
 	order = find_order(a, said->id, said->host_nqn);
 	if (order && is_open(order)) {
 		order->state = state_of(said->outcome);
-		order->still_frozen = said->still_frozen;
+		order->still_quiet = said->still_frozen;
 		snprintf(order->message, sizeof(order->message), "%s", said->message);
 		pthread_cond_broadcast(&a->changed);
 		wake_host(order);
@@ -394,7 +392,7 @@ static int check_frozen(const struct quiet *quiet, struct err *err)
 	order = find_state(quiet, ORDER_THAWED);
 	if (order)
 		return err_set(err, ERR_ABORTED,
-			       "volume %s was frozen by host %s, but not for long enough: %s",
+			       "volume %s was quiet on host %s, but not for long enough: %s",
 			       order->volume_id, order->host_nqn, order->message);
 	return 0;
 }
@@ -429,7 +427,7 @@ static void thaw(struct attendance *a, struct quiet *quiet, struct deadline dead
 			order->state = ORDER_FAILED;
 		wake_host(order);
 	}
-	while (find_state(quiet, ORDER_GIVEN) || find_state(quiet, ORDER_FROZEN))
+	while (find_state(quiet, ORDER_GIVEN) || find_state(quiet, ORDER_QUIET))
 		if (!wait_for_change(a, deadline) && deadline_passed(deadline))
 			return;
 }
@@ -470,21 +468,21 @@ static int begin_quiet(void *context, const struct volume *const volumes[], size
 	return rc;
 }
 
-/* Of each that was frozen its host says that it stayed so until now. */
+/* Of each its host says that it stayed quiet until now. */
 static int check_still(const struct quiet *quiet, struct err *err)
 {
 	for (size_t i = 0; i < quiet->count; i++) {
 		const struct order *order = &quiet->orders[i];
 
-		if (order->state == ORDER_NOTHING ||
-		    (order->state == ORDER_THAWED && order->thaw_sent && order->still_frozen))
+		if (order->state == ORDER_THAWED && order->thaw_sent && order->still_quiet)
 			continue;
-		return err_set(err, ERR_ABORTED,
-			       "volume %s may have been written to by host %s before the snapshot "
-			       "was taken: it was frozen for %d ms at most; the snapshot does not "
-			       "count and is taken again with the next call%s%s",
-			       order->volume_id, order->host_nqn, ATTENDANCE_FREEZE_MS,
-			       *order->message ? "; " : "", order->message);
+		return err_set(
+			err, ERR_ABORTED,
+			"volume %s may have been written to by host %s before the snapshot "
+			"was taken: it was kept from that for %d ms at most; the snapshot does not "
+			"count and is taken again with the next call%s%s",
+			order->volume_id, order->host_nqn, ATTENDANCE_FREEZE_MS,
+			*order->message ? "; " : "", order->message);
 	}
 	return 0;
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,14 +94,16 @@ static int report(const struct freezes *freezes, const char *order_id, enum agen
 			    message, still_frozen, deadline_after_ms(REPORT_MS), err);
 }
 
-/* For what has ended already: the target learns it from the silence, too. */
-static void tell(const struct freezes *freezes, const char *order_id, enum agent_outcome outcome,
+/* For what does not hang on being heard: the target learns it from the silence, too. */
+static bool tell(const struct freezes *freezes, const char *order_id, enum agent_outcome outcome,
 		 const char *message, bool still_frozen)
 {
 	struct err err;
 
-	if (report(freezes, order_id, outcome, message, still_frozen, &err) < 0)
-		log_debug("a report was not heard", KV("order", order_id), KV_ERR(&err));
+	if (report(freezes, order_id, outcome, message, still_frozen, &err) == 0)
+		return true;
+	log_debug("a report was not heard", KV("order", order_id), KV_ERR(&err));
+	return false;
 }
 
 /* --- the job ---------------------------------------------------------------------------------- */
@@ -270,6 +273,22 @@ static int freeze_mounted(struct freeze *freeze, const char *path, struct err *e
 	return 0;
 }
 
+/* Who would mount it is kept waiting by the job. */
+static void hold_unmounted(struct freeze *freeze)
+{
+	struct pollfd woken = { .fd = freeze->wake, .events = POLLIN };
+	bool still;
+
+	job_doing("keep its file system from being mounted while a snapshot is taken");
+	if (!tell(freeze->owner, freeze->order.id, AGENT_NOT_MOUNTED, "", false))
+		return;
+	while (poll(&woken, 1, deadline_poll_ms(freeze->over)) < 0 && errno == EINTR)
+		;
+	still = is_ordered(freeze);
+	tell(freeze->owner, freeze->order.id, AGENT_THAWED,
+	     still ? "" : "its time was over, or the way to the target was lost", still);
+}
+
 static int run_freeze(void *argument, struct err *err)
 {
 	struct freeze *freeze = argument;
@@ -277,7 +296,7 @@ static int run_freeze(void *argument, struct err *err)
 	int found = find_mount(freeze->owner->node, &freeze->record, path, err);
 
 	if (found == 0)
-		tell(freeze->owner, freeze->order.id, AGENT_NOT_MOUNTED, "", false);
+		hold_unmounted(freeze);
 	if (found < 0 || (found && freeze_mounted(freeze, path, err) < 0))
 		tell(freeze->owner, freeze->order.id, AGENT_FAILED, err->msg, false);
 	/* Nobody waits for its result: it has been told. */
@@ -354,9 +373,10 @@ void freezes_begin(struct freezes *freezes, const struct agent_order *order)
 		return;
 	}
 	found = node_record_find(&freezes->node->state, order->volume_id, &record, &err);
+	/* It is not staged, and must not be before the thaw. */
 	if (found == 0)
-		tell(freezes, order->id, AGENT_NOT_MOUNTED, "", false);
-	else if (found < 0 || begin(freezes, order, &record, &err) < 0)
+		node_record_derive(order->volume_id, &record);
+	if (found < 0 || begin(freezes, order, &record, &err) < 0)
 		tell(freezes, order->id, AGENT_FAILED, err.msg, false);
 }
 

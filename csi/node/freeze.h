@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Freezing the file system of a volume for the moment of a snapshot, by order of its target. A
- * freeze is a job of the volume, so that nothing else is done with it meanwhile, and its thaw is a
+ * freeze is a job of the volume, so that nothing else is done with it meanwhile: what is not
+ * mounted for writing is not mounted before the thaw, either. The thaw of what is frozen is a
  * guard's (csi/volume/guard.h), which outlives this process. Before the guard begins, a mark says
  * so durably, `frozen/<key>` below the state directory: should both be killed, the next start thaws
  * what has a mark, before anything else.

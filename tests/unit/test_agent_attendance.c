@@ -103,7 +103,8 @@ static struct agent *client(const char *name)
 /* What it does with a freeze, and then with its thaw. */
 enum habit {
 	FREEZES,     /* and thaws, as it is told */
-	HAS_NOTHING, /* of it mounted */
+	HAS_NOTHING, /* of it mounted, until the thaw */
+	MOUNTS,	     /* before it */
 	FAILS,
 	LETS_GO,      /* and says so when it is told to thaw */
 	GIVES_UP,     /* it thaws by itself, and says so */
@@ -149,6 +150,7 @@ static bool freeze(struct host *host)
 		await(host->after, &host->after->freezes, 1);
 	switch (host->habit) {
 	case HAS_NOTHING:
+	case MOUNTS:
 		say(host, AGENT_NOT_MOUNTED, false);
 		return true;
 	case FAILS:
@@ -189,8 +191,10 @@ static void *host_main(void *data)
 				break;
 		} else {
 			assert_string_equal(order.id, host->order.id);
-			if (host->habit == FREEZES || host->habit == LETS_GO)
-				say(host, AGENT_THAWED, host->habit == FREEZES);
+			if (host->habit == FREEZES || host->habit == HAS_NOTHING)
+				say(host, AGENT_THAWED, true);
+			else if (host->habit == LETS_GO || host->habit == MOUNTS)
+				say(host, AGENT_THAWED, false);
 			count(host, &host->thaws);
 		}
 	}
@@ -306,6 +310,8 @@ static void test_freezes(void **state)
 	expect(FREEZES, FREEZES, NULL, NULL);
 	expect(FREEZES, HAS_NOTHING, NULL, NULL);
 	expect(FREEZES, LETS_GO, NULL,
+	       "volume " VOLUME_ID " may have been written to by host " HOST_B);
+	expect(FREEZES, MOUNTS, NULL,
 	       "volume " VOLUME_ID " may have been written to by host " HOST_B);
 	expect(FREEZES, FAILS,
 	       "volume " VOLUME_ID " is not frozen by host " HOST_B ": in its own words", NULL);

@@ -28,6 +28,7 @@
 #include "tests/unit/disk_file.h"
 
 #define WAIT_MS 30000
+#define OTHER_ID "box/fast/9b2d7c1e-58f4-4f39-8a53-0c4f0d7f3b60"
 
 /* As rpc_fixture.h says. */
 const char *__tsan_default_options(void);
@@ -98,15 +99,20 @@ static void mount_volume(const char *options)
 }
 
 /* The volume is staged, as far as the state directory tells. */
-static void put_record(void)
+static void put_record_of(const char *id)
 {
 	struct node_record record;
 	struct err err;
 
-	assert_true(node_record_derive(ID, &record));
+	assert_true(node_record_derive(id, &record));
 	strcpy(record.staging_path, "/staging");
 	if (node_record_save(&node.state, &record, &err) < 0)
 		fail_msg("%s", err.msg);
+}
+
+static void put_record(void)
+{
+	put_record_of(ID);
 }
 
 static void attend(void)
@@ -325,7 +331,43 @@ static void test_node_ends(void **state)
 	expect_unquiet(begun);
 }
 
+/* Whoever would mount it is kept from that until the thaw, and no longer. */
+static void expect_kept_unmounted(void)
+{
+	struct node_time time = { .wait.deadline = deadline_after_ms(WAIT_MS) };
+	struct err err = ERR_INIT;
+	void *begun = freeze();
+
+	assert_int_equal(marks(), 0);
+	assert_int_equal(unstage_volume(&node, ID, "/staging", &time, &err), -1);
+	assert_int_equal(err.code, ERR_ABORTED);
+	assert_non_null(strstr(err.msg, "keep its file system from being mounted"));
+	if (end(begun, &err) < 0)
+		fail_msg("%s", err.msg);
+	await_jobs();
+}
+
 static void test_not_mounted_for_writing(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	NEEDS_MOUNT();
+	attend();
+	RUN("umount", mount_path);
+	expect_kept_unmounted();
+	mount_volume("loop,ro,noload");
+	expect_kept_unmounted();
+	RUN("umount", mount_path);
+	/* Not even staged, on a node that attends because of another volume. */
+	put_record_of(OTHER_ID);
+	assert_int_equal(node_record_remove(&node.state, ID, &err), 0);
+	expect_kept_unmounted();
+	mount_volume("loop");
+}
+
+/* It is let go when nobody waits for it any more, and that is said. */
+static void test_not_mounted_and_left(void **state)
 {
 	struct err err = ERR_INIT;
 	void *begun;
@@ -335,12 +377,11 @@ static void test_not_mounted_for_writing(void **state)
 	attend();
 	RUN("umount", mount_path);
 	begun = freeze();
-	assert_int_equal(marks(), 0);
-	assert_int_equal(end(begun, &err), 0);
-	mount_volume("loop,ro,noload");
-	begun = freeze();
-	assert_int_equal(marks(), 0);
-	assert_int_equal(end(begun, &err), 0);
+	attendance_end(attendance);
+	await_jobs();
+	assert_int_equal(end(begun, &err), -1);
+	assert_int_equal(err.code, ERR_ABORTED);
+	mount_volume("loop");
 }
 
 static void test_frozen_by_another(void **state)
@@ -507,6 +548,7 @@ int main(int argc, char **argv)
 		OF_NODE(test_agent_ends),
 		OF_NODE(test_node_ends),
 		OF_NODE(test_not_mounted_for_writing),
+		OF_NODE(test_not_mounted_and_left),
 		OF_NODE(test_frozen_by_another),
 		OF_NODE(test_attends_what_is_staged),
 		OF_NODE(test_of_another_target),

@@ -307,7 +307,7 @@ since_ms=$(now_ms)
 kill -9 "$guard"
 check "the guard is killed: thawed at once" thawed_within 1000
 note "$(cat /run/took)"
-check "which makes it fail" aborted "volume $volume_a was frozen by host $host_nqn, but not for long"
+check "which makes it fail" aborted "volume $volume_a was quiet on host $host_nqn, but not for long"
 release_b
 check "nothing is left" wait_for 10 nothing_left
 
