@@ -22,6 +22,8 @@
 /* Less than the grace of a connection that has come of age, so that it never cuts a stream. */
 #define STREAM_MS 120000
 #define THAW_WAIT_MS 2000 /* of a freeze that has failed already */
+#define RIVAL_MS 30000	  /* a node that is refused comes again before that */
+#define PEER_SIZE 80
 #define ORDER_ID_SIZE 33
 #define MESSAGE_SIZE 512
 
@@ -30,8 +32,12 @@ struct attendee {
 	struct attendee *next;
 	struct attendance *owner;
 	const char *host_nqn;
+	const char *peer;
 	pthread_cond_t woken; /* its handler has something to look at */
 	bool replaced;
+	/* Another node of this name that was refused, and until when it counts: */
+	char rival[PEER_SIZE];
+	struct deadline rival_until;
 };
 
 enum order_state {
@@ -124,10 +130,32 @@ static struct order *next_due(const struct attendance *a, const struct attendee 
 	return NULL;
 }
 
-static void arrive(struct attendance *a, struct attendee *attendee)
+/* A connection that it has lost is no other node's: but for the port its address is the same. */
+static bool is_same_node(const char *a, const char *b)
+{
+	const char *end_a = strrchr(a, ':'), *end_b = strrchr(b, ':');
+	size_t len = end_a ? (size_t)(end_a - a) : 0;
+
+	return len == (end_b ? (size_t)(end_b - b) : 0) && strncmp(a, b, len) == 0;
+}
+
+static int refuse(struct attendee *other, const struct attendee *attendee, struct err *err)
+{
+	snprintf(other->rival, sizeof(other->rival), "%s", attendee->peer);
+	other->rival_until = deadline_after_ms(RIVAL_MS);
+	return err_set(err, ERR_ALREADY_EXISTS,
+		       "host %s attends from %s already, and this is %s: each node needs a host "
+		       "NQN of its own; a node with another address than before is taken when "
+		       "its old connection counts as lost, within 20 s",
+		       attendee->host_nqn, other->peer, attendee->peer);
+}
+
+static int arrive(struct attendance *a, struct attendee *attendee, struct err *err)
 {
 	struct attendee *other = find_attendee(a, attendee->host_nqn);
 
+	if (other && !is_same_node(other->peer, attendee->peer))
+		return refuse(other, attendee, err);
 	if (other) {
 		other->replaced = true;
 		pthread_cond_signal(&other->woken);
@@ -135,6 +163,7 @@ static void arrive(struct attendance *a, struct attendee *attendee)
 	attendee->next = a->attendees;
 	a->attendees = attendee;
 	pthread_cond_broadcast(&a->changed);
+	return 0;
 }
 
 static void leave(struct attendance *a, struct attendee *attendee)
@@ -214,13 +243,27 @@ static int attend_on(struct attendance *a, struct rpc_call *call, struct attende
 	return 1;
 }
 
+/* Called with the lock held. */
+static int stay(struct attendance *a, struct rpc_call *call, struct attendee *self, struct err *err)
+{
+	struct deadline until = deadline_after_ms(STREAM_MS);
+	int rc;
+
+	if (arrive(a, self, err) < 0)
+		return -1;
+	rc = send_order(a, call, NULL, err) < 0 ? -1 : 1;
+	while (rc > 0)
+		rc = attend_on(a, call, self, until, err);
+	leave(a, self);
+	return rc;
+}
+
 static int attend(struct rpc_call *call, const void *request, struct err *err)
 {
 	const Nvmeot__Target__V1__AttendRequest *asked = request;
-	struct deadline until = deadline_after_ms(STREAM_MS);
 	struct attendance *a = call->context;
 	char host_nqn[NQN_SIZE];
-	struct attendee self = { .owner = a, .host_nqn = host_nqn };
+	struct attendee self = { .owner = a, .host_nqn = host_nqn, .peer = call->peer };
 	int rc;
 
 	if (serve_check_name(a->target, asked->target_id, err) < 0 ||
@@ -229,11 +272,7 @@ static int attend(struct rpc_call *call, const void *request, struct err *err)
 	pthread_cond_init(&self.woken, NULL);
 	rpc_call_watch(call, wake, &self);
 	pthread_mutex_lock(&a->lock);
-	arrive(a, &self);
-	rc = send_order(a, call, NULL, err) < 0 ? -1 : 1;
-	while (rc > 0)
-		rc = attend_on(a, call, &self, until, err);
-	leave(a, &self);
+	rc = stay(a, call, &self, err);
 	pthread_mutex_unlock(&a->lock);
 	rpc_call_unwatch(call);
 	pthread_cond_destroy(&self.woken);
@@ -321,22 +360,40 @@ static void quiet_free(struct quiet *quiet)
 	free(quiet);
 }
 
-/* With the lock held, as what follows. All hosts are there before the first is asked anything. */
+/* With the lock held, as what follows. */
+static int say_absent(const struct attendance *a, const struct order *order, struct err *err)
+{
+	return err_set(err, ERR_FAILED_PRECONDITION,
+		       "volume %s is exported to host %s, which does not attend: its node has no "
+		       "volume of this target staged now, is too old for freeze, runs without "
+		       "--target=%s=HOST:PORT, or does not get through (its log says so: network, "
+		       "or certificate for " ATTENDANCE_CLIENT_NAME ")",
+		       order->volume_id, order->host_nqn, target_id(a->target));
+}
+
+static int check_alone(const struct attendee *attendee, const struct order *order, struct err *err)
+{
+	if (!*attendee->rival || deadline_passed(attendee->rival_until))
+		return 0;
+	return err_set(err, ERR_FAILED_PRECONDITION,
+		       "volume %s is exported to host %s, and which node that is is not known: it "
+		       "attends from %s and from %s; each node needs a host NQN of its own",
+		       order->volume_id, order->host_nqn, attendee->peer, attendee->rival);
+}
+
+/* All hosts are there before the first is asked anything. */
 static int await_hosts(struct attendance *a, const struct quiet *quiet, struct deadline deadline,
 		       struct err *err)
 {
 	for (size_t i = 0; i < quiet->count; i++) {
-		struct order *order = &quiet->orders[i];
+		const struct order *order = &quiet->orders[i];
+		const struct attendee *attendee;
 
-		while (!find_attendee(a, order->host_nqn))
+		while (!(attendee = find_attendee(a, order->host_nqn)))
 			if (!wait_for_change(a, deadline) && deadline_passed(deadline))
-				return err_set(
-					err, ERR_FAILED_PRECONDITION,
-					"volume %s is exported to host %s, which does not attend: "
-					"to freeze its file system that node has to run with "
-					"--target=%s=HOST:PORT and --tls-dir, whose certificate is "
-					"for " ATTENDANCE_CLIENT_NAME,
-					order->volume_id, order->host_nqn, target_id(a->target));
+				return say_absent(a, order, err);
+		if (check_alone(attendee, order, err) < 0)
+			return -1;
 	}
 	return 0;
 }

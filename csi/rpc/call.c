@@ -3,12 +3,14 @@
 #include "csi/rpc/call.h"
 
 #include <grpc/byte_buffer_reader.h>
+#include <grpc/support/alloc.h>
 #include <grpc/support/time.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "csi/rpc/dispatch.h"
+#include "csi/rpc/logtap.h"
 #include "csi/rpc/sending.h"
 #include "csi/rpc/status.h"
 #include "nvme/base/log.h"
@@ -347,6 +349,17 @@ static struct deadline deadline_of(gpr_timespec when)
 	return (struct deadline) { .at_ns = (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec };
 }
 
+static const char *peer_of(struct server_call *call)
+{
+	char *uri = grpc_call_get_peer(call->grpc);
+	char text[RPC_PEER_SIZE] = "";
+
+	if (strncmp(uri, "ipv", 3) == 0)
+		rpc_peer_text(uri, text);
+	gpr_free(uri);
+	return rpc_strdup(&call->base, text);
+}
+
 /* Fills what handlers see of a call that has arrived. */
 static void identify(struct server_call *call)
 {
@@ -360,6 +373,7 @@ static void identify(struct server_call *call)
 	name = rpc_alloc(&call->base, len + 1);
 	memcpy(name, GRPC_SLICE_START_PTR(call->details.method), len);
 	call->base.method = name;
+	call->base.peer = peer_of(call);
 	call->method = rpc_method_find(serving->services, serving->service_count, name, &service);
 	call->row = rpc_stats_find(serving->stats, call->method);
 	call->callers = &serving->callers;

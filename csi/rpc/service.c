@@ -10,6 +10,7 @@ void rpc_call_init(struct rpc_call *call, struct deadline deadline, size_t arena
 {
 	*call = (struct rpc_call) {
 		.method = "",
+		.peer = "",
 		.deadline = deadline,
 		.started_ns = clock_now_ns(),
 	};

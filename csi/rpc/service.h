@@ -26,6 +26,7 @@
 struct rpc_call {
 	void *context;		  /* of the service */
 	const char *method;	  /* full name, "/csi.v1.Node/NodeStageVolume" */
+	const char *peer;	  /* the client, "192.0.2.1:40000"; "" by a unix socket */
 	struct deadline deadline; /* the client's; none when it gave none */
 	uint64_t started_ns;	  /* CLOCK_MONOTONIC, for the closing log line */
 	atomic_bool cancelled;

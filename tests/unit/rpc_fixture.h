@@ -55,6 +55,7 @@ struct fixture {
 	size_t finished;
 	bool let_go;
 	bool saw_cancel;
+	char peer[80]; /* of the last stage */
 	int log_fd;
 	int saved_stderr;
 	struct rpc_service services[2]; /* constant */
@@ -94,6 +95,7 @@ static inline int fixture_stage(struct rpc_call *call, const void *request, void
 	(void)response;
 	pthread_mutex_lock(&f->lock);
 	f->begun++;
+	snprintf(f->peer, sizeof(f->peer), "%s", call->peer);
 	pthread_mutex_unlock(&f->lock);
 	if (strcmp(in->volume_id, "missing") == 0)
 		return err_set(err, ERR_NOT_FOUND, "volume %s: 100%% gone\n\"r\303\251ally\"",

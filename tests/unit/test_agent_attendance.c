@@ -4,6 +4,7 @@
  * certificates open what.
  */
 #include <pthread.h>
+#include <semaphore.h>
 #include <sys/resource.h>
 
 #include "csi/agent/attend.h"
@@ -397,9 +398,9 @@ static void test_absent(void **state)
 	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
 	assert_string_equal(err.msg,
 			    "volume " VOLUME_ID " is exported to host " HOST_B ", which does not "
-			    "attend: to freeze its file system that node has to run with "
-			    "--target=box=HOST:PORT and --tls-dir, whose certificate is for "
-			    "nvmeot-node");
+			    "attend: its node has no volume of this target staged now, is too old "
+			    "for freeze, runs without --target=box=HOST:PORT, or does not get "
+			    "through (its log says so: network, or certificate for nvmeot-node)");
 	host_leave(&host);
 	assert_int_equal(host.freezes, 0);
 }
@@ -444,6 +445,92 @@ static void test_comes_anew(void **state)
 	host_leave(&new);
 	assert_int_equal(old.freezes, 0);
 	assert_int_equal(new.freezes, 1);
+}
+
+/* A node at an address of its own, which the rpc server of this test could not give it. */
+struct visit {
+	struct rpc_call call;
+	pthread_t thread;
+	sem_t arrived;
+	int rc;
+	struct err err;
+};
+
+static int note_arrival(struct rpc_call *call, const ProtobufCMessage *answer, struct err *err)
+{
+	(void)answer, (void)err;
+	sem_post(&((struct visit *)call)->arrived);
+	return 0;
+}
+
+static void *visit_main(void *data)
+{
+	Nvmeot__Target__V1__AttendRequest request = NVMEOT__TARGET__V1__ATTEND_REQUEST__INIT;
+	struct visit *visit = data;
+
+	request.target_id = (char *)"box";
+	request.host_nqn = (char *)HOST_A;
+	visit->rc = services[1].methods[0].stream(&visit->call, &request, &visit->err);
+	return NULL;
+}
+
+static void visit_begin(struct visit *visit, const char *peer)
+{
+	*visit = (struct visit) { .rc = 1 };
+	rpc_call_init(&visit->call, deadline_none(), 1 << 20);
+	visit->call.context = attendance;
+	visit->call.peer = peer;
+	visit->call.send = note_arrival;
+	sem_init(&visit->arrived, 0, 0);
+	assert_int_equal(pthread_create(&visit->thread, NULL, visit_main, visit), 0);
+}
+
+static void visit_end(struct visit *visit)
+{
+	pthread_join(visit->thread, NULL);
+	sem_destroy(&visit->arrived);
+	rpc_call_fini(&visit->call);
+}
+
+/* Two nodes with one host NQN: the later one is refused, and nothing passes for frozen. */
+static void test_shared_nqn(void **state)
+{
+	struct visit first, again, other;
+	struct err err = ERR_INIT;
+	void *begun = NULL;
+
+	(void)state;
+	visit_begin(&first, "192.0.2.1:40000");
+	sem_wait(&first.arrived);
+	visit_begin(&again, "192.0.2.1:40001");
+	sem_wait(&again.arrived);
+	visit_end(&first);
+	assert_int_equal(first.err.code, ERR_ABORTED);
+	visit_begin(&other, "192.0.2.10:40001");
+	visit_end(&other);
+	assert_int_equal(other.rc, -1);
+	assert_int_equal(other.err.code, ERR_ALREADY_EXISTS);
+	assert_string_equal(
+		other.err.msg,
+		"host " HOST_A " attends from 192.0.2.1:40001 already, and this is "
+		"192.0.2.10:40001: each node needs a host NQN of its own; a node with "
+		"another address than before is taken when its old connection counts as "
+		"lost, within 20 s");
+	assert_int_equal(begin(HOST_A, NULL, false, &begun, &err), -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+	assert_string_equal(err.msg, "volume " VOLUME_ID " is exported to host " HOST_A
+				     ", and which node that "
+				     "is is not known: it attends from 192.0.2.1:40001 and from "
+				     "192.0.2.10:40001; each node needs a host NQN of its own");
+	rpc_call_cancel(&again.call);
+	visit_end(&again);
+	assert_int_equal(again.rc, 0);
+	/* Whoever is left may come. */
+	visit_begin(&other, "192.0.2.10:40002");
+	sem_wait(&other.arrived);
+	rpc_call_cancel(&other.call);
+	visit_end(&other);
+	assert_int_equal(other.rc, 0);
 }
 
 /* The agent ends: who attends is sent away at once, and what it waits for is over. */
@@ -616,6 +703,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_absent, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_comes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_comes_anew, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_shared_nqn, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_crowd, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),

@@ -22,6 +22,33 @@ static void test_ok_and_handler_error(void **state)
 	fixture_end(&f);
 }
 
+static void stage_at(const char *address)
+{
+	struct rpc_client *client = fixture_client(address, NULL);
+	struct err err = ERR_INIT;
+
+	assert_int_equal(fixture_call_stage(client, "v", deadline_none(), &err), 0);
+	rpc_client_free(client);
+}
+
+static void test_peer(void **state)
+{
+	struct fixture f;
+	struct rpc_server *server;
+	char address[32];
+
+	(void)state;
+	fixture_begin(&f);
+	stage_at(f.endpoint);
+	assert_string_equal(f.peer, "");
+	server = fixture_serve(&f, (struct rpc_server_config) { .endpoint = "tcp://[::1]:0" });
+	snprintf(address, sizeof(address), "[::1]:%u", rpc_server_port(server));
+	stage_at(address);
+	assert_int_equal(strncmp(f.peer, "[::1]:", 6), 0);
+	rpc_server_free(server);
+	fixture_end(&f);
+}
+
 static void test_unknown_method(void **state)
 {
 	static const char *const names[] = { "/csi.v1.Node/Nonsense", "/csi.v1.Nod/Probe",
@@ -305,6 +332,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ok_and_handler_error),
+		cmocka_unit_test(test_peer),
 		cmocka_unit_test(test_unknown_method),
 		cmocka_unit_test(test_wrong_message),
 		cmocka_unit_test(test_oversize),
