@@ -47,12 +47,26 @@ static int fail_all(struct target *target, struct target_copy copies[], size_t b
 
 /* --- making ----------------------------------------------------------------------------------- */
 
+/* What a snapshot's source has allocated, the snapshot may keep. As late as it can be asked: hosts
+ * have been writing until they were quiet. */
+static int weigh_source(struct target_copy *copy, struct err *err)
+{
+	struct pool_backing backing = { 0 };
+
+	if (!volume_is_snapshot(&copy->volume))
+		return 0;
+	if (pool_find(copy->from->pool, &copy->from->uuid, &backing, err) < 0)
+		return -1;
+	copy->volume.snapshot.held_bytes = backing.allocated_bytes;
+	return 0;
+}
+
 /* The room in the pool, and the record in state creating. */
 static int begin(struct target *target, struct target_copy *copy, struct err *err)
 {
 	struct pool *pool = copy->from->pool;
-	uint64_t bytes = volume_promised_bytes(&copy->volume);
 	struct pool_backing backing;
+	uint64_t bytes;
 	int found = pool_find(pool, &copy->entry->uuid, &backing, err);
 
 	if (found < 0)
@@ -62,6 +76,9 @@ static int begin(struct target *target, struct target_copy *copy, struct err *er
 			       "%s %s has a backing in pool %s but no record: put the record back "
 			       "and restart the target, or remove the backing",
 			       volume_sort_name(&copy->volume), copy->entry->uuid.text, pool->name);
+	if (weigh_source(copy, err) < 0)
+		return -1;
+	bytes = volume_promised_bytes(&copy->volume);
 	copy->volume.state = VOLUME_CREATING;
 	if (pool_promise(pool, bytes, err) < 0)
 		return -1;

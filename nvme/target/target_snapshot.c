@@ -189,7 +189,7 @@ static uint64_t now_ns(void)
 
 static struct volume describe(const struct target_snapshot_request *request,
 			      const struct target_snapshot_item *item, const struct volume *source,
-			      uint64_t created_ns, uint64_t held_bytes)
+			      uint64_t created_ns)
 {
 	struct volume volume = {
 		.uuid = item->uuid,
@@ -197,9 +197,7 @@ static struct volume describe(const struct target_snapshot_request *request,
 		.size_bytes = source->size_bytes,
 		.volatile_cache = source->volatile_cache,
 		.source = item->volume,
-		.snapshot = { .created_ns = created_ns,
-			      .held_bytes = held_bytes,
-			      .group = request->group },
+		.snapshot = { .created_ns = created_ns, .group = request->group },
 	};
 
 	for (size_t i = 0; i < request->parameter_count; i++)
@@ -215,12 +213,10 @@ static struct volume describe(const struct target_snapshot_request *request,
 	return volume;
 }
 
-/* What a volume has allocated, which its snapshot may keep. */
-static int look_at_source(struct target *target, const struct target_entry *source, uint64_t *ret,
-			  struct err *err)
+/* Whether a snapshot of the volume can be taken now. */
+static int check_source(struct target *target, const struct target_entry *source, struct err *err)
 {
 	cleanup_turn struct target_turn turn = { 0 };
-	struct pool_backing backing = { 0 };
 
 	if (target_expect(target, source, "", err) < 0)
 		return -1;
@@ -229,12 +225,9 @@ static int look_at_source(struct target *target, const struct target_entry *sour
 			       "volume %s is being expanded to %" PRIu64
 			       " bytes: that must be asked for again first",
 			       source->uuid.text, source->volume.growing_bytes);
-	if (target_turn_take(target, source->pool, &turn, err) < 0 ||
-	    target_expect_backing(source, err) < 0 ||
-	    pool_find(source->pool, &source->uuid, &backing, err) < 0)
+	if (target_turn_take(target, source->pool, &turn, err) < 0)
 		return -1;
-	*ret = backing.allocated_bytes;
-	return 0;
+	return target_expect_backing(source, err);
 }
 
 static int hold_sources(struct taking *taking, struct err *err)
@@ -245,18 +238,17 @@ static int hold_sources(struct taking *taking, struct err *err)
 	for (size_t i = 0; i < request->count; i++) {
 		struct target_copy *copy = &taking->copies[i];
 		struct target_entry *source;
-		uint64_t held_bytes = 0;
 
 		if (target_acquire_shared(taking->target, request->items[i].volume.text, &source,
 					  err) < 0)
 			return -1;
 		taking->sources[taking->source_count++] = source;
-		if (look_at_source(taking->target, source, &held_bytes, err) < 0)
+		if (check_source(taking->target, source, err) < 0)
 			return -1;
 		copy->entry = taking->entries[i];
 		copy->from = source;
-		copy->volume = describe(request, &request->items[i], &source->volume, created_ns,
-					held_bytes);
+		copy->volume =
+			describe(request, &request->items[i], &source->volume, created_ns);
 		taking->copy_count++;
 		if (volume_check(&copy->volume, err) < 0)
 			return -1;
@@ -282,9 +274,17 @@ static int begin_quiet(void *context, struct err *err)
 	const struct target_quiesce *quiesce = &taking->target->quiesce;
 	const struct volume *volumes[VOLUME_GROUP_MAX];
 
+	uint64_t created_ns;
+
 	for (size_t i = 0; i < taking->source_count; i++)
 		volumes[i] = &taking->sources[i]->volume;
-	return quiesce->begin(quiesce->context, volumes, taking->source_count, &taking->quiet, err);
+	if (quiesce->begin(quiesce->context, volumes, taking->source_count, &taking->quiet, err) < 0)
+		return -1;
+	/* What hosts wrote out until they were quiet is in the snapshots. */
+	created_ns = now_ns();
+	for (size_t i = 0; i < taking->copy_count; i++)
+		taking->copies[i].volume.snapshot.created_ns = created_ns;
+	return 0;
 }
 
 /* Once; also before an end was reached at which it matters whether they were quiet. */

@@ -5,6 +5,8 @@
  */
 #include "tests/unit/reflink_fixture.h"
 
+#include <time.h>
+
 #include "nvme/target/nvmet_pause.h"
 
 static struct pool_ops ops; /* of the pool fast: plain_ops, with steps that fail */
@@ -356,7 +358,17 @@ static struct {
 	size_t asked;
 	int turns; /* of the pool that were left at the beginning */
 	bool fails_to_begin, fails_to_end;
+	bool writes; /* the hosts write out what they had */
+	uint64_t at_ns;
 } quiet;
+
+static uint64_t wall_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
 
 static int begin_quiet(void *context, const struct volume *const volumes[], size_t count,
 		       void **ret, struct err *err)
@@ -369,6 +381,9 @@ static int begin_quiet(void *context, const struct volume *const volumes[], size
 	sem_getvalue(&target->turns[0], &quiet.turns);
 	if (quiet.fails_to_begin)
 		return err_set(err, ERR_ABORTED, "not quiet");
+	for (unsigned i = 0; quiet.writes && i < 16; i++)
+		write_block(UUID, i, 'w');
+	quiet.at_ns = wall_ns();
 	*ret = &quiet.ends;
 	return 0;
 }
@@ -434,6 +449,27 @@ static void test_frozen(void **state)
 	assert_ok(take_group(&err), &err);
 	assert_quiet(3, 2);
 	take_frozen = false;
+}
+
+/* What hosts write out before they are quiet is in the snapshot, in its promise and of its time. */
+static void test_frozen_after_writing(void **state)
+{
+	cleanup_volume struct volume snapshot = { 0 };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	NEEDS_MOUNT();
+	make_quiet();
+	quiet.writes = true;
+	assert_ok(take(SNAP, "snap-1", UUID, &err), &err);
+	take_frozen = false;
+	snapshot = get_snapshot(SNAP);
+	assert_int_equal(read_block(SNAP, 15), 'w');
+	assert_int_equal(snapshot.snapshot.held_bytes, 16 * 4096);
+	assert_int_equal(provisioned("fast"), 2 * VOLUME_BYTES + 16 * 4096);
+	assert_true(snapshot.snapshot.created_ns >= quiet.at_ns);
+	restart();
+	assert_int_equal(provisioned("fast"), 2 * VOLUME_BYTES + 16 * 4096);
 }
 
 /* They are let go when the copies fail, too. */
@@ -657,6 +693,7 @@ int main(void)
 		COPY(test_start_finds),
 		COPY(test_start_finds_a_clone),
 		COPY(test_frozen),
+		COPY(test_frozen_after_writing),
 		COPY(test_frozen_fails),
 		COPY(test_frozen_in_turn),
 		COPY(test_start_finds_frozen),
