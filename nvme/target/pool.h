@@ -169,8 +169,8 @@ int pool_copy_is_whole(struct pool *pool, const struct uuid *uuid, struct err *e
 /*
  * Fills the list as extents_read does, from the backing of a snapshot, and, unless base is NULL,
  * that of an older one of the same volume. Nobody removes or writes either meanwhile.
- * ERR_DATA_LOSS: one is gone. ERR_FAILED_PRECONDITION: this kind of pool, or this machine, cannot
- * tell. ERR_UNAVAILABLE: not now. ERR_DEADLINE_EXCEEDED: it takes too long.
+ * ERR_DATA_LOSS: one is gone, or not of its size. ERR_FAILED_PRECONDITION: this kind of pool, or
+ * this machine, cannot tell. ERR_UNAVAILABLE: not now. ERR_DEADLINE_EXCEEDED: it takes too long.
  */
 int pool_extents(struct pool *pool, const struct volume *snapshot, const struct volume *base,
 		 uint64_t start_bytes, struct extents *ret, struct err *err);

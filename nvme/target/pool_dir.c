@@ -168,15 +168,22 @@ static void mapped_fini(struct mapped *mapped)
 	free(mapped->path);
 }
 
-static int map_image(struct pool *pool, const struct uuid *uuid, struct mapped *ret,
+/* What one that was cut has lost would look as if it had been zeros all the time. */
+static int map_image(struct pool *pool, const struct volume *snapshot, struct mapped *ret,
 		     struct err *err)
 {
 	char name[IMAGE_NAME_SIZE];
-	uint64_t size;
+	uint64_t size = 0;
 
-	image_name(uuid, name);
+	image_name(&snapshot->uuid, name);
 	ret->path = xasprintf("%s/%s", pool->records.path, name);
-	return image_get(&pool->records, name, O_RDONLY, &ret->fd, &size, err);
+	if (image_get(&pool->records, name, O_RDONLY, &ret->fd, &size, err) < 0)
+		return -1;
+	if (size != snapshot->size_bytes)
+		return err_set(err, ERR_DATA_LOSS,
+			       "%s has %" PRIu64 " bytes, its record says %" PRIu64, ret->path,
+			       size, snapshot->size_bytes);
+	return 0;
 }
 
 static int dir_extents(struct pool *pool, const struct volume *snapshot, const struct volume *base,
@@ -184,8 +191,8 @@ static int dir_extents(struct pool *pool, const struct volume *snapshot, const s
 {
 	CLEANUP(mapped_fini) struct mapped image = { .fd = -1 }, older = { .fd = -1 };
 
-	if (map_image(pool, &snapshot->uuid, &image, err) < 0 ||
-	    (base && map_image(pool, &base->uuid, &older, err) < 0))
+	if (map_image(pool, snapshot, &image, err) < 0 ||
+	    (base && map_image(pool, base, &older, err) < 0))
 		return -1;
 	return extents_read(&(struct extents_file) { image.fd, image.path },
 			    base ? &(struct extents_file) { older.fd, older.path } : NULL,

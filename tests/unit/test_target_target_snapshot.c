@@ -343,6 +343,45 @@ static void test_list(void **state)
 		    ERR_INVALID_ARGUMENT);
 }
 
+static int extents_of(const char *uuid, const char *base, struct extents *ret, struct err *err)
+{
+	const struct target_extents_query query = { .uuid = uuid, .pool = "", .base = base };
+
+	return target_extents(target, &query, ret, err);
+}
+
+static void cut_image(const char *uuid, off_t bytes)
+{
+	cleanup_free char *path = xasprintf("%s/fast/%s.img", dir, uuid);
+
+	assert_int_equal(truncate(path, bytes), 0);
+}
+
+/* A damaged image would look as if its lost part had been zeros all the time. */
+static void test_extents_of_a_cut_image(void **state)
+{
+	struct extent items[8];
+	struct extents got = { .items = items, .max = ARRAY_SIZE(items) };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	NEEDS_MOUNT();
+	assert_ok(create(UUID, "fast", &err), &err);
+	write_block(UUID, 200, 'a');
+	assert_ok(take(SNAP, "snap-1", UUID, &err), &err);
+	write_block(UUID, 3, 'b');
+	assert_ok(take(SNAP_2, "snap-2", UUID, &err), &err);
+	assert_ok(extents_of(SNAP_2, SNAP, &got, &err), &err);
+	assert_int_equal(got.count, 1);
+	assert_int_equal(items[0].offset_bytes, 3 * 4096);
+	cut_image(SNAP, 4096);
+	assert_code(extents_of(SNAP, "", &got, &err), &err, ERR_DATA_LOSS);
+	assert_says(err.msg, SNAP ".img has 4096 bytes, its record says 1048576");
+	assert_code(extents_of(SNAP_2, SNAP, &got, &err), &err, ERR_DATA_LOSS);
+	assert_code(extents_of(SNAP, SNAP_2, &got, &err), &err, ERR_DATA_LOSS);
+	assert_ok(extents_of(SNAP_2, "", &got, &err), &err);
+}
+
 static uint64_t allocated(void)
 {
 	struct pool *pool = target_pool_find(target, "fast");
@@ -397,6 +436,7 @@ int main(void)
 		REFLINK(test_source_refusals),
 		REFLINK(test_source_is_shared),
 		REFLINK(test_list),
+		REFLINK(test_extents_of_a_cut_image),
 		REFLINK(test_room),
 	};
 
