@@ -9,10 +9,12 @@
 #include <inttypes.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "nvme/base/cleanup.h"
 
@@ -85,6 +87,21 @@ static int add_piece(struct map *map, const struct fiemap_extent *extent, uint64
 	piece->end = min_u64(ends, map->end);
 	piece->place = extent->fe_physical + (piece->start - begins);
 	return 0;
+}
+
+/* Of others a place may be an offset in the file (cifs), or be on one of several devices. */
+static int check_fs(const struct extents_file *file, struct err *err)
+{
+	struct statfs st;
+
+	if (fstatfs(file->fd, &st) < 0)
+		return err_sys(err, errno, "ask for the file system of %s", file->path);
+	if (st.f_type == XFS_SUPER_MAGIC || st.f_type == BTRFS_SUPER_MAGIC)
+		return 0;
+	return err_set(err, ERR_FAILED_PRECONDITION,
+		       "%s: of its file system (type %#lx) it is not known that data at one place "
+		       "is the same data; keep the pool on xfs or btrfs",
+		       file->path, (unsigned long)st.f_type);
 }
 
 static int raise_fiemap(const struct extents_file *file, int failed, struct err *err)
@@ -239,6 +256,8 @@ int extents_read(const struct extents_file *file, const struct extents_file *bas
 	struct stat st;
 	int rc = 1;
 
+	if (check_fs(file, err) < 0)
+		return -1;
 	if (fstat(file->fd, &st) < 0)
 		return err_sys(err, errno, "stat %s", file->path);
 	list.size_bytes = (uint64_t)st.st_size;

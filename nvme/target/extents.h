@@ -23,6 +23,10 @@
  *	- The same time. Maps are read one after the other, and btrfs moves data when it
  *	  balances. So the first is read again after the second; if it has changed, all of that
  *	  part is told.
+ *	- A place that means one thing. With cifs it is the offset in the file, in both; where a
+ *	  file system has several devices it may lie on any of them. Of xfs and btrfs it is known
+ *	  what it means: a file of either is on one device, or its places are of all of them.
+ *	  Any other file system is refused.
  *
  * Granularity is EXTENTS_BLOCK_BYTES: a range that begins or ends within a block is widened.
  * Memory is some 100 KiB for files of any size and number of extents.
@@ -70,7 +74,7 @@ struct extents_file {
  * with what has data; the block that start_bytes lies in is the first. Beyond its end base counts
  * as zeros; what it has beyond the end of the file is left out. Blocks on the disk.
  * ERR_OUT_OF_RANGE: start_bytes is beyond the end of the file. ERR_FAILED_PRECONDITION: the file
- * system keeps no such maps. ERR_INTERNAL: its map makes no sense.
+ * system keeps no such maps, or is not known. ERR_INTERNAL: its map makes no sense.
  */
 int extents_read(const struct extents_file *file, const struct extents_file *base,
 		 uint64_t start_bytes, struct extents *ret, struct err *err);

@@ -13,11 +13,13 @@
 #include <errno.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "nvme/base/cleanup.h"
@@ -40,10 +42,18 @@ struct fake {
 
 static struct fake newer, older;
 static int fails; /* with this errno */
+static long fs_type;
 
 static struct fake *fake_of(int fd)
 {
 	return fd == newer.fd ? &newer : &older;
+}
+
+int fstatfs(int fd, struct statfs *buf)
+{
+	(void)fd;
+	buf->f_type = fs_type;
+	return 0;
 }
 
 /* As FS_IOC_FIEMAP: whole extents that touch the range, as many as there is room for. */
@@ -90,6 +100,7 @@ static int setup(void **state)
 {
 	(void)state;
 	fails = 0;
+	fs_type = XFS_SUPER_MAGIC;
 	fake_init(&newer, TIB);
 	fake_init(&older, TIB);
 	return 0;
@@ -334,6 +345,28 @@ static void test_failures(void **state)
 	assert_int_equal(read_list(true, 0, &got, &err), 0);
 }
 
+/* What others call a place may be the offset in the file, as with cifs: all would be the same. */
+static void test_other_file_systems(void **state)
+{
+	struct extent item;
+	struct extents got = { .items = &item, .max = 1 };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	has(&newer, 8 * K, 8 * K, 8 * K, 0);
+	has(&older, 8 * K, 8 * K, 8 * K, 0);
+	fs_type = SMB2_SUPER_MAGIC;
+	assert_int_equal(read_list(true, 0, &got, &err), -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+	assert_non_null(strstr(err.msg, "/pool/new.img: "));
+	assert_non_null(strstr(err.msg, "keep the pool on xfs or btrfs"));
+	assert_int_equal(read_list(false, 0, &got, &err), -1);
+	assert_int_equal(err.code, ERR_FAILED_PRECONDITION);
+	fs_type = BTRFS_SUPER_MAGIC;
+	assert_int_equal(read_list(true, 0, &got, &err), 0);
+	assert_int_equal(got.count, 0);
+}
+
 /* A kind of pool that cannot tell. */
 static void test_kind_without(void **state)
 {
@@ -434,7 +467,7 @@ int main(void)
 		TEST(test_allocated),	 TEST(test_same),	  TEST(test_zeros),
 		TEST(test_other_bounds), TEST(test_small_blocks), TEST(test_sizes),
 		TEST(test_many),	 TEST(test_moved),	  TEST(test_failures),
-		TEST(test_kind_without), TEST(test_random),
+		TEST(test_kind_without), TEST(test_random),	  TEST(test_other_file_systems),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -74,4 +74,5 @@ check "all data was moved meanwhile, again and again" [ "$(wc -l </run/moved)" -
 
 mkdir -p /run/memory
 echo text >/run/memory/file
-check "where no map is kept that is said" refuses FAILED_PRECONDITION "FIEMAP" ranges /run/memory/file
+check "a file system that is neither is refused" \
+	refuses FAILED_PRECONDITION "keep the pool on xfs or btrfs" ranges /run/memory/file
