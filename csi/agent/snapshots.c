@@ -13,6 +13,14 @@ static int invalid(const struct agent *agent, struct err *err)
 		       agent->name);
 }
 
+static bool is_frozen(const Nvmeot__Target__V1__Snapshot *wire)
+{
+	for (size_t i = 0; i < wire->n_parameters; i++)
+		if (strcmp(wire->parameters[i]->key, VOLUME_FREEZE) == 0)
+			return strcmp(wire->parameters[i]->value, "true") == 0;
+	return false;
+}
+
 /* uuid: the one that was asked for; NULL: any. */
 static int take(const struct agent *agent, const Nvmeot__Target__V1__Snapshot *wire,
 		const struct uuid *uuid, struct agent_snapshot *ret, struct err *err)
@@ -29,6 +37,7 @@ static int take(const struct agent *agent, const Nvmeot__Target__V1__Snapshot *w
 	strcpy(s.id.pool, wire->pool);
 	s.size_bytes = (uint64_t)wire->size_bytes;
 	s.created_ns = wire->created_ns;
+	s.frozen = is_frozen(wire);
 	*ret = s;
 	return 0;
 }

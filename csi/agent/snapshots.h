@@ -15,6 +15,7 @@ struct agent_snapshot {
 	uint64_t size_bytes;
 	int64_t created_ns; /* since 1970, UTC */
 	struct uuid group;  /* it was taken with; "": with none */
+	bool frozen;	    /* with freeze */
 };
 
 /* 1: found; 0: the target has no such snapshot in that pool ("": in any); -1: error. */
@@ -61,7 +62,8 @@ int agent_check_freeze(const struct agent *agent, const struct agent_info *info,
 
 /*
  * Takes all or none; ret gets one of each member, in their order. ERR_ALREADY_EXISTS: one of them
- * is there and was taken of another volume or with another group; ERR_NOT_FOUND: a volume is not.
+ * is there and was taken of another volume, with another group, or without the freeze that is asked
+ * for; ERR_NOT_FOUND: a volume is not.
  * With freeze also ERR_FAILED_PRECONDITION: a host does not attend; ERR_ABORTED: try again.
  */
 int agent_snapshots_create(struct agent *agent, const struct agent_snapshot_spec *spec,

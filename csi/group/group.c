@@ -45,11 +45,19 @@ static int check_same(const struct wanted_group *w, const struct members *member
 		      struct err *err)
 {
 	size_t asked_for = 0;
+	bool frozen = true;
 
 	for (size_t i = 0; i < w->count; i++)
 		if (members_of_volume(members, &w->volumes[i].uuid))
 			asked_for++;
+	for (size_t i = 0; i < members->count; i++)
+		frozen = frozen && members->list[i].frozen;
 	*ret_whole = asked_for == w->count;
+	if (asked_for == members->count && w->freeze && !frozen)
+		return err_set(err, ERR_ALREADY_EXISTS,
+			       "group snapshot \"%s\" exists on target %s and was taken without "
+			       "freeze; asked for is one with it",
+			       w->name, w->id.target);
 	if (asked_for == members->count)
 		return 0;
 	return err_set(err, ERR_ALREADY_EXISTS,

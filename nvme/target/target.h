@@ -244,7 +244,8 @@ void target_set_quiesce(struct target *target, const struct target_quiesce *quie
  * them without that other one. With several of which hosts write to more than one, these hosts are
  * kept waiting meanwhile (nvmet_pause.h). Existing ones with the same names, volumes and group are
  * returned as they are, in the order of the request; ERR_ALREADY_EXISTS says what differs, also
- * that only a part of a group is there. ERR_NOT_FOUND: there is no such volume. ERR_ABORTED: one of
+ * that only a part of a group is there, or that they were taken without the freeze that is asked
+ * for. ERR_NOT_FOUND: there is no such volume. ERR_ABORTED: one of
  * the volumes is being changed. ERR_FAILED_PRECONDITION: a pool has no copies, or nftables cannot
  * be used. ERR_RESOURCE_EXHAUSTED. ERR_UNAVAILABLE: copying took too long to be of one moment.
  * ERR_INVALID_ARGUMENT. With freeze also what its two functions answer, or ERR_UNAVAILABLE when a

@@ -191,14 +191,6 @@ static int commit(struct target *target, struct target_entry *entry, struct err 
 	return 0;
 }
 
-/* Of a group all or none are. */
-static bool is_frozen(const struct volume *volume)
-{
-	const char *freeze = volume_parameter(volume, VOLUME_FREEZE);
-
-	return volume_is_snapshot(volume) && freeze && strcmp(freeze, "true") == 0;
-}
-
 static int make(struct target *target, struct target_copy copies[], size_t count,
 		const struct target_copy_hooks *hooks, struct err *err)
 {
@@ -290,7 +282,7 @@ static int is_forward(struct target *target, const struct target_entry *entry, s
 	const struct uuid *members = snapshot->member_count ? snapshot->members : &entry->uuid;
 	size_t count = snapshot->member_count ?: 1;
 	const struct uuid *unknown = NULL;
-	bool all = !is_frozen(&entry->volume);
+	bool all = !volume_is_frozen(&entry->volume);
 
 	for (size_t i = 0; i < count; i++) {
 		struct member member = member_of(target, &members[i]);

@@ -92,6 +92,8 @@ static int check_same(const struct volume *have, const struct target_snapshot_re
 			  have->snapshot.member_count,
 			  request->group.text[0] ? request->group_name : "", request->group.text,
 			  request->group.text[0] ? request->count : 0);
+	if (request->freeze && !volume_is_frozen(have))
+		strb_add(&differs, " freeze false (asked for: true)");
 	if (!differs.len)
 		return 0;
 	return err_set(err, ERR_ALREADY_EXISTS, "snapshot %s exists with%s", have->uuid.text, text);

@@ -217,6 +217,13 @@ bool volume_is_copy(const struct volume *volume)
 	return volume->source.text[0];
 }
 
+bool volume_is_frozen(const struct volume *volume)
+{
+	const char *freeze = volume_parameter(volume, VOLUME_FREEZE);
+
+	return volume_is_snapshot(volume) && freeze && strcmp(freeze, "true") == 0;
+}
+
 const char *volume_sort_name(const struct volume *volume)
 {
 	return volume_is_snapshot(volume) ? "snapshot" : "volume";

@@ -107,6 +107,8 @@ struct volume volume_copy(const struct volume *volume);
 void volume_add_parameter(struct volume *volume, const char *key, const char *value);
 /* Borrowed; NULL when it has none of that name. */
 const char *volume_parameter(const struct volume *volume, const char *key);
+/* Whether it is a snapshot of quiet hosts: of a group all or none are. */
+bool volume_is_frozen(const struct volume *volume);
 /* Sets or replaces a mutable parameter. */
 void volume_set_mutable(struct volume *volume, const char *key, const char *value);
 void volume_add_export(struct volume *volume, const struct volume_export *entry);

@@ -21,6 +21,7 @@ struct fake_snapshot {
 	char uuid[UUID_TEXT_SIZE], volume[UUID_TEXT_SIZE], group[UUID_TEXT_SIZE];
 	char pool[VOLUME_POOL_SIZE];
 	int64_t size_bytes, created_ns;
+	bool frozen;
 	bool begun; /* cut short: unlisted, but there; taken again it is finished */
 };
 
@@ -98,6 +99,14 @@ static inline Nvmeot__Target__V1__Snapshot *fake_snapshot_wire(struct rpc_call *
 	wire->size_bytes = row->size_bytes;
 	wire->created_ns = row->created_ns;
 	wire->used_bytes = -1;
+	if (row->frozen) {
+		wire->parameters = rpc_alloc(call, sizeof(*wire->parameters));
+		wire->parameters[wire->n_parameters++] =
+			RPC_NEW(call, Nvmeot__Target__V1__Snapshot__ParametersEntry,
+				nvmeot__target__v1__snapshot__parameters_entry__init);
+		wire->parameters[0]->key = rpc_strdup(call, VOLUME_FREEZE);
+		wire->parameters[0]->value = rpc_strdup(call, "true");
+	}
 	return wire;
 }
 
@@ -125,7 +134,7 @@ static inline int fake_snapshots_settle(struct fake_snapshots *fake,
 /* One member of a request: what is there already has to be of the same volume and group. */
 static inline int fake_snapshot_take(struct fake_snapshots *fake, bool has_volume,
 				     const Nvmeot__Target__V1__SnapshotRequest *wanted,
-				     const char *group, struct err *err)
+				     const char *group, bool freeze, struct err *err)
 {
 	const struct fake_snapshot *row = fake_snapshot_of(fake, wanted->uuid);
 
@@ -139,6 +148,7 @@ static inline int fake_snapshot_take(struct fake_snapshots *fake, bool has_volum
 	if (!has_volume)
 		return err_set(err, ERR_NOT_FOUND, "no volume %s", wanted->volume_uuid);
 	fake_snapshot_add(fake, wanted->uuid, wanted->volume_uuid, group);
+	fake_snapshot_of(fake, wanted->uuid)->frozen = freeze;
 	return 0;
 }
 
@@ -164,7 +174,7 @@ static inline int fake_snapshots_create(struct rpc_call *call, struct fake_snaps
 	answer->snapshots = rpc_alloc(call, create->n_snapshots * sizeof(*answer->snapshots));
 	for (size_t i = 0; i < create->n_snapshots; i++) {
 		if (fake_snapshot_take(fake, has_volume, create->snapshots[i], create->group_uuid,
-				       err) < 0)
+				       create->freeze, err) < 0)
 			return -1;
 		answer->snapshots[answer->n_snapshots++] = fake_snapshot_wire(
 			call, fake, fake_snapshot_of(fake, create->snapshots[i]->uuid));

@@ -137,6 +137,10 @@ static void test_create_frozen(void **state)
 	a.can_freeze = false;
 	create(&c);
 	assert_int_equal(a.snapshots.creates, 1);
+	/* One that was taken without it is another. */
+	a.snapshots.rows[1].frozen = false;
+	refused(&c, ERR_ALREADY_EXISTS, "was taken without freeze; asked for is one with it");
+	assert_int_equal(a.snapshots.creates, 1);
 }
 
 static void test_create_refused(void **state)

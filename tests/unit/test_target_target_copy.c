@@ -451,6 +451,26 @@ static void test_frozen(void **state)
 	take_frozen = false;
 }
 
+/* Who asks for it does not get one that was taken without; the other way is as good. */
+static void test_frozen_is_not_plain(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	NEEDS_MOUNT();
+	make_quiet();
+	take_frozen = false;
+	assert_ok(take(SNAP, "snap-1", UUID, &err), &err);
+	take_frozen = true;
+	assert_code(take(SNAP, "snap-1", UUID, &err), &err, ERR_ALREADY_EXISTS);
+	assert_says(err.msg, "exists with freeze false (asked for: true)");
+	assert_quiet(0, 0);
+	assert_ok(target_snapshot_delete(target, SNAP, "", &err), &err);
+	assert_ok(take(SNAP, "snap-1", UUID, &err), &err);
+	take_frozen = false;
+	assert_ok(take(SNAP, "snap-1", UUID, &err), &err);
+}
+
 /* What hosts write out before they are quiet is in the snapshot, in its promise and of its time. */
 static void test_frozen_after_writing(void **state)
 {
@@ -694,6 +714,7 @@ int main(void)
 		COPY(test_start_finds_a_clone),
 		COPY(test_frozen),
 		COPY(test_frozen_after_writing),
+		COPY(test_frozen_is_not_plain),
 		COPY(test_frozen_fails),
 		COPY(test_frozen_in_turn),
 		COPY(test_start_finds_frozen),
