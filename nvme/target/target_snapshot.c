@@ -258,6 +258,22 @@ static int hold_sources(struct taking *taking, struct err *err)
 	return 0;
 }
 
+/* What is due to be measured is measured now: hosts do not wait for it then. */
+static void measure_pools(const struct taking *taking)
+{
+	for (size_t i = 0; i < taking->source_count; i++) {
+		struct pool *pool = taking->sources[i]->pool;
+		struct pool_usage ignored;
+		struct err err;
+		bool done = false;
+
+		for (size_t j = 0; j < i; j++)
+			done = done || taking->sources[j]->pool == pool;
+		if (!done)
+			target_usage(taking->target, pool, &ignored, &err);
+	}
+}
+
 /* Nothing that others wait for is held yet. */
 static int take_freeze(struct taking *taking, struct err *err)
 {
@@ -275,7 +291,6 @@ static int begin_quiet(void *context, struct err *err)
 	struct taking *taking = context;
 	const struct target_quiesce *quiesce = &taking->target->quiesce;
 	const struct volume *volumes[VOLUME_GROUP_MAX];
-
 	uint64_t created_ns;
 
 	for (size_t i = 0; i < taking->source_count; i++)
@@ -305,6 +320,8 @@ static int take_copies(struct taking *taking, struct err *err)
 	struct err ignored;
 	int r;
 
+	if (taking->request->freeze)
+		measure_pools(taking);
 	r = target_copies_make(taking->target, taking->copies, taking->copy_count,
 			       taking->request->freeze ? &hooks : NULL, err);
 	end_quiet(taking, &ignored);

@@ -451,6 +451,32 @@ static void test_frozen(void **state)
 	take_frozen = false;
 }
 
+static int measures_quiet; /* of the pool, while hosts were quiet */
+
+static int note_measure(struct pool *pool, struct pool_allocation *ret, struct err *err)
+{
+	measures_quiet += quiet.begins > quiet.ends;
+	return pool_dir_ops.allocation(pool, ret, err);
+}
+
+/* Measuring a pool, which is due now and then and can take seconds, is not what hosts wait for. */
+static void test_frozen_is_not_measured(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	NEEDS_MOUNT();
+	make_quiet();
+	measures_quiet = 0;
+	ops.allocation = note_measure;
+	target_pool_find(target, "fast")->measure_again = deadline_after_ms(0);
+	assert_ok(take_group(&err), &err);
+	take_frozen = false;
+	assert_quiet(1, 1);
+	assert_int_equal(measures_quiet, 0);
+	assert_false(deadline_passed(target_pool_find(target, "fast")->measure_again));
+}
+
 /* Who asks for it does not get one that was taken without; the other way is as good. */
 static void test_frozen_is_not_plain(void **state)
 {
@@ -714,6 +740,7 @@ int main(void)
 		COPY(test_start_finds_a_clone),
 		COPY(test_frozen),
 		COPY(test_frozen_after_writing),
+		COPY(test_frozen_is_not_measured),
 		COPY(test_frozen_is_not_plain),
 		COPY(test_frozen_fails),
 		COPY(test_frozen_in_turn),
