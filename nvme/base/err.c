@@ -2,6 +2,7 @@
 /* The error object: formatting and wrapping. */
 #include "nvme/base/err.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -52,6 +53,11 @@ int err_recode(struct err *err, enum err_code code)
 {
 	err->code = code;
 	return -1;
+}
+
+bool err_is_full(const struct err *err)
+{
+	return err->sys == ENOSPC || err->sys == EDQUOT;
 }
 
 const char *err_code_name(enum err_code code)

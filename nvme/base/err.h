@@ -8,6 +8,7 @@
 #define NVME_BASE_ERR_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 
 enum err_code {
 	ERR_NONE = 0,
@@ -53,6 +54,9 @@ int err_wrap(struct err *err, const char *format, ...) __attribute__((format(pri
 
 /* Gives an error that is already set another code, because the caller knows better what it means. */
 int err_recode(struct err *err, enum err_code code);
+
+/* Whether it is of storage, or a quota, that is full. */
+bool err_is_full(const struct err *err);
 
 /* The canonical name, for example "NOT_FOUND". Borrowed, static. */
 const char *err_code_name(enum err_code code);

@@ -86,8 +86,10 @@ int image_open(const struct root *dir, const char *name, int flags, int *ret, st
 	fd = openat(dir->fd, name, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 	if (fd < 0 && errno == ENOENT)
 		return 0;
-	if (fd < 0)
-		return err_sys(err, errno, "open %s/%s", dir->path, name);
+	if (fd < 0) {
+		err_sys(err, errno, "open %s/%s", dir->path, name);
+		return err_is_full(err) ? err_recode(err, ERR_RESOURCE_EXHAUSTED) : -1;
+	}
 	if (fstat(fd, &st) < 0)
 		return err_sys(err, errno, "stat %s/%s", dir->path, name);
 	if (!S_ISREG(st.st_mode))
@@ -168,8 +170,7 @@ static int share_blocks(const struct root *dir, const char *name, const char *fr
 	if (errno == EOPNOTSUPP || errno == ENOTTY)
 		return refuse_copy(dir, fd, err);
 	err_sys(err, errno, "share the blocks of another image with %s/%s", dir->path, name);
-	return err->sys == ENOSPC || err->sys == EDQUOT ? err_recode(err, ERR_RESOURCE_EXHAUSTED) :
-							  -1;
+	return err_is_full(err) ? err_recode(err, ERR_RESOURCE_EXHAUSTED) : -1;
 }
 
 int image_copy(const struct root *dir, const struct volume *copy, const struct volume *from,

@@ -21,7 +21,8 @@
 void image_name(const struct uuid *uuid, char out[IMAGE_NAME_SIZE]);
 void image_new_name(const struct uuid *uuid, char out[IMAGE_NAME_SIZE]);
 
-/* Opens a regular file below dir with these flags of open(2). 1: opened; 0: absent; -1: error. */
+/* Opens a regular file below dir with these flags of open(2). 1: opened; 0: absent; -1: error:
+ * ERR_RESOURCE_EXHAUSTED if there is no room to create it. */
 int image_open(const struct root *dir, const char *name, int flags, int *ret, struct err *err);
 
 /* As image_open, of the image that a volume must have, with its size: ERR_DATA_LOSS if it is gone. */

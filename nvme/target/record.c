@@ -541,11 +541,24 @@ static int replace(const struct root *root, const char *name, const char *text, 
 	int r = file_replace(root, name, text, err);
 
 	for (int i = 0; i < SPARE_COUNT && r < 0; i++) {
-		if ((err->sys != ENOSPC && err->sys != EDQUOT) || !spare_give(root))
+		if (!err_is_full(err) || !spare_give(root))
 			return -1;
 		r = file_replace(root, name, text, err);
 	}
 	return r;
+}
+
+/* Nothing relies on one that is not there yet, and the spares are for those that are. */
+static int create(const struct root *root, const char *name, const char *text, struct err *err)
+{
+	struct err ignored;
+
+	if (file_create(root, name, text, err) == 0)
+		return 0;
+	/* Whoever hears that there is no room goes elsewhere: only if nothing is here for sure. */
+	if (!err_is_full(err) || file_remove(root, name, &ignored) < 0)
+		return -1;
+	return err_recode(err, ERR_RESOURCE_EXHAUSTED);
 }
 
 int record_save(const struct root *root, const struct volume *volume, struct err *err)
@@ -559,9 +572,8 @@ int record_save(const struct root *root, const struct volume *volume, struct err
 		return err_set(err, ERR_INVALID_ARGUMENT,
 			       "the record of volume %s would have %zu bytes, more than %u",
 			       volume->uuid.text, strlen(text), FILE_MAX_BYTES);
-	/* Nothing relies on one that is not there yet, and the spares are for those that are. */
 	if (volume->state == VOLUME_CREATING && !root_exists(root, "%s", name))
-		return file_create(root, name, text, err);
+		return create(root, name, text, err);
 	if (replace(root, name, text, err) < 0)
 		return -1;
 	spare_fill(root);

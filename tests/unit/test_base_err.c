@@ -51,6 +51,21 @@ static void test_wrap_keeps_the_rest(void **state)
 	assert_string_equal(err.msg, "volume 7: umount: Device or resource busy");
 }
 
+static void test_full(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_false(err_is_full(&err));
+	err_sys(&err, EBUSY, "write");
+	assert_false(err_is_full(&err));
+	err_sys(&err, EDQUOT, "write");
+	assert_true(err_is_full(&err));
+	err_sys(&err, ENOSPC, "write");
+	err_wrap(&err, "volume %d", 7);
+	assert_true(err_is_full(&err));
+}
+
 /* What is wrapped may come from the error itself. */
 static void test_wrap_of_full_message(void **state)
 {
@@ -91,6 +106,7 @@ int main(void)
 		cmocka_unit_test(test_set),
 		cmocka_unit_test(test_sys),
 		cmocka_unit_test(test_wrap_keeps_the_rest),
+		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_wrap_of_full_message),
 		cmocka_unit_test(test_names),
 	};

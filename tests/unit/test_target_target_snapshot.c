@@ -2,6 +2,8 @@
 /* Snapshots, restored volumes and clones as their callers see them, on an xfs. */
 #include "tests/unit/reflink_fixture.h"
 
+#include <sys/statvfs.h>
+
 static void test_snapshot_keeps_what_was(void **state)
 {
 	struct err err = ERR_INIT;
@@ -133,6 +135,38 @@ static void test_file_system_without_reflink(void **state)
 	assert_false(there("slow/" SNAP ".new.json") || there("slow/" SNAP ".json") ||
 		     there("slow/" SNAP ".img.new") || there("slow/" CLONE ".new.json"));
 	assert_int_equal(provisioned("slow"), VOLUME_BYTES);
+}
+
+static void limit_files(const char *slow, unsigned long files)
+{
+	cleanup_free char *options = xasprintf("remount,nr_inodes=%lu", files);
+
+	RUN("mount", "-o", options, slow);
+}
+
+/* Full storage that has room by its figures: of files, or of a quota. */
+static void test_no_room_for_a_record(void **state)
+{
+	cleanup_free char *slow = xasprintf("%s/slow", dir);
+	struct err err = ERR_INIT;
+	struct statvfs st;
+
+	(void)state;
+	NEEDS_MOUNT();
+	assert_ok(create(UUID, "slow", &err), &err);
+	assert_int_equal(statvfs(slow, &st), 0);
+	limit_files(slow, st.f_files - st.f_ffree);
+	assert_code(take(SNAP, "snap-1", UUID, &err), &err, ERR_RESOURCE_EXHAUSTED);
+	assert_code(create(OTHER, "slow", &err), &err, ERR_RESOURCE_EXHAUSTED);
+	assert_int_equal(provisioned("slow"), VOLUME_BYTES);
+	/* There is room for the record, and none for the image. */
+	limit_files(slow, st.f_files - st.f_ffree + 1);
+	assert_code(take(SNAP, "snap-1", UUID, &err), &err, ERR_RESOURCE_EXHAUSTED);
+	assert_code(create(OTHER, "slow", &err), &err, ERR_RESOURCE_EXHAUSTED);
+	assert_int_equal(provisioned("slow"), VOLUME_BYTES);
+	assert_false(there("slow/" SNAP ".new.json") || there("slow/" OTHER ".new.json"));
+	limit_files(slow, st.f_files);
+	assert_ok(create(OTHER, "slow", &err), &err);
 }
 
 static void test_sorts_are_kept_apart(void **state)
@@ -429,6 +463,7 @@ int main(void)
 		REFLINK(test_taken_again),
 		REFLINK(test_refusals),
 		REFLINK(test_file_system_without_reflink),
+		REFLINK(test_no_room_for_a_record),
 		REFLINK(test_sorts_are_kept_apart),
 		REFLINK(test_delete_in_any_order),
 		REFLINK(test_volume_from_a_snapshot),
