@@ -119,10 +119,11 @@ static int check_same(const struct wanted *w, const struct agent_snapshot *found
 	volume_id_format(&w->volume, wanted_of);
 	snapshot_id_format(&found->id, id);
 	if (strcmp(is_of, wanted_of) == 0 && w->freeze && !found->frozen)
-		return err_set(err, ERR_ALREADY_EXISTS,
-			       "snapshot \"%s\" exists (%s) and was taken without freeze; asked for "
-			       "is one with it",
-			       w->name, id);
+		return err_set(
+			err, ERR_ALREADY_EXISTS,
+			"snapshot \"%s\" exists (%s) and was taken without freeze; asked for "
+			"is one with it",
+			w->name, id);
 	if (strcmp(is_of, wanted_of) == 0)
 		return 0;
 	return err_set(err, ERR_ALREADY_EXISTS,

@@ -50,8 +50,8 @@ int record_load(const struct root *root, const struct uuid *uuid, struct volume 
 		struct err *err);
 
 /*
- * Durable when it returns 0. Without space for it one of the spares (spare.h) is given back; for the
- * first one of a volume none is: ERR_RESOURCE_EXHAUSTED.
+ * Durable when it returns 0. Without space for it one of the spares (spare.h) is given back; for
+ * the first one of a volume none is: ERR_RESOURCE_EXHAUSTED.
  */
 int record_save(const struct root *root, const struct volume *volume, struct err *err);
 

@@ -249,8 +249,7 @@ static int hold_sources(struct taking *taking, struct err *err)
 			return -1;
 		copy->entry = taking->entries[i];
 		copy->from = source;
-		copy->volume =
-			describe(request, &request->items[i], &source->volume, created_ns);
+		copy->volume = describe(request, &request->items[i], &source->volume, created_ns);
 		taking->copy_count++;
 		if (volume_check(&copy->volume, err) < 0)
 			return -1;
@@ -295,7 +294,8 @@ static int begin_quiet(void *context, struct err *err)
 
 	for (size_t i = 0; i < taking->source_count; i++)
 		volumes[i] = &taking->sources[i]->volume;
-	if (quiesce->begin(quiesce->context, volumes, taking->source_count, &taking->quiet, err) < 0)
+	if (quiesce->begin(quiesce->context, volumes, taking->source_count, &taking->quiet, err) <
+	    0)
 		return -1;
 	/* What hosts wrote out until they were quiet is in the snapshots. */
 	created_ns = now_ns();

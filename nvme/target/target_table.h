@@ -274,7 +274,8 @@ int target_finish_old(struct target *target, struct target_entry *entry, struct 
 struct target_copy {
 	struct target_entry *entry;	 /* of what is made, held; nothing is there yet */
 	const struct target_entry *from; /* of its source, held at least shared */
-	/* What is made; taken over once there is a record of it. What a snapshot holds is filled in. */
+	/* What is made; taken over once there is a record of it. What a snapshot holds is filled
+	 * in. */
 	struct volume volume;
 };
 
