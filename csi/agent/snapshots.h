@@ -63,8 +63,8 @@ int agent_check_freeze(const struct agent *agent, const struct agent_info *info,
 /*
  * Takes all or none; ret gets one of each member, in their order. ERR_ALREADY_EXISTS: one of them
  * is there and was taken of another volume, with another group, or without the freeze that is asked
- * for; ERR_NOT_FOUND: a volume is not.
- * With freeze also ERR_FAILED_PRECONDITION: a host does not attend; ERR_ABORTED: try again.
+ * for; ERR_NOT_FOUND: a volume is not. With freeze also ERR_FAILED_PRECONDITION: a host does not
+ * attend; ERR_ABORTED: try again.
  */
 int agent_snapshots_create(struct agent *agent, const struct agent_snapshot_spec *spec,
 			   struct deadline deadline, struct agent_snapshot *ret, struct err *err);

@@ -99,7 +99,7 @@ static int check_fs(const struct extents_file *file, struct err *err)
 	if (st.f_type == XFS_SUPER_MAGIC || st.f_type == BTRFS_SUPER_MAGIC)
 		return 0;
 	return err_set(err, ERR_FAILED_PRECONDITION,
-		       "%s: of its file system (type %#lx) it is not known that data at one place "
+		       "%s: of its file system, type %#lx, it is not known that data at one place "
 		       "is the same data; keep the pool on xfs or btrfs",
 		       file->path, (unsigned long)st.f_type);
 }
