@@ -140,5 +140,6 @@ int serve_delete_snapshot(struct rpc_call *call, const void *request, void *resp
 	if (require_text("uuid", delete->uuid, UUID_TEXT_SIZE - 1, err) < 0 ||
 	    serve_check_target(call, delete->target_id, err) < 0)
 		return -1;
-	return target_snapshot_delete(call->context, delete->uuid, delete->pool, err);
+	return target_snapshot_delete(call->context, delete->uuid, delete->pool, delete->group_uuid,
+				      err);
 }

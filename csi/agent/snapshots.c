@@ -207,8 +207,8 @@ int agent_snapshots_create(struct agent *agent, const struct agent_snapshot_spec
 	return take_members(agent, (const void *)answer, spec, ret, err);
 }
 
-int agent_snapshot_delete(struct agent *agent, const struct volume_id *id, struct deadline deadline,
-			  struct err *err)
+int agent_snapshot_delete(struct agent *agent, const struct volume_id *id, const char *group,
+			  struct deadline deadline, struct err *err)
 {
 	Nvmeot__Target__V1__DeleteSnapshotRequest request =
 		NVMEOT__TARGET__V1__DELETE_SNAPSHOT_REQUEST__INIT;
@@ -217,6 +217,7 @@ int agent_snapshot_delete(struct agent *agent, const struct volume_id *id, struc
 	request.target_id = agent->name;
 	request.uuid = (char *)id->uuid.text;
 	request.pool = (char *)id->pool;
+	request.group_uuid = (char *)group;
 	return agent_call(agent, AGENT_METHOD("DeleteSnapshot"), &request,
 			  AGENT_ANSWER(delete_snapshot), deadline, &answer, err);
 }

@@ -69,8 +69,11 @@ int agent_check_freeze(const struct agent *agent, const struct agent_info *info,
 int agent_snapshots_create(struct agent *agent, const struct agent_snapshot_spec *spec,
 			   struct deadline deadline, struct agent_snapshot *ret, struct err *err);
 
-/* Success when nothing of the snapshot is there. */
-int agent_snapshot_delete(struct agent *agent, const struct volume_id *id, struct deadline deadline,
-			  struct err *err);
+/*
+ * Success when nothing of the snapshot is there. With the UUID of a group ("": any, or none) one
+ * that is not of it is ERR_INVALID_ARGUMENT.
+ */
+int agent_snapshot_delete(struct agent *agent, const struct volume_id *id, const char *group,
+			  struct deadline deadline, struct err *err);
 
 #endif

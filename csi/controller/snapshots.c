@@ -250,7 +250,7 @@ int snapshots_delete(struct rpc_call *call, const void *request, void *response,
 		return err_recode(err, ERR_FAILED_PRECONDITION);
 	if (check_alone(target, &id, deadline, err) < 0)
 		return -1;
-	return agent_snapshot_delete(target, &id, deadline, err);
+	return agent_snapshot_delete(target, &id, "", deadline, err);
 }
 
 /* --- showing ---------------------------------------------------------------------------------- */

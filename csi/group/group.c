@@ -277,14 +277,15 @@ static int check_others(struct agent *target, const struct group_id *group, cons
 	return 0;
 }
 
-static int delete_listed(struct agent *target, const struct listed *listed,
-			 struct deadline deadline, struct err *err)
+/* The target knows of which group it is also of one that is being made. */
+static int delete_listed(struct agent *target, const struct group_id *group,
+			 const struct listed *listed, struct deadline deadline, struct err *err)
 {
 	for (size_t i = 0; i < listed->count; i++) {
 		struct volume_id id;
 
 		if (snapshot_id_parse(listed->ids[i], &id) &&
-		    agent_snapshot_delete(target, &id, deadline, err) < 0)
+		    agent_snapshot_delete(target, &id, group->uuid.text, deadline, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -316,7 +317,7 @@ static int delete_group(struct rpc_call *call, const void *request, void *respon
 	    check_listed(group_id, &members, &listed, err) < 0 ||
 	    check_others(target, &id, group_id, &members, &listed, deadline, err) < 0)
 		return -1;
-	return delete_listed(target, &listed, deadline, err);
+	return delete_listed(target, &id, &listed, deadline, err);
 }
 
 /* Every one that is listed is a member. */

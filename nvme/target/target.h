@@ -282,10 +282,11 @@ size_t target_snapshots_weigh(struct target *target, struct volume snapshots[], 
 /*
  * Deletes a snapshot, as target_delete a volume. Those of the same volume or group, and volumes
  * made from it, stay. A volume's UUID is that of no snapshot: nothing is done, as for an absent
- * one; the same holds for target_delete and a snapshot's.
+ * one; the same holds for target_delete and a snapshot's. With the UUID of a group ("": any, or
+ * none) one that is not of it is ERR_INVALID_ARGUMENT, also one that is still being made.
  */
 int target_snapshot_delete(struct target *target, const char *uuid, const char *pool,
-			   struct err *err);
+			   const char *group, struct err *err);
 
 /* What is asked about the data of a snapshot. */
 struct target_extents_query {

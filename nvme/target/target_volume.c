@@ -381,12 +381,31 @@ static int delete_present(struct target *target, struct target_entry *entry, str
 	return target_finish_delete(target, entry, err);
 }
 
-static int delete_locked(struct target *target, struct target_entry *entry, const char *pool,
-			 bool snapshot, struct err *err)
+struct deletion {
+	const char *uuid;
+	const char *pool;
+	const char *group; /* of a snapshot; "": of any, or of none */
+	bool snapshot;
+};
+
+static int refuse_group(const struct volume *volume, const char *group, struct err *err)
 {
+	const char *has = volume->snapshot.group.text;
+
+	return err_set(err, ERR_INVALID_ARGUMENT, "snapshot %s is of %s%s, not of group %s",
+		       volume->uuid.text, has[0] ? "group " : "no group", has, group);
+}
+
+static int delete_locked(struct target *target, struct target_entry *entry,
+			 const struct deletion *deletion, struct err *err)
+{
+	const char *pool = deletion->pool, *group = deletion->group;
+
 	/* Of this sort there is none. */
-	if (entry->present && volume_is_snapshot(&entry->volume) != snapshot)
+	if (entry->present && volume_is_snapshot(&entry->volume) != deletion->snapshot)
 		return 0;
+	if (entry->present && group[0] && strcmp(group, entry->volume.snapshot.group.text) != 0)
+		return refuse_group(&entry->volume, group, err);
 	if (entry->present && pool[0] && strcmp(pool, entry->pool->name) != 0)
 		return err_set(err, ERR_FAILED_PRECONDITION, "%s %s is in pool %s, not in %s",
 			       volume_sort_name(&entry->volume), entry->uuid.text,
@@ -400,9 +419,9 @@ static int delete_locked(struct target *target, struct target_entry *entry, cons
 	return delete_present(target, entry, err);
 }
 
-static int delete_sort(struct target *target, const char *uuid, const char *pool, bool snapshot,
-		       struct err *err)
+static int delete_sort(struct target *target, const struct deletion *deletion, struct err *err)
 {
+	const char *pool = deletion->pool;
 	struct target_entry *entry;
 	int r;
 
@@ -410,21 +429,26 @@ static int delete_sort(struct target *target, const char *uuid, const char *pool
 		return err_set(err, ERR_FAILED_PRECONDITION,
 			       "target %s has no pool \"%.64s\"; whether %s %.36s is there "
 			       "cannot be known: give the agent that pool",
-			       target->id, pool, snapshot ? "snapshot" : "volume", uuid);
-	if (target_take(target, uuid, &entry, err) < 0)
+			       target->id, pool, deletion->snapshot ? "snapshot" : "volume",
+			       deletion->uuid);
+	if (target_take(target, deletion->uuid, &entry, err) < 0)
 		return -1;
-	r = delete_locked(target, entry, pool, snapshot, err);
+	r = delete_locked(target, entry, deletion, err);
 	target_release(target, entry);
 	return r;
 }
 
 int target_delete(struct target *target, const char *uuid, const char *pool, struct err *err)
 {
-	return delete_sort(target, uuid, pool, false, err);
+	return delete_sort(target, &(struct deletion) { uuid, pool, "", false }, err);
 }
 
 int target_snapshot_delete(struct target *target, const char *uuid, const char *pool,
-			   struct err *err)
+			   const char *group, struct err *err)
 {
-	return delete_sort(target, uuid, pool, true, err);
+	struct uuid key;
+
+	if (group[0] && parse_uuid("group_uuid", group, &key, err) < 0)
+		return -1;
+	return delete_sort(target, &(struct deletion) { uuid, pool, group, true }, err);
 }

@@ -160,9 +160,9 @@ static void turn(struct turns *t, const struct uuid *from, uint64_t bytes, size_
 	t->ms[RECORD][i] = t->ms[BARE][i] + record_ms;
 	bare_delete(&bare, &to);
 	TIMED(t->ms[SNAPSHOT][i], snapshot(t->target, from, &to));
-	BENCH_MUST(target_snapshot_delete(t->target, to.text, "", &err));
+	BENCH_MUST(target_snapshot_delete(t->target, to.text, "", "", &err));
 	TIMED(t->ms[CALL][i], call_snapshot(t->client, from, &to));
-	BENCH_MUST(target_snapshot_delete(t->target, to.text, "", &err));
+	BENCH_MUST(target_snapshot_delete(t->target, to.text, "", "", &err));
 	TIMED(t->ms[CLONE][i], clone_volume(t->target, from, &to, bytes));
 	BENCH_MUST(target_delete(t->target, to.text, "", &err));
 }

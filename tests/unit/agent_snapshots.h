@@ -246,6 +246,9 @@ static inline int fake_snapshots_delete(struct fake_snapshots *fake,
 		return -1;
 	if (++fake->deletes == fake->delete_failure_at)
 		return err_set(err, ERR_INTERNAL, "the fake's own words");
+	if (row && *delete->group_uuid && strcmp(row->group, delete->group_uuid) != 0)
+		return err_set(err, ERR_INVALID_ARGUMENT, "snapshot %s is not of group %s",
+			       row->uuid, delete->group_uuid);
 	if (row)
 		memmove(row, row + 1, (size_t)(fake->rows + --fake->count - row) * sizeof(*row));
 	return 0;

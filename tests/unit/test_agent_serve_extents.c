@@ -98,7 +98,7 @@ static void test_pages(void **state)
 	NEEDS_MOUNT();
 	for (unsigned block = 20; block < 40; block += 2)
 		write_block(UUID, block, 'c');
-	assert_ok(target_snapshot_delete(target, SNAP_2, "", &err), &err);
+	assert_ok(target_snapshot_delete(target, SNAP_2, "", "", &err), &err);
 	assert_ok(take(SNAP_2, "snap-2", UUID, &err), &err);
 	wanted.base_uuid = (char *)SNAP;
 	wanted.max_entries = 1;

@@ -212,11 +212,11 @@ static void test_delete(void **state)
 	(void)state;
 	fake_snapshot_add(&fake.snapshots, S1, FAKE_UUID, "");
 	fake.snapshots.delete_failure_at = 1;
-	assert_int_equal(agent_snapshot_delete(agent, &id, soon(), &err), -1);
+	assert_int_equal(agent_snapshot_delete(agent, &id, "", soon(), &err), -1);
 	assert_int_equal(fake.snapshots.count, 1);
-	assert_int_equal(agent_snapshot_delete(agent, &id, soon(), &err), 0);
+	assert_int_equal(agent_snapshot_delete(agent, &id, "", soon(), &err), 0);
 	assert_int_equal(fake.snapshots.count, 0);
-	assert_int_equal(agent_snapshot_delete(agent, &id, soon(), &err), 0);
+	assert_int_equal(agent_snapshot_delete(agent, &id, "", soon(), &err), 0);
 }
 
 int main(void)

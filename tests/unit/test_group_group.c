@@ -316,6 +316,11 @@ static void test_delete(void **state)
 	ids[2] = (char *)"b/fast/@" V("9");
 	delete_refused(ids, 3, ERR_INVALID_ARGUMENT, "has \"b/fast/@");
 	assert_int_equal(a.snapshots.deletes, 0);
+	/* Of one that is being made only its target knows. */
+	ids[2] = (char *)"a/fast/@" V("9");
+	fake_snapshot_of(&a.snapshots, V("9"))->begun = true;
+	delete_refused(ids, 3, ERR_INVALID_ARGUMENT, V("9") " is not of group");
+	assert_int_equal(a.snapshots.count, 1);
 	assert_int_equal(delete_listed(ids, 2, &err), 0);
 	assert_int_equal(a.snapshots.count, 1);
 	assert_int_equal(delete_listed(ids, 2, &err), 0);

@@ -113,8 +113,15 @@ static void test_group(void **state)
 	assert_code(take_items(&other, 1, GROUP, &list, &err), &err, ERR_ALREADY_EXISTS);
 	assert_says(err.msg, "of 2 snapshots (asked for: \"group-1\" " GROUP " of 1");
 	assert_code(take_items(&other, 1, "", &list, &err), &err, ERR_ALREADY_EXISTS);
+	/* Who deletes another group may have named one of this by mistake. */
+	assert_code(target_snapshot_delete(target, SNAP_2, "", OTHER, &err), &err,
+		    ERR_INVALID_ARGUMENT);
+	assert_says(err.msg, "snapshot " SNAP_2 " is of group " GROUP ", not of group " OTHER);
+	assert_code(target_snapshot_delete(target, SNAP_2, "", "g", &err), &err,
+		    ERR_INVALID_ARGUMENT);
+	assert_both();
 	/* What is left of a group is not of the moment at which the rest would be taken. */
-	assert_ok(target_snapshot_delete(target, SNAP_2, "", &err), &err);
+	assert_ok(target_snapshot_delete(target, SNAP_2, "", GROUP, &err), &err);
 	assert_code(take_group(&err), &err, ERR_ALREADY_EXISTS);
 	assert_says(err.msg, SNAP_2 " has been deleted");
 	assert_false(is_trace_of(SNAP_2));
@@ -221,8 +228,10 @@ static void test_delete_of_a_half_made_one(void **state)
 	fail_at = 2;
 	assert_code(take_group(&err), &err, ERR_INTERNAL);
 	ops = plain_ops();
-	assert_ok(target_snapshot_delete(target, SNAP, "", &err), &err);
-	assert_ok(target_snapshot_delete(target, SNAP_2, "", &err), &err);
+	assert_code(target_snapshot_delete(target, SNAP_2, "", OTHER, &err), &err,
+		    ERR_INVALID_ARGUMENT);
+	assert_ok(target_snapshot_delete(target, SNAP, "", GROUP, &err), &err);
+	assert_ok(target_snapshot_delete(target, SNAP_2, "", "", &err), &err);
 	assert_none();
 }
 
@@ -327,8 +336,8 @@ static void test_start_finds(void **state)
 			assert_none();
 		assert_ok(take_group(&err), &err);
 		assert_both();
-		assert_ok(target_snapshot_delete(target, SNAP, "", &err), &err);
-		assert_ok(target_snapshot_delete(target, SNAP_2, "", &err), &err);
+		assert_ok(target_snapshot_delete(target, SNAP, "", "", &err), &err);
+		assert_ok(target_snapshot_delete(target, SNAP_2, "", "", &err), &err);
 		assert_none();
 	}
 }
@@ -491,7 +500,7 @@ static void test_frozen_is_not_plain(void **state)
 	assert_code(take(SNAP, "snap-1", UUID, &err), &err, ERR_ALREADY_EXISTS);
 	assert_says(err.msg, "exists with freeze false (asked for: true)");
 	assert_quiet(0, 0);
-	assert_ok(target_snapshot_delete(target, SNAP, "", &err), &err);
+	assert_ok(target_snapshot_delete(target, SNAP, "", "", &err), &err);
 	assert_ok(take(SNAP, "snap-1", UUID, &err), &err);
 	take_frozen = false;
 	assert_ok(take(SNAP, "snap-1", UUID, &err), &err);
@@ -572,7 +581,7 @@ static void test_frozen_in_turn(void **state)
 	take_frozen = false;
 	assert_ok(take(SNAP_2, "snap-2", OTHER, &err), &err);
 	take_frozen = true;
-	assert_ok(take(SNAP_2, "snap-2", OTHER, &err), &err);
+	assert_code(take(SNAP_2, "snap-2", OTHER, &err), &err, ERR_ALREADY_EXISTS);
 	target->freeze_wait_ms = 60000;
 	assert_int_equal(pthread_create(&thread, NULL, take_later, &rc), 0);
 	while (code_of_acquiring(SNAP) == ERR_NONE)
@@ -604,7 +613,7 @@ static void test_start_finds_frozen(void **state)
 		make_quiet();
 		assert_ok(take(SNAP, "snap-1", UUID, &err), &err);
 		assert_quiet(left != COMMITTED, left != COMMITTED);
-		assert_ok(target_snapshot_delete(target, SNAP, "", &err), &err);
+		assert_ok(target_snapshot_delete(target, SNAP, "", "", &err), &err);
 	}
 	make_quiet();
 	assert_ok(take_group(&err), &err);
@@ -638,7 +647,8 @@ static void test_orphans(void **state)
 	assert_code(take(SNAP, "snap-1", UUID, &err), &err, ERR_FAILED_PRECONDITION);
 	assert_says(err.msg, "has a backing in pool fast but no record");
 	assert_code(copy_to(SNAP, UUID, false, &err), &err, ERR_FAILED_PRECONDITION);
-	assert_code(target_snapshot_delete(target, SNAP, "", &err), &err, ERR_FAILED_PRECONDITION);
+	assert_code(target_snapshot_delete(target, SNAP, "", "", &err), &err,
+		    ERR_FAILED_PRECONDITION);
 	assert_true(there("fast/" SNAP ".img.new"));
 }
 
@@ -652,12 +662,12 @@ static void test_pause_only_for_several_writers(void **state)
 	export_to(UUID, HOST_A, &err);
 	assert_ok(take_group(&err), &err);
 	assert_int_equal(pause_runs, 0);
-	assert_ok(target_snapshot_delete(target, SNAP, "", &err), &err);
-	assert_ok(target_snapshot_delete(target, SNAP_2, "", &err), &err);
+	assert_ok(target_snapshot_delete(target, SNAP, "", "", &err), &err);
+	assert_ok(target_snapshot_delete(target, SNAP_2, "", "", &err), &err);
 	export_to(OTHER, HOST_B, &err);
 	assert_ok(take(SNAP, "snap-1", UUID, &err), &err);
 	assert_int_equal(pause_runs, 0);
-	assert_ok(target_snapshot_delete(target, SNAP, "", &err), &err);
+	assert_ok(target_snapshot_delete(target, SNAP, "", "", &err), &err);
 	assert_ok(take_group(&err), &err);
 	assert_int_equal(pause_runs, 2);
 	assert_string_equal(pause_text, "delete table inet nvmeot_pause\n");

@@ -61,7 +61,7 @@ static void test_weights(void **state)
 	{
 		cleanup_volume struct volume gone = get_snapshot(SNAP_2);
 
-		assert_ok(target_snapshot_delete(target, SNAP_2, "", &err), &err);
+		assert_ok(target_snapshot_delete(target, SNAP_2, "", "", &err), &err);
 		assert_int_equal(target_snapshots_weigh(target, &gone, 1), 1);
 		assert_false(gone.snapshot.weighed);
 	}
@@ -194,7 +194,7 @@ static void test_sorts_are_kept_apart(void **state)
 	assert_code(create(SNAP, "fast", &err), &err, ERR_ALREADY_EXISTS);
 	/* What is of the other sort is as good as absent. */
 	assert_ok(target_delete(target, SNAP, "", &err), &err);
-	assert_ok(target_snapshot_delete(target, UUID, "", &err), &err);
+	assert_ok(target_snapshot_delete(target, UUID, "", "", &err), &err);
 	assert_true(has_snapshot(SNAP) && there("fast/" UUID ".img"));
 	{
 		cleanup_target_tally struct target_tally tally = { 0 };
@@ -219,15 +219,15 @@ static void test_delete_in_any_order(void **state)
 	assert_ok(copy_to(CLONE, SNAP, true, &err), &err);
 	assert_ok(target_delete(target, UUID, "fast", &err), &err);
 	assert_int_equal(read_block(SNAP, 0), 'a');
-	assert_ok(target_snapshot_delete(target, SNAP, "fast", &err), &err);
-	assert_ok(target_snapshot_delete(target, SNAP, "fast", &err), &err);
+	assert_ok(target_snapshot_delete(target, SNAP, "fast", "", &err), &err);
+	assert_ok(target_snapshot_delete(target, SNAP, "fast", "", &err), &err);
 	assert_false(is_trace_of(SNAP));
 	assert_int_equal(read_block(CLONE, 0), 'a');
 	assert_int_equal(read_block(SNAP_2, 0), 'b');
 	assert_ok(target_delete(target, CLONE, "", &err), &err);
-	assert_code(target_snapshot_delete(target, SNAP_2, "slow", &err), &err,
+	assert_code(target_snapshot_delete(target, SNAP_2, "slow", "", &err), &err,
 		    ERR_FAILED_PRECONDITION);
-	assert_ok(target_snapshot_delete(target, SNAP_2, "", &err), &err);
+	assert_ok(target_snapshot_delete(target, SNAP_2, "", "", &err), &err);
 	assert_int_equal(provisioned("fast"), 0);
 }
 
@@ -449,7 +449,7 @@ static void test_room(void **state)
 	restart();
 	assert_int_equal(allocated(), 32 * 4096);
 	assert_int_equal(provisioned("fast"), 2 * VOLUME_BYTES + 16 * 4096);
-	assert_ok(target_snapshot_delete(target, SNAP, "", &err), &err);
+	assert_ok(target_snapshot_delete(target, SNAP, "", "", &err), &err);
 	assert_int_equal(allocated(), 32 * 4096);
 	assert_ok(target_delete(target, CLONE, "", &err), &err);
 	assert_int_equal(allocated(), 16 * 4096);

@@ -127,9 +127,9 @@ static int forget_map(struct err *err)
 
 static int delete_snapshots(struct err *err)
 {
-	if (target_snapshot_delete(target, SNAP, "p", err) < 0)
+	if (target_snapshot_delete(target, SNAP, "p", "", err) < 0)
 		return -1;
-	return target_snapshot_delete(target, SNAP_2, "p", err);
+	return target_snapshot_delete(target, SNAP_2, "p", "", err);
 }
 
 static int copy(const char *source, bool is_snapshot, uint64_t size_bytes, struct err *err)
