@@ -22,7 +22,8 @@ EOF2
 chmod +x /run/slow/thin_delta
 PATH=/run/slow:$PATH
 
-make_thin_pool
+# The volume grows by 5 MiB in every other round, and its snapshots may come to hold as much.
+make_thin_pool 2G 16M 3G
 pool=p1=lvm:vg/tp
 defer stop_driver
 open_client "$agent_address"
