@@ -13,8 +13,8 @@ void serve_prepare(void);
 
 /*
  * What goes on without a call: drain waits for it, and returns how much is left at the deadline.
- * begin comes before calls are drained, for those that would not end by themselves. Both may be
- * NULL.
+ * begin comes before calls are drained, for what would not end by itself or begin more meanwhile;
+ * it may block for a few seconds. Both may be NULL.
  */
 struct serve_work {
 	void (*begin)(void *context);

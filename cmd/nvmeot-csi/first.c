@@ -14,7 +14,10 @@
 #include "nvme/base/clock.h"
 #include "nvme/base/proc.h"
 
-/* Guards thaw at once when the node is gone; more than that takes only what is stuck. */
+/*
+ * Guards thaw at once when the node is gone; more than that takes only what is stuck. With what the
+ * node's drain takes it is less than the pod has (the chart's terminationGracePeriodSeconds).
+ */
 #define LEFT_MS 11000
 
 extern char **environ;

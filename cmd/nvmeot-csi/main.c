@@ -235,6 +235,12 @@ static int start_node(const struct settings *s, struct node *node, struct err *e
 	return keeper_start(node, err);
 }
 
+/* Else it would freeze on order for as long as calls are drained. */
+static void end_attending(void *node)
+{
+	attend_stop(((struct node *)node)->attend);
+}
+
 static size_t drain_node(void *node, struct deadline deadline)
 {
 	return node_drain(node, deadline);
@@ -286,7 +292,9 @@ static int run(const struct settings *s, struct plugin *plugin, struct err *err)
 	struct rpc_service services[6];
 	cleanup_free char *also = NULL;
 	struct rpc_server_config config = { .endpoint = s->endpoint, .services = services };
-	struct serve_work jobs = { .drain = drain_node, .context = &plugin->node };
+	struct serve_work jobs = { .begin = end_attending,
+				   .drain = drain_node,
+				   .context = &plugin->node };
 
 	/* Whoever reaches the endpoint can mount as root: only a socket file has an owner. */
 	if (!s->endpoint || strncmp(s->endpoint, "unix://", strlen("unix://")) != 0)

@@ -22,7 +22,10 @@ int attend_add(struct attend *attend, struct agent *agent, struct err *err);
 /* Looks at the records once: from here on it attends. */
 void attend_start(struct attend *attend);
 
-/* Ends all streams and freezes, and begins none any more; waits for no job. NULL is fine. */
+/*
+ * Ends all streams and freezes, and begins none any more. Blocks for a report that is under way, at
+ * most a few seconds; waits for no job. NULL is fine, and so is once more.
+ */
 void attend_stop(struct attend *attend);
 
 /* After attend_stop. No job may be running. */
