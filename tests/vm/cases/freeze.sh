@@ -400,6 +400,19 @@ check "and the node thaws instead of it" thawed_within 16000
 note "$(cat /run/took)"
 check "nothing is left" wait_for 30 nothing_left
 
+# As when their container is paused.
+freeze_a both-stopped
+guard=$(guards)
+kill -STOP "$guard" "${pids[node]}"
+echo frozen >&8
+check "node and guard are stopped: the snapshot does not count" aborted "volume $volume_a may have been written to"
+check "and A stays frozen" still_frozen
+since_ms=$(now_ms)
+kill -CONT "$guard" "${pids[node]}"
+check "until they run again" thawed_within 2000
+note "$(cat /run/took)"
+check "nothing is left" wait_for 30 nothing_left
+
 # What somebody else has frozen stays so, and is not ours to thaw.
 fsfreeze -f "$(pod pod)"
 check "a file system that is frozen already" refuses ABORTED "host $host_nqn: somebody else has frozen its file system" \
