@@ -19,8 +19,9 @@
 #define RPC_KEEPALIVE_TIMEOUT_MS 5000
 
 /*
- * A TCP server does the same, somewhat later: so it learns within 20 s that a client is gone
- * without a word (its machine lost power, or its network), and ends the streams that it has there.
+ * A TCP server does the same, but later: the pings of a client that lives are news, and spare it
+ * its own. So it learns within 20 s that a client is gone without a word (its machine lost power,
+ * or its network), and ends the streams that it has there.
  */
 #define RPC_SERVER_KEEPALIVE_MS 15000
 
