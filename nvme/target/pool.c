@@ -270,10 +270,10 @@ int pool_extents(struct pool *pool, const struct volume *snapshot, const struct 
 	return pool->ops->extents(pool, snapshot, base, start_bytes, ret, err);
 }
 
-int pool_used(struct pool *pool, const struct uuid *uuid, struct deadline until, uint64_t *ret,
+int pool_used(struct pool *pool, const struct uuid *uuid, uint64_t since_ns, uint64_t *ret,
 	      struct err *err)
 {
-	return pool->ops->used ? pool->ops->used(pool, uuid, until, ret, err) : 0;
+	return pool->ops->used ? pool->ops->used(pool, uuid, since_ns, ret, err) : 0;
 }
 
 int pool_copy_finish(struct pool *pool, const struct volume *copy, struct err *err)

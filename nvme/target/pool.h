@@ -107,8 +107,8 @@ struct pool_ops {
 	int (*extents)(struct pool *pool, const struct volume *snapshot, const struct volume *base,
 		       uint64_t start_bytes, struct extents *ret, struct err *err);
 	/* NULL: the same. */
-	int (*used)(struct pool *pool, const struct uuid *uuid, struct deadline until,
-		    uint64_t *ret, struct err *err);
+	int (*used)(struct pool *pool, const struct uuid *uuid, uint64_t since_ns, uint64_t *ret,
+		    struct err *err);
 	/* What pool_usage needs: room each time, allocation, which may look at each volume, at
 	 * most once a minute, by one caller at a time; room may be asked meanwhile. */
 	int (*room)(struct pool *pool, struct pool_room *ret, struct err *err);
@@ -176,13 +176,16 @@ int pool_extents(struct pool *pool, const struct volume *snapshot, const struct 
 		 uint64_t start_bytes, struct extents *ret, struct err *err);
 
 /*
- * What the backing of a snapshot holds by itself: its removal frees as much. 1: told; 0: the pool
- * cannot tell, or not by then, or there is no such backing. What several share with one another and
- * with nothing else is in none of their figures, so that removing all of them frees more than the
- * sum. Nobody need hold the snapshot.
+ * What the backing of a snapshot holds by itself: its removal frees as much. It is that of a moment
+ * since since_ns (clock_now_ns), so with one value for many backings a kind may look at all of them
+ * at once. 1: told; 0: the pool cannot tell, or not in time, or there is no such backing. What
+ * several share with one another and with nothing else is in none of their figures, so that
+ * removing all of them frees more than the sum. Nobody need hold the snapshot. Blocks for less than
+ * POOL_USED_MS, unless the storage hangs.
  */
-int pool_used(struct pool *pool, const struct uuid *uuid, struct deadline until, uint64_t *ret,
+int pool_used(struct pool *pool, const struct uuid *uuid, uint64_t since_ns, uint64_t *ret,
 	      struct err *err);
+#define POOL_USED_MS 13000
 
 /*
  * Takes bytes of the pool for a volume that is to be made or grown, under a lock, so that two

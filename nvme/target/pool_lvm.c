@@ -30,6 +30,7 @@
 #include "nvme/target/record.h"
 #include "nvme/target/records_fs.h"
 #include "nvme/target/thin.h"
+#include "nvme/target/thin_status.h"
 #include "nvme/target/through.h"
 #include "nvme/target/view.h"
 
@@ -499,6 +500,15 @@ static int pool_lvm_extents(struct pool *pool, const struct volume *snapshot,
 	return thin_extents(lvm_pool(pool)->thin, &query, ret, err);
 }
 
+static int pool_lvm_used(struct pool *pool, const struct uuid *uuid, uint64_t since_ns,
+			 uint64_t *ret, struct err *err)
+{
+	char name[LVM_NAME_SIZE];
+
+	lv_name(uuid, name);
+	return thin_own(lvm_pool(pool)->thin, name, since_ns, ret, err);
+}
+
 static int pool_lvm_remove(struct pool *pool, const struct uuid *uuid, struct err *err)
 {
 	char name[LVM_NAME_SIZE];
@@ -545,8 +555,8 @@ static void pool_lvm_device_path(const struct pool *pool, const struct volume *v
 /* --- room ------------------------------------------------------------------------------------- */
 
 /* The warning that goes with a thin pool's state; each of them closes it. */
-static void judge_state(const char *mode, uint64_t metadata_used, uint64_t metadata_total,
-			bool records_broken, struct pool_room *room)
+static void judge_state(const struct thin_status *status, bool records_broken,
+			struct pool_room *room)
 {
 	if (records_broken)
 		snprintf(
@@ -554,40 +564,30 @@ static void judge_state(const char *mode, uint64_t metadata_used, uint64_t metad
 			"the file system of the records had an I/O error and cannot be written, so "
 			"no volume can change; the thin pool is in mode \"%.32s\": repair it "
 			"(lvmthin(7)), then start the target agent again",
-			mode);
-	else if (strcmp(mode, "rw") != 0)
+			status->mode);
+	else if (strcmp(status->mode, "rw") != 0)
 		snprintf(room->warning, sizeof(room->warning),
 			 "the thin pool is in mode \"%.32s\": see lvmthin(7) about its repair",
-			 mode);
-	else if (metadata_used * 100 >= metadata_total * METADATA_LIMIT_PERCENT)
+			 status->mode);
+	else if (status->metadata_used * 100 >= status->metadata_total * METADATA_LIMIT_PERCENT)
 		snprintf(room->warning, sizeof(room->warning),
 			 "the thin pool's metadata is %" PRIu64 "%% full: writes fail when it is "
 			 "full; lvextend --poolmetadatasize makes it larger",
-			 metadata_used * 100 / metadata_total);
+			 status->metadata_used * 100 / status->metadata_total);
 	room->closed = room->warning[0];
 }
 
 static int pool_lvm_room(struct pool *pool, struct pool_room *ret, struct err *err)
 {
 	const struct lvm *lvm = &lvm_pool(pool)->lvm;
-	char device[DM_NAME_SIZE], status[DM_STATUS_SIZE], mode[32] = "";
-	uint64_t metadata_used, metadata_total, used, total;
+	struct thin_status status = { 0 };
 	struct pool_room room = { 0 };
-	int found;
 
-	lvm_dm_name(lvm, lvm->pool, "-tpool", device);
-	found = dm_status(device, status, err);
-	if (found < 0)
+	if (thin_status_read(lvm, &status, err) < 0)
 		return -1;
-	if (!found || sscanf(status, "%*u %" SCNu64 "/%" SCNu64 " %" SCNu64 "/%" SCNu64 " %*s %31s",
-			     &metadata_used, &metadata_total, &used, &total, mode) != 5)
-		return err_set(err, ERR_UNAVAILABLE, "thin pool %s/%s %s%.100s", lvm->group,
-			       lvm->pool, found ? "has the status " : "is not active",
-			       found ? status : "");
-	room.capacity_bytes = total * lvm->chunk_bytes;
-	room.free_bytes = (total - used) * lvm->chunk_bytes;
-	judge_state(mode, metadata_used, metadata_total, records_fs_is_broken(&pool->records),
-		    &room);
+	room.capacity_bytes = status.data_total * lvm->chunk_bytes;
+	room.free_bytes = (status.data_total - status.data_used) * lvm->chunk_bytes;
+	judge_state(&status, records_fs_is_broken(&pool->records), &room);
 	*ret = room;
 	return 0;
 }
@@ -610,17 +610,16 @@ static uint64_t records_unwritten(const struct lvm *lvm)
  */
 static uint64_t all_used(const struct lvm *lvm)
 {
-	char device[DM_NAME_SIZE], status[DM_STATUS_SIZE], name[LVM_NAME_SIZE];
-	uint64_t used = 0, records = 0;
+	struct thin_status status = { 0 };
+	uint64_t used, records = 0;
+	char name[LVM_NAME_SIZE];
 	struct err ignored;
 
-	lvm_dm_name(lvm, lvm->pool, "-tpool", device);
-	if (dm_status(device, status, &ignored) <= 0 ||
-	    sscanf(status, "%*u %*u/%*u %" SCNu64, &used) != 1)
+	if (thin_status_read(lvm, &status, &ignored) < 0)
 		return 0;
 	records_name(lvm, name);
 	lv_mapped(lvm, name, &records, &ignored);
-	used *= lvm->chunk_bytes;
+	used = status.data_used * lvm->chunk_bytes;
 	return used > records ? used - records : 0;
 }
 
@@ -787,6 +786,7 @@ const struct pool_ops pool_lvm_ops = {
 	.copy_finish = pool_lvm_copy_finish,
 	.copy_is_whole = pool_lvm_copy_is_whole,
 	.extents = pool_lvm_extents,
+	.used = pool_lvm_used,
 	.list = pool_lvm_list,
 	.room = pool_lvm_room,
 	.allocation = pool_lvm_allocation,

@@ -274,8 +274,9 @@ int target_snapshot_list(struct target *target, const struct target_snapshot_que
  * free now. What it shares with its volume, a copy or another snapshot is not in it; so when the
  * other goes it may hold more, and all of a volume's snapshots together hold more than the sum.
  * That takes a walk over all that it has, so of a long list only the first are looked at, one at
- * least, and their number is returned. Those that the pool cannot tell of, exactly and within a
- * moment, stay as they are. A pool that hangs keeps the caller for a moment.
+ * least, and their number is returned. Those that the pool cannot tell of, exactly and in time,
+ * stay as they are. That takes some seconds, and up to 13 more for each thin pool that they are in;
+ * a pool that hangs keeps the caller for 15.
  */
 size_t target_snapshots_weigh(struct target *target, struct volume snapshots[], size_t count);
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A thin pool's metadata, by device-mapper's messages and thin_delta. */
+/* A thin pool's metadata, by device-mapper's messages, thin_delta and thin_ls. */
 #include "nvme/target/thin.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,8 @@
 #include "nvme/target/devnode.h"
 #include "nvme/target/dm.h"
 #include "nvme/target/thin_delta.h"
+#include "nvme/target/thin_ls.h"
+#include "nvme/target/thin_status.h"
 
 /*
  * Together less than an agent that is told to end gives its calls (cmd/serve.c), so that it leaves
@@ -23,6 +26,7 @@
  */
 #define TURN_MS 4000
 #define RUN_MS 20000
+#define OWN_MS 8000
 #define CALLERS_MAX 4
 #define KEPT_MAX 65536
 #define KEPT_RUNS 4
@@ -37,6 +41,13 @@ struct kept {
 	struct extents list;
 };
 
+/* What each thin volume had alone. */
+struct own {
+	uint64_t read_ns; /* when it was asked for */
+	bool told;
+	struct thin_ls list;
+};
+
 struct thin {
 	const struct lvm *lvm;
 	const struct root *records;
@@ -45,37 +56,12 @@ struct thin {
 	sem_t callers; /* how many more may come */
 	pthread_mutex_t turn;
 	struct kept kept[KEPT_RUNS]; /* the one used last is the first */
+	struct own own;
+	atomic_int own_refused;	      /* because of this (enum err_code), which the log has */
+	_Atomic uint64_t own_busy_ns; /* when there was no turn for it */
 };
 
 /* --- the pool --------------------------------------------------------------------------------- */
-
-/* A thin pool as it is now. */
-struct state {
-	uint64_t transaction;
-	uint64_t held;	      /* the block of its metadata snapshot; 0: there is none */
-	uint64_t used, total; /* blocks of its metadata */
-	char mode[32];
-};
-
-static int look(const struct thin *thin, struct state *ret, struct err *err)
-{
-	char status[DM_STATUS_SIZE], held[32] = "";
-	struct state state = { 0 };
-	int found = dm_status(thin->pool, status, err);
-
-	if (found < 0)
-		return -1;
-	if (!found || sscanf(status, "%" SCNu64 " %" SCNu64 "/%" SCNu64 " %*u/%*u %31s %31s",
-			     &state.transaction, &state.used, &state.total, held, state.mode) != 5)
-		return err_set(err, ERR_UNAVAILABLE, "thin pool %s/%s %s%.100s", thin->lvm->group,
-			       thin->lvm->pool, found ? "has the status " : "is not active",
-			       found ? status : "");
-	if (strcmp(held, "-") != 0 &&
-	    parse_u64("metadata snapshot", held, 1, INT64_MAX, &state.held, err) < 0)
-		return err_recode(err, ERR_INTERNAL);
-	*ret = state;
-	return 0;
-}
 
 /* What a thin pool consists of: numbers of devices, and its chunks. */
 struct parts {
@@ -144,18 +130,20 @@ static int is_ours(const struct thin *thin, uint64_t held, bool *ret, struct err
 }
 
 /*
- * Releases what is ours, and takes the mark away; the state is that of before. What is reserved and
- * was not released is another program's.
+ * Releases what is ours, and takes the mark away. What the state, otherwise that of before, has as
+ * reserved is another program's.
  */
-static int settle(const struct thin *thin, struct state *ret_before, bool *ret_released,
+static int settle(const struct thin *thin, struct thin_status *ret, bool *ret_released,
 		  struct err *err)
 {
 	bool ours = false;
 
-	if (look(thin, ret_before, err) < 0 ||
-	    (ret_before->held && is_ours(thin, ret_before->held, &ours, err) < 0) ||
+	if (thin_status_read(thin->lvm, ret, err) < 0 ||
+	    (ret->held && is_ours(thin, ret->held, &ours, err) < 0) ||
 	    (ours && dm_message(thin->pool, "release_metadata_snap", err) < 0))
 		return -1;
+	if (ours)
+		ret->held = 0;
 	*ret_released = ours;
 	return root_exists(thin->records, MARK) ? file_remove(thin->records, MARK, err) : 0;
 }
@@ -169,7 +157,7 @@ static int refuse(const struct thin *thin, struct err *err)
 		       thin->lvm->group, thin->lvm->pool, thin->pool);
 }
 
-static int raise_message(const struct thin *thin, const struct state *state, struct err *err)
+static int raise_message(const struct thin *thin, const struct thin_status *state, struct err *err)
 {
 	struct err ignored;
 
@@ -189,29 +177,32 @@ static int raise_message(const struct thin *thin, const struct state *state, str
  * All that there is may have to be copied while it is reserved. Without room for that the pool
  * would take no more writes, and no message either: it could not even be released.
  */
-static int check_room(const struct thin *thin, const struct state *state, struct err *err)
+static int may_reserve(const struct thin *thin, const struct thin_status *state, struct err *err)
 {
-	if (state->used <= state->total / 2)
+	if (state->held)
+		return refuse(thin, err);
+	if (state->metadata_used <= state->metadata_total / 2)
 		return 0;
 	return err_set(err, ERR_FAILED_PRECONDITION,
 		       "the metadata of thin pool %s/%s is more than half full (%" PRIu64
 		       " of %" PRIu64 " blocks): it can be read when it has been extended, see "
 		       "--poolmetadatasize in lvextend(8)",
-		       thin->lvm->group, thin->lvm->pool, state->used, state->total);
+		       thin->lvm->group, thin->lvm->pool, state->metadata_used,
+		       state->metadata_total);
 }
 
 /* Whether this fails or not: settle is to follow. */
-static int reserve(const struct thin *thin, const struct state *state, uint64_t *ret_block,
+static int reserve(const struct thin *thin, const struct thin_status *state, uint64_t *ret_block,
 		   struct err *err)
 {
-	struct state now = { 0 };
+	struct thin_status now = { 0 };
 	char block[32];
 
 	if (file_create(thin->records, MARK, "", err) < 0)
 		return -1;
 	if (dm_message(thin->pool, "reserve_metadata_snap", err) < 0)
 		return raise_message(thin, state, err);
-	if (look(thin, &now, err) < 0)
+	if (thin_status_read(thin->lvm, &now, err) < 0)
 		return -1;
 	snprintf(block, sizeof(block), "%" PRIu64, now.held);
 	*ret_block = now.held;
@@ -221,10 +212,14 @@ static int reserve(const struct thin *thin, const struct state *state, uint64_t 
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-static int run(const struct thin *thin, const struct parts *parts, uint64_t block,
-	       struct kept *kept, struct err *err)
+/* What is to be read of the metadata snapshot at a block of the device at path. */
+typedef int (*reader)(const char *path, uint64_t block, const struct parts *parts, void *context,
+		      struct err *err);
+
+static int read_delta(const char *path, uint64_t block, const struct parts *parts, void *context,
+		      struct err *err)
 {
-	char path[sizeof("/dev/mapper/") + DM_NAME_SIZE];
+	struct kept *kept = context;
 	const struct thin_delta_query query = {
 		.device = path,
 		.snapshot_block = block,
@@ -234,24 +229,43 @@ static int run(const struct thin *thin, const struct parts *parts, uint64_t bloc
 		.start_bytes = kept->from_bytes,
 	};
 
-	snprintf(path, sizeof(path), "/dev/mapper/%s", thin->metadata);
-	if (devnode_ensure(path + strlen("/dev/"), S_IFBLK, parts->metadata, err) < 0)
-		return -1;
 	return thin_delta_read(&query, deadline_after_ms(RUN_MS), &kept->list, err);
 }
 
-/* Fills it from where it begins. */
-static int refill(const struct thin *thin, const struct parts *parts, const struct state *state,
-		  struct kept *kept, struct err *err)
+/* That block is what thin_ls looks for by itself. */
+static int read_own(const char *path, uint64_t block, const struct parts *parts, void *context,
+		    struct err *err)
+{
+	struct own *own = context;
+
+	(void)block, (void)parts;
+	return thin_ls_read(path, deadline_after_ms(OWN_MS), &own->list, err);
+}
+
+static int run(const struct thin *thin, const struct parts *parts, uint64_t block, reader read,
+	       void *context, struct err *err)
+{
+	char path[sizeof("/dev/mapper/") + DM_NAME_SIZE];
+
+	snprintf(path, sizeof(path), "/dev/mapper/%s", thin->metadata);
+	if (devnode_ensure(path + strlen("/dev/"), S_IFBLK, parts->metadata, err) < 0)
+		return -1;
+	return read(path, block, parts, context, err);
+}
+
+/* What is read counts if this succeeds, after may_reserve. */
+static int read_metadata(const struct thin *thin, const struct parts *parts,
+			 const struct thin_status *state, reader read, void *context,
+			 struct err *err)
 {
 	struct err failure = ERR_INIT;
-	struct state after = { 0 };
+	struct thin_status after = { 0 };
 	bool released = false;
 	uint64_t block = 0;
 	int r = reserve(thin, state, &block, err);
 
 	if (r == 0)
-		r = run(thin, parts, block, kept, err);
+		r = run(thin, parts, block, read, context, err);
 	if (settle(thin, &after, &released, &failure) < 0) {
 		log_warning("the metadata snapshot of a thin pool could not be released: the next "
 			    "use or start tries again",
@@ -322,7 +336,7 @@ static int extents_in_turn(struct thin *thin, const struct thin_query *query, st
 	struct kept wanted = { .from_bytes = start,
 			       .list = { .max = KEPT_MAX, .size_bytes = query->size_bytes } };
 	struct parts parts = { 0 };
-	struct state state = { 0 };
+	struct thin_status state = { 0 };
 	struct kept *kept;
 	bool released;
 
@@ -333,14 +347,12 @@ static int extents_in_turn(struct thin *thin, const struct thin_query *query, st
 	wanted.transaction = state.transaction;
 	kept = bring_kept(thin, &wanted);
 	if (!covers(kept, &wanted)) {
-		if (state.held && !released)
-			return refuse(thin, err);
-		if (check_room(thin, &state, err) < 0)
+		if (may_reserve(thin, &state, err) < 0)
 			return -1;
 		wanted.list.items = kept->list.items ?:
 						       xcalloc(KEPT_MAX, sizeof(*wanted.list.items));
 		*kept = wanted;
-		if (refill(thin, &parts, &state, kept, err) < 0)
+		if (read_metadata(thin, &parts, &state, read_delta, kept, err) < 0)
 			return -1;
 		kept->filled = true;
 	}
@@ -357,6 +369,26 @@ static int turn_take(struct thin *thin, struct err *err)
 	return err_set(err, ERR_UNAVAILABLE,
 		       "the metadata of thin pool %s/%s is being read by another call: try again",
 		       thin->lvm->group, thin->lvm->pool);
+}
+
+/* 0: the caller has the turn, to be ended by leave. */
+static int enter(struct thin *thin, struct err *err)
+{
+	if (sem_trywait(&thin->callers) < 0)
+		return err_set(err, ERR_UNAVAILABLE,
+			       "%d calls read the metadata of thin pool %s/%s, or wait for it: try "
+			       "again",
+			       CALLERS_MAX, thin->lvm->group, thin->lvm->pool);
+	if (turn_take(thin, err) == 0)
+		return 0;
+	sem_post(&thin->callers);
+	return -1;
+}
+
+static void leave(struct thin *thin)
+{
+	pthread_mutex_unlock(&thin->turn);
+	sem_post(&thin->callers);
 }
 
 int thin_extents(struct thin *thin, const struct thin_query *query, struct extents *ret,
@@ -377,17 +409,76 @@ int thin_extents(struct thin *thin, const struct thin_query *query, struct exten
 		ret->next_bytes = ret->size_bytes = query->size_bytes;
 		return 0;
 	}
-	if (sem_trywait(&thin->callers) < 0)
-		return err_set(err, ERR_UNAVAILABLE,
-			       "%d calls read the metadata of thin pool %s/%s, or wait for it: try "
-			       "again",
-			       CALLERS_MAX, thin->lvm->group, thin->lvm->pool);
-	r = turn_take(thin, err);
-	if (r == 0) {
-		r = extents_in_turn(thin, query, ret, err);
-		pthread_mutex_unlock(&thin->turn);
+	if (enter(thin, err) < 0)
+		return -1;
+	r = extents_in_turn(thin, query, ret, err);
+	leave(thin);
+	return r;
+}
+
+/* --- what each has alone ---------------------------------------------------------------------- */
+
+/* Of each reason in a row the log has the first. */
+static void complain(struct thin *thin, const struct err *why)
+{
+	if (atomic_exchange(&thin->own_refused, (int)why->code) != (int)why->code)
+		log_warning("what snapshots hold by themselves is not known",
+			    KV("pool", thin->pool), KV_ERR(why));
+}
+
+/* For all of them: those who ask for others of the same list get what was read, or not. */
+static void refresh_own(struct thin *thin)
+{
+	struct parts parts = { 0 };
+	struct thin_status state = { 0 };
+	struct err why = ERR_INIT;
+	bool released;
+
+	thin->own.read_ns = clock_now_ns();
+	thin->own.told = settle(thin, &state, &released, &why) == 0 &&
+			 may_reserve(thin, &state, &why) == 0 &&
+			 find_parts(thin, &parts, &why) == 0 &&
+			 read_metadata(thin, &parts, &state, read_own, &thin->own, &why) == 0;
+	if (thin->own.told)
+		atomic_store(&thin->own_refused, ERR_NONE);
+	else
+		complain(thin, &why);
+}
+
+/* With the turn taken. */
+static int own_in_turn(struct thin *thin, const char *name, uint64_t since_ns, uint64_t *ret_bytes,
+		       struct err *err)
+{
+	const struct thin_ls_volume *found;
+	struct parts parts = { 0 };
+	unsigned id;
+
+	if (thin->own.read_ns < since_ns)
+		refresh_own(thin);
+	if (!thin->own.told)
+		return 0;
+	if (find_parts(thin, &parts, err) < 0 || find_id(thin, &parts, name, &id, err) < 0)
+		return -1;
+	found = thin_ls_find(&thin->own.list, id);
+	if (found)
+		*ret_bytes = found->own_bytes;
+	return found != NULL;
+}
+
+int thin_own(struct thin *thin, const char *name, uint64_t since_ns, uint64_t *ret_bytes,
+	     struct err *err)
+{
+	int r;
+
+	if (atomic_load(&thin->own_busy_ns) >= since_ns)
+		return 0;
+	if (enter(thin, err) < 0) {
+		atomic_store(&thin->own_busy_ns, clock_now_ns());
+		complain(thin, err);
+		return 0;
 	}
-	sem_post(&thin->callers);
+	r = own_in_turn(thin, name, since_ns, ret_bytes, err);
+	leave(thin);
 	return r;
 }
 
@@ -396,7 +487,7 @@ int thin_extents(struct thin *thin, const struct thin_query *query, struct exten
 struct thin *thin_new(const struct lvm *lvm, const struct root *records)
 {
 	struct thin *thin = xcalloc(1, sizeof(*thin));
-	struct state state = { 0 };
+	struct thin_status state = { 0 };
 	struct err err = ERR_INIT;
 	bool released = false;
 
@@ -424,5 +515,6 @@ void thin_free(struct thin *thin)
 	pthread_mutex_destroy(&thin->turn);
 	for (size_t i = 0; i < KEPT_RUNS; i++)
 		free(thin->kept[i].list.items);
+	thin_ls_fini(&thin->own.list);
 	free(thin);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The metadata of a thin pool: which chunks its thin volumes have, and where, as far as that tells
- * what differs between two snapshots. The pool is in use all the time, so a metadata snapshot is
- * reserved for it, which is what the metadata is at that moment; then thin_delta.h reads it.
+ * what differs between two snapshots, or what one has alone. The pool is in use all the time, so a
+ * metadata snapshot is reserved for it, which is what the metadata is at that moment; then
+ * thin_delta.h or thin_ls.h reads it.
  *
  * Of a thin pool there can be one metadata snapshot (dm-thin-metadata.c refuses a second with
  * EBUSY). It lasts until it is released, also over a deactivation and a crash of the machine, and
@@ -15,7 +16,7 @@
  *	  unsaid which block; then what is reserved counts as ours, even if it is of another program
  *	  that has come since. The same is so of one that got the block of ours, when we died just
  *	  before the file went.
- *	- It is not reserved in metadata that are more than half full: see check_room.
+ *	- It is not reserved in metadata that are more than half full: see may_reserve.
  *	- Any other is that of another program, which may be at work: it stays, and the call is
  *	  ERR_UNAVAILABLE and says how to release it. If another program releases ours, what
  *	  was read does not count.
@@ -29,6 +30,9 @@
  * mapping of snapshots does not change, but an id
  * may be given to another volume: what is kept counts until anything is made or deleted in the
  * pool, which changes the transaction id that lvm2 has the pool keep.
+ *
+ * One run of thin_ls reads the mappings of all thin volumes of the pool, so what it has told is
+ * kept for whoever asks about another one as part of the same question.
  */
 #ifndef NVME_TARGET_THIN_H
 #define NVME_TARGET_THIN_H
@@ -63,5 +67,15 @@ struct thin_query {
  */
 int thin_extents(struct thin *thin, const struct thin_query *query, struct extents *ret,
 		 struct err *err);
+
+/*
+ * What the thin volume has that no other one of the pool has, in whole chunks: as it was at some
+ * moment since since_ns (clock_now_ns). 1: told; 0: that is not known of any of them, for a reason
+ * that thin_extents may have, too, or because there are too many: it is logged, but not again and
+ * again, and not tried again for an earlier since_ns; or this one was not there then. -1: it has no
+ * device in this pool. Blocks on the disk and on thin_ls, for less than 13 seconds.
+ */
+int thin_own(struct thin *thin, const char *name, uint64_t since_ns, uint64_t *ret_bytes,
+	     struct err *err);
 
 #endif

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "nvme/base/cleanup.h"
-#include "nvme/base/proc.h"
 #include "nvme/target/dm.h"
 
 #define VERSION "0.9."
@@ -203,17 +202,18 @@ static int judge(const struct reading *reading, struct proc_result *result, stru
 }
 
 /* What others print may look the same and leave out what differs: see the header. */
-static int check_version(struct deadline deadline, struct proc_result *result, struct err *err)
+int thin_delta_check(const char *program, struct deadline deadline, struct proc_result *result,
+		     struct err *err)
 {
-	if (proc_run((const char *const[]) { "thin_delta", "-V", NULL }, deadline, result, err) < 0)
+	if (proc_run((const char *const[]) { program, "-V", NULL }, deadline, result, err) < 0)
 		return -1;
 	result->out[strcspn(result->out, "\n")] = '\0';
 	if (result->exit_code == 0 && strncmp(result->out, VERSION, strlen(VERSION)) == 0)
 		return 0;
 	return err_set(err, ERR_FAILED_PRECONDITION,
-		       "thin_delta is of version \"%.100s\": only of " VERSION
-		       "x it is known that it tells all that differs",
-		       result->out);
+		       "%s is of version \"%.100s\": only of " VERSION
+		       "x it is known that it tells all",
+		       program, result->out);
 }
 
 int thin_delta_read(const struct thin_delta_query *query, struct deadline deadline,
@@ -229,7 +229,7 @@ int thin_delta_read(const struct thin_delta_query *query, struct deadline deadli
 	snprintf(right, sizeof(right), "--snap2=%u", query->id);
 	snprintf(block, sizeof(block), "--metadata-snap=%" PRIu64, query->snapshot_block);
 	list->count = 0;
-	if (check_version(deadline, result, err) < 0 ||
+	if (thin_delta_check("thin_delta", deadline, result, err) < 0 ||
 	    proc_feed(argv, deadline, &reader, result, err) < 0)
 		return -1;
 	return judge(&reading, result, err);

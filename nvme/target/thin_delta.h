@@ -24,6 +24,7 @@
 #define NVME_TARGET_THIN_DELTA_H
 
 #include "nvme/base/clock.h"
+#include "nvme/base/proc.h"
 #include "nvme/target/extents.h"
 
 struct thin_delta_query {
@@ -42,5 +43,13 @@ struct thin_delta_query {
  */
 int thin_delta_read(const struct thin_delta_query *query, struct deadline deadline,
 		    struct extents *list, struct err *err);
+
+/*
+ * Whether a program of thin-provisioning-tools is one of those whose output is known to be exact;
+ * else, and if there is none, ERR_FAILED_PRECONDITION. ERR_DEADLINE_EXCEEDED. The result is for its
+ * use.
+ */
+int thin_delta_check(const char *program, struct deadline deadline, struct proc_result *result,
+		     struct err *err);
 
 #endif

@@ -525,6 +525,20 @@ static void test_extents(void **state)
 	assert_did("");
 }
 
+/* Of what may be gone; lvm2 is not asked. */
+static void test_used(void **state)
+{
+	struct uuid uuid = { UUID2 };
+	struct err err = ERR_INIT;
+	uint64_t bytes = 0;
+
+	(void)state;
+	assert_int_equal(pool_lvm_ops.used(&pool.pool, &uuid, 17, &bytes, &err), 1);
+	assert_int_equal(bytes, 3 * MIB);
+	assert_int_equal(world.claims, 0);
+	assert_did("own of nvmeot-" UUID2 " since 17; ");
+}
+
 /* What is shared is in the sum of all thin volumes as often as it is shared. */
 static void test_shared_blocks_count_once(void **state)
 {
@@ -573,6 +587,7 @@ int main(void)
 		CASE(test_records_are_formatted_once),
 		CASE(test_copy),
 		CASE(test_extents),
+		CASE(test_used),
 		CASE(test_shared_blocks_count_once),
 	};
 

@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -25,9 +24,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "nvme/base/file.h"
 #include "nvme/target/devnode.h"
 #include "nvme/target/thin.h"
+#include "tests/unit/log_lines.h"
+#include "tests/unit/thin_program.h"
 
 #define MARK "thin-metadata-snapshot"
 #define CHUNK UINT64_C(65536)
@@ -44,13 +44,10 @@ static struct {
 	bool inactive, foreign_comes, foreign_releases;
 } * kernel;
 
-static char dir[64], path[PATH_MAX];
-static struct root root;
 static struct lvm lvm = { .group = "vg", .pool = "tp" };
 static struct thin *thin;
 static struct extent items[64];
 static struct extents got;
-static struct err err;
 static bool no_turn;
 static sem_t arrivals; /* of calls that want the turn */
 
@@ -153,11 +150,6 @@ int devnode_ensure(const char *name, mode_t type, dev_t number, struct err *e)
 	return 0;
 }
 
-static void put(const char *name, const char *text)
-{
-	assert_int_equal(file_replace(&root, name, text, &err), 0);
-}
-
 /* What thin_delta prints: count chunks that differ, every other one. */
 static void differ(unsigned base_id, unsigned count)
 {
@@ -177,46 +169,27 @@ static void differ(unsigned base_id, unsigned count)
 
 static int setup(void **state)
 {
-	cleanup_free char *program = NULL;
-
 	(void)state;
 	kernel = mmap(NULL, sizeof(*kernel), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
 	kernel->next = 51;
 	kernel->mode = "rw";
 	kernel->used = 512;
-	strcpy(dir, "/tmp/test_target_thin.XXXXXX");
-	if (kernel == MAP_FAILED || !mkdtemp(dir) || root_open(&root, dir, &err) < 0)
+	if (kernel == MAP_FAILED || programs_begin() < 0 || program_add("thin_delta") < 0 ||
+	    program_add("thin_ls") < 0)
 		return -1;
-	put("thin_delta", "#!/bin/sh\n"
-			  "dir=${0%/*}\n"
-			  "[ \"$1\" != -V ] || { echo 0.9.0; exit; }\n"
-			  "echo \"$@\" >>$dir/log\n"
-			  "cat $dir/out\n"
-			  ". $dir/then\n");
-	put("then", "");
 	put("log", "");
 	differ(2, 3);
-	program = xasprintf("%s/thin_delta", dir);
-	snprintf(path, sizeof(path), "%s:/usr/bin:/bin", dir);
 	thin = thin_new(&lvm, &root);
-	return chmod(program, 0700) < 0 || setenv("PATH", path, 1) < 0;
+	return 0;
 }
 
 static int teardown(void **state)
 {
-	cleanup_root_names struct root_names names = { 0 };
-
 	(void)state;
 	thin_free(thin);
 	munmap(kernel, sizeof(*kernel));
-	if (root_list(&root, &names, &err, ".") < 0)
-		return -1;
-	for (size_t i = 0; i < names.count; i++)
-		if (root_unlink(&root, &err, "%s", names.names[i]) < 0)
-			return -1;
-	root_close(&root);
-	return rmdir(dir);
+	return programs_end();
 }
 
 static int ask(const char *base, uint64_t start, size_t max)
@@ -240,14 +213,6 @@ static unsigned runs(void)
 	for (const char *p = log; *p; p++)
 		count += *p == '\n';
 	return count;
-}
-
-static void assert_ran(const char *expected)
-{
-	cleanup_free char *log = NULL;
-
-	assert_int_equal(file_read(&root, "log", &log, &err), 1);
-	assert_string_equal(log, expected);
 }
 
 static void assert_nothing_left(void)
@@ -641,6 +606,107 @@ static void test_a_turn_that_does_not_come(void **state)
 	assert_int_equal(ask("old", 0, 64), 0);
 }
 
+/* --- what each has alone ---------------------------------------------------------------------- */
+
+/* Of one since a moment; -1: it is not told, -2: an error. */
+static int64_t own_of(const char *name, uint64_t since_ns)
+{
+	uint64_t bytes = 0;
+	int r;
+
+	err = ERR_INIT;
+	r = thin_own(thin, name, since_ns, &bytes, &err);
+	return r > 0 ? (int64_t)bytes : r - 1;
+}
+
+static void test_own(void **state)
+{
+	uint64_t now = clock_now_ns();
+
+	(void)state;
+	put("out", "2 65536 \n3 0 \n");
+	assert_int_equal(own_of("old", now), CHUNK);
+	assert_int_equal(own_of("new", now), 0);
+	assert_int_equal(own_of("snap4", now), -1);
+	assert_int_equal(own_of("elsewhere", now), -2);
+	assert_int_equal(own_of("absent", now), -2);
+	assert_int_equal(kernel->released, 1);
+	assert_nothing_left();
+	assert_ran("--metadata-snap --no-headers --format DEV,EXCLUSIVE_BYTES "
+		   "/dev/mapper/vg-tp_tmeta\n");
+	/* Each question anew. */
+	put("out", "2 131072 \n3 0 \n");
+	assert_int_equal(own_of("old", now), CHUNK);
+	assert_int_equal(own_of("old", clock_now_ns()), 2 * CHUNK);
+	assert_int_equal(runs(), 2);
+	assert_nothing_left();
+}
+
+/* Not even tried again for the others of the same list, and the log has it once. */
+static void test_own_that_is_not_told(void **state)
+{
+	static const char *const reasons[] = { "another program", "failed with status 1",
+					       "more than half full", "by another call" };
+	static struct lines lines;
+	uint64_t since = clock_now_ns();
+
+	(void)state;
+	lines_begin(&lines);
+	put("out", "2 65536 \n3 0 \n");
+	kernel->held = FOREIGN;
+	for (unsigned i = 0; i < 3; i++) {
+		since = clock_now_ns();
+		assert_int_equal(own_of("old", since), -1);
+		assert_int_equal(own_of("new", since), -1);
+	}
+	assert_int_equal(runs(), 0);
+	assert_int_equal(kernel->held, FOREIGN);
+	kernel->held = 0;
+	assert_int_equal(own_of("new", since), -1);
+	put("then", "exit 1");
+	for (unsigned i = 0; i < 2; i++) {
+		since = clock_now_ns();
+		assert_int_equal(own_of("old", since), -1);
+		assert_int_equal(own_of("new", since), -1);
+	}
+	assert_int_equal(runs(), 2);
+	assert_nothing_left();
+	kernel->used = 513;
+	assert_int_equal(own_of("old", clock_now_ns()), -1);
+	kernel->used = 512;
+	no_turn = true;
+	since = clock_now_ns();
+	assert_int_equal(own_of("old", since), -1);
+	no_turn = false;
+	assert_int_equal(own_of("old", since), -1);
+	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
+		assert_int_equal(
+			lines_count(&lines, (const char *[]) { "is not known", reasons[i] }, 2), 1);
+	assert_int_equal(lines_count(&lines, (const char *[]) { "is not known" }, 1),
+			 ARRAY_SIZE(reasons));
+	put("then", "");
+	assert_int_equal(own_of("old", clock_now_ns()), CHUNK);
+	lines_end(&lines);
+}
+
+static void test_death_while_own_is_read(void **state)
+{
+	pid_t pid;
+
+	(void)state;
+	put("out", "2 65536 \n");
+	put("then", "kill -9 $PPID");
+	pid = fork();
+	if (pid == 0)
+		_exit(own_of("old", 1) == 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(kernel->held, 51);
+	put("then", "");
+	assert_int_equal(own_of("old", 1), CHUNK);
+	assert_int_equal(kernel->released, 2);
+	assert_nothing_left();
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -664,6 +730,9 @@ int main(void)
 		CASE(test_volumes_that_are_not_of_the_pool),
 		CASE(test_several_at_once),
 		CASE(test_a_turn_that_does_not_come),
+		CASE(test_own),
+		CASE(test_own_that_is_not_told),
+		CASE(test_death_while_own_is_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,15 +10,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "nvme/base/file.h"
 #include "nvme/target/thin_delta.h"
+#include "tests/unit/thin_program.h"
 
 #define AMPLE_MS 60000
 #define CHUNK UINT64_C(65536)
@@ -33,36 +26,13 @@
 	RANGE("same", 100, 1)                                                                      \
 	RANGE("right_only", 200, 8)
 
-static char dir[64], path[PATH_MAX];
-static struct root root;
 static struct extent items[64];
 static struct extents list;
 static struct thin_delta_query query;
-static struct err err;
-
-static void put(const char *name, const char *text)
-{
-	assert_int_equal(file_replace(&root, name, text, &err), 0);
-}
 
 static int setup(void **state)
 {
-	cleanup_free char *program = NULL;
-
 	(void)state;
-	strcpy(dir, "/tmp/test_target_thin_delta.XXXXXX");
-	if (!mkdtemp(dir) || root_open(&root, dir, &err) < 0)
-		return -1;
-	put("thin_delta", "#!/bin/sh\n"
-			  "dir=${0%/*}\n"
-			  "[ \"$1\" != -V ] || { cat $dir/version; exit; }\n"
-			  "echo \"$@\" >>$dir/log\n"
-			  "cat $dir/out\n"
-			  ". $dir/then\n");
-	put("then", "");
-	put("version", "0.9.0\n");
-	program = xasprintf("%s/thin_delta", dir);
-	snprintf(path, sizeof(path), "%s:/usr/bin:/bin", dir);
 	query = (struct thin_delta_query) {
 		.device = "/dev/mapper/vg-tp_tmeta",
 		.snapshot_block = 51,
@@ -70,21 +40,13 @@ static int setup(void **state)
 		.base_id = 2,
 		.chunk_bytes = CHUNK,
 	};
-	return chmod(program, 0700) < 0 || setenv("PATH", path, 1) < 0;
+	return programs_begin() < 0 || program_add("thin_delta") < 0;
 }
 
 static int teardown(void **state)
 {
-	cleanup_root_names struct root_names names = { 0 };
-
 	(void)state;
-	if (root_list(&root, &names, &err, ".") < 0)
-		return -1;
-	for (size_t i = 0; i < names.count; i++)
-		if (root_unlink(&root, &err, "%s", names.names[i]) < 0)
-			return -1;
-	root_close(&root);
-	return rmdir(dir);
+	return programs_end();
 }
 
 static int read_some(size_t max)
@@ -103,8 +65,6 @@ static void assert_range(size_t i, uint64_t begin, uint64_t length)
 
 static void test_what_differs(void **state)
 {
-	cleanup_free char *log = NULL;
-
 	(void)state;
 	put("out", BEGIN SOME END);
 	assert_int_equal(read_some(64), 0);
@@ -112,9 +72,7 @@ static void test_what_differs(void **state)
 	assert_range(0, 3 * CHUNK, 2 * CHUNK);
 	assert_range(1, 200 * CHUNK, 8 * CHUNK);
 	assert_int_equal(list.next_bytes, list.size_bytes);
-	assert_int_equal(file_read(&root, "log", &log, &err), 1);
-	assert_string_equal(log,
-			    "--snap1=2 --snap2=3 --metadata-snap=51 /dev/mapper/vg-tp_tmeta\n");
+	assert_ran("--snap1=2 --snap2=3 --metadata-snap=51 /dev/mapper/vg-tp_tmeta\n");
 }
 
 static void test_what_a_volume_has(void **state)

@@ -11,10 +11,6 @@
 . "$NVMEOT_SRC/tests/vm/guest/thin_pool.sh"
 agent_flags=(--overcommit=p1=20)
 
-free_bytes() {
-	dmsetup status vg-tp-tpool | awk '{ split($6, data, "/"); print data[2] - data[1] }'
-}
-
 # What lvm2 itself takes, and what it keeps of the group's metadata, each copy of which may have half
 # of the area that is given.
 note_bare() {

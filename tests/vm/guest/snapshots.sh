@@ -52,6 +52,11 @@ snapshots() { # their names, in order
 	agent ListSnapshots '"max_entries":0' | jq -r '.snapshots[]?.name' | sort | xargs
 }
 
+# What it holds by itself, in bytes; -1: the pool cannot tell. JSON leaves 0 out.
+used_by() { # NAME
+	agent GetSnapshot "\"uuid\":\"$(id_of "$1")\",\"with_used_bytes\":true" | jq -r '.snapshot.used_bytes // 0'
+}
+
 image() { # NAME
 	echo "$pool_dir/$(id_of "$1").img"
 }

@@ -7,6 +7,11 @@
 export LVM_SUPPRESS_FD_WARNINGS=1
 quiet=(--config 'activation{udev_sync=0 udev_rules=0}')
 
+# Those that the pool's data volume has, in chunks of 64 KiB.
+free_bytes() {
+	dmsetup status vg-tp-tpool | awk '{ split($6, data, "/"); print (data[2] - data[1]) * 65536 }'
+}
+
 # The thin pool vg/tp, in memory; sets $pv, the disk below. It goes when the case ends.
 make_thin_pool() { # [SIZE METADATA DISK]
 	modprobe -a loop dm_mod dm_thin_pool ext4 target_core_mod target_core_file tcm_loop sd_mod
