@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The target killed at every step of making and deleting snapshots, groups of them, clones and
- * restored volumes, and of reading the map of a thin volume, while hosts may write to both volumes:
- * an operation runs in a child that is killed just before its n-th changing system call, or that of
- * a program it runs, for every n until it comes through. Then a new process must find each copy
- * whole or nothing of it, a group whole or nothing of it, of frozen hosts only what they confirmed,
- * and the same call must succeed, with the right content, the right promises, and nothing left
- * over. Thin volumes are made groups of while no host has them: lvm2 takes longer for two here than
- * hosts can be kept waiting.
+ * restored volumes, and of reading the metadata of a thin pool, while hosts may write to both
+ * volumes: an operation runs in a child that is killed just before its n-th changing system call,
+ * or that of a program it runs, for every n until it comes through. Then a new process must find
+ * each copy whole or nothing of it, a group whole or nothing of it, of frozen hosts only what they
+ * confirmed, and the same call must succeed, with the right content, the right promises, and
+ * nothing left over. Thin volumes are made groups of while no host has them: lvm2 takes longer for
+ * two here than hosts can be kept waiting.
  *
  *	snapshot_crash KIND ARGUMENT [EVERY]	of the pool, as target_crash
  */
@@ -118,6 +118,16 @@ static int read_map(struct err *err)
 	return target_extents(target, &query, &list, err);
 }
 
+static int weigh(struct err *err)
+{
+	cleanup_volume struct volume snapshot = { 0 };
+
+	if (target_snapshot_get(target, SNAP, "", &snapshot, err) < 0)
+		return -1;
+	target_snapshots_weigh(target, &snapshot, 1);
+	return snapshot.snapshot.weighed ? 0 : err_set(err, ERR_INTERNAL, "it has no weight");
+}
+
 /* What was read, which a process keeps. */
 static int forget_map(struct err *err)
 {
@@ -173,6 +183,7 @@ struct operation {
 static const struct operation operations[] = {
 	{ "snapshot", take_one, delete_snapshots, .snapshots = 1 },
 	{ "map of a snapshot", read_map, forget_map, .snapshots = 1, .thin_only = true },
+	{ "weight of a snapshot", weigh, forget_map, .snapshots = 1, .thin_only = true },
 	{ "restore", restore_snapshot, delete_clone, .snapshots = 1, .clone_size = 2 * SIZE_BYTES },
 	{ "deletion of a restored one", delete_clone, restore_snapshot, .snapshots = 1 },
 	{ "deletion of a snapshot", delete_snapshots, take_one, .snapshots = 0 },
