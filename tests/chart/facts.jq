@@ -83,7 +83,8 @@ def rights: (.[] | select(.kind == "Role" or .kind == "ClusterRole") | where as 
         "\($where) gives rights to another account")),
   ([.[] | select(.kind | endswith("Role")) | [.kind, .metadata.name]] as $roles
     | [.[] | select(.kind | endswith("RoleBinding")) | [.roleRef.kind, .roleRef.name]] as $bound
-    | ($roles - $bound)[], ($bound - $roles)[] | "\(.[0]) \(.[1]) is not both made and bound");
+    # The one role is for others to bind.
+    | ($roles - $bound - [["ClusterRole", "nvmeot-snapshot-metadata-client"]])[], ($bound - $roles)[] | "\(.[0]) \(.[1]) is not both made and bound");
 
 # The image is for Linux, and all taints are tolerated. A target is bound to a node.
 def linux: workloads | finding(pod.nodeSelector | .["kubernetes.io/os"] == "linux" or .["kubernetes.io/hostname"];
@@ -100,6 +101,19 @@ def dns: .[] | select(.kind == "NetworkPolicy") | [.spec.egress[].ports[] | sele
 
 def accounts: [.[] | select(.kind == "ServiceAccount") | .metadata.name] as $there | workloads
   | . as $workload | finding($there | index($workload | pod.serviceAccountName); "\(where): no such account");
+
+# Services lead to ports of the controller, and what others are told to call is one of them.
+def services: [workloads | select(.metadata.name == "nvmeot-controller") | containers | .ports[]?] as $ports
+  | ($ports | group_by(.containerPort)[] | select(length > 1) | "the controller's port \(.[0].containerPort) is taken twice"),
+    ([.[] | select(.kind == "Service")] as $services
+      | ($services[] | where as $where | .spec.ports[] | .targetPort as $to
+          | finding(any($ports[]; .name == $to); "\($where): no port \($to) behind it")),
+        (.[] | select(.kind == "SnapshotMetadataService") | .spec
+          | finding(.address as $address | any($services[]; "\(.metadata.name).\(.metadata.namespace).svc:\(.spec.ports[0].port)" == $address);
+              "no Service at \(.address)"),
+            finding(.caCert | @base64d | startswith("-----BEGIN CERTIFICATE-----") or . == "REMOVED"; "the CA of \(.address) is none"))),
+    (.[] | select(.kind == "NetworkPolicy") | [.spec.ingress[].ports[].port] as $open | $ports[].containerPort
+      | select([.] - $open != []) | "the NetworkPolicy keeps all from port \(.)");
 
 # Pods of one host share its ports: the node's, and those of one target.
 def ports: [workloads | select(.metadata.name == "nvmeot-node") | containers | .ports[]?.hostPort] as $node
@@ -122,4 +136,4 @@ def tls: [.[] | select(.kind == "Secret") | .metadata.name] as $there | [.[] | s
     else $used - $there - $issued | .[] | "nothing makes the Secret \(.)" end;
 
 def findings: [identities, selectors, volumes, paths, network, host_nqn, propagation, privileges, controller, tokens,
-  critical, linux, health, dns, rights, accounts, ports, driver, capacity, tls] | .[];
+  critical, linux, health, dns, rights, accounts, services, ports, driver, capacity, tls] | .[];

@@ -29,13 +29,14 @@ sidecar_flags() { # NAME DIR
   yq -r --arg name "csi-$1" 'select(.kind == "Deployment") | .spec.template.spec.containers[] | select(.name == $name)
     | .args[] | split("=")[0]' tests/chart/golden/storage-nodes.yaml tests/chart/golden/everything.yaml | sort -u |
     while read -r flag; do
-      grep -qF -- "\`$flag" "$2/README.md" || grep -rqF --include='*.go' "\"${flag#--}\"" "$2/cmd" ||
+      grep -qF -- "\`$flag" "$2/README.md" || grep -rqF --include='*.go' "\"${flag#--}\"" "$2/cmd" "$2/pkg" ||
         echo "it knows no flag $flag"
     done
 }
 
 sidecar() { # VALUE MODULE RBAC KNOWN...
-  local name=$1 dir rbac=$3
+  local name dir rbac=$3
+  name=$(sed 's/[A-Z]/-\L&/g' <<<"$1")
   dir=$(sidecar_dir "$1" "$2") || { verdict "$name: the release of its image" "it is not to be had"; return; }
   shift 3
   verdict "$name: rights that its release asks for, at most" "$(sidecar_rights "$name" "$dir/$rbac" "$@")"
@@ -51,4 +52,7 @@ sidecars() {
   sidecar attacher $at/external-attacher/v4 $rbac
   sidecar resizer $at/external-resizer/v2 $rbac
   sidecar snapshotter $at/external-snapshotter/v8 deploy/kubernetes/csi-snapshotter/rbac-csi-snapshotter.yaml
+  # It reads a snapshot's class (pkg/internal/server/grpc/snapshotter_secret.go).
+  sidecar snapshotMetadata $at/external-snapshot-metadata deploy/snapshot-metadata-cluster-role.yaml \
+    "snapshot.storage.k8s.io volumesnapshotclasses get" "snapshot.storage.k8s.io volumesnapshotclasses list"
 }

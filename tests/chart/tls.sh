@@ -29,6 +29,10 @@ certificate() { # DIR NAME PURPOSE CARRIES
   [[ $said == *"$4"* ]] || echo "$name carries $said, not $4"
 }
 
+told() { # FILE: the authority by which backup programs know the service
+  ask "$1" '.[] | select(.kind == "SnapshotMetadataService") | .spec.caCert' | base64 -d
+}
+
 # Renders as an install or an upgrade against a cluster that may have the Secret.
 against() { # SECRET OUT
   local port pid
@@ -48,6 +52,12 @@ tls() {
   unpack $work/install.yaml $work/pki
   verdict "tls: the controller's certificate" "$(certificate $work/pki nvmeot-controller-tls sslclient DNS:nvmeot-controller)"
   verdict "tls: the nodes' certificate" "$(certificate $work/pki nvmeot-node-tls sslclient DNS:nvmeot-node)"
+  verdict "tls: the certificate of what serves changed blocks" "$(certificate $work/pki nvmeot-snapshot-metadata-tls sslserver \
+    "DNS:nvmeot-snapshot-metadata.nvmeot-system.svc, DNS:nvmeot-snapshot-metadata.nvmeot-system")"
+  verdict "tls: backup programs are told of its authority" "$(told $work/install.yaml | cmp - $work/pki/nvmeot-ca/tls.crt 2>&1)"
+  render tests/chart/values/everything.yaml >$work/given.yaml
+  verdict "tls: or of the one that is given" "$(told $work/given.yaml |
+    diff - <(yq -j .sidecars.snapshotMetadata.caCert tests/chart/values/everything.yaml))"
   verdict "tls: a target's certificate" "$(certificate $work/pki nvmeot-target-box2-tls sslserver "IP Address:192.0.2.12")"
   # validityDays of values/storage-nodes.yaml, to the day
   verdict "tls: certificates are valid for as long as the values say" "$(openssl x509 -noout -checkend $((399 * 86400)) \

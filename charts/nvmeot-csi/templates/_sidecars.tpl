@@ -1,15 +1,18 @@
 {{- /* SPDX-License-Identifier: Apache-2.0 */ -}}
-{{- /* Kubernetes' sidecars of the controller, one leader each among the replicas. */ -}}
+{{- /* Kubernetes' sidecars of the controller: one leader each among the replicas, but for the one that serves. */ -}}
 
-{{- /* (dict "root" ROOT "name" NAME "settings" SETTINGS "args" ARGS "env" BOOL) */ -}}
+{{- /* (dict "root" ROOT "name" NAME "settings" SETTINGS "args" ARGS "env" BOOL "serves" PORT-NAME). One that serves has no
+leader, but the port of its settings and a certificate. */ -}}
 {{- define "nvmeot.sidecar" -}}
 - name: {{ .name }}
   image: {{ .settings.image | quote }}
   imagePullPolicy: {{ .root.Values.image.pullPolicy }}
   args:
     - --csi-address=/csi/csi.sock
+    {{- if not .serves }}
     - --leader-election
     - --leader-election-namespace={{ .root.Release.Namespace }}
+    {{- end }}
     {{- range .args }}
     - {{ . }}
     {{- end }}
@@ -24,6 +27,16 @@
     - name: POD_NAME
       valueFrom: {fieldRef: {fieldPath: metadata.name}}
   {{- end }}
+  {{- if .serves }}
+  ports:
+    - name: {{ .serves }}
+      containerPort: {{ .settings.port }}
+  # It listens as soon as the driver has answered it.
+  readinessProbe:
+    tcpSocket: {port: {{ .serves }}}
+    periodSeconds: 10
+    timeoutSeconds: 5
+  {{- end }}
   securityContext:
     {{- include "nvmeot.unprivileged" . | nindent 4 }}
   resources:
@@ -34,6 +47,11 @@
     - name: token
       mountPath: /var/run/secrets/kubernetes.io/serviceaccount
       readOnly: true
+    {{- if .serves }}
+    - name: {{ .serves }}-tls
+      mountPath: /tls
+      readOnly: true
+    {{- end }}
 {{- end }}
 
 {{- /* "true", or empty. Of nodes without topology the provisioner takes the object that it has just made for one that
@@ -58,6 +76,13 @@ minute, the scheduler places nothing. */}}
 {{ include "nvmeot.sidecar" (dict "root" . "name" "csi-resizer" "settings" $s.resizer "args" (list $timeout "--handle-volume-inuse-error=false")) }}
 {{- if $s.snapshotter.enabled }}
 {{ include "nvmeot.sidecar" (dict "root" . "name" "csi-snapshotter" "settings" $s.snapshotter "args" (list $timeout)) }}
+{{- end }}
+{{- with $s.snapshotMetadata }}
+{{- if .enabled }}
+{{- /* Its health and metrics are asked for by nobody: at a port of loopback that is free. */}}
+{{- $args := list $timeout (printf "--port=%d" (int .port)) "--tls-cert=/tls/tls.crt" "--tls-key=/tls/tls.key" (printf "--http-endpoint=%s" (include "nvmeot.hostPort" (list (include "nvmeot.loopback" $) 0))) }}
+{{ include "nvmeot.sidecar" (dict "root" $ "name" "csi-snapshot-metadata" "settings" . "args" $args "serves" "metadata") }}
+{{- end }}
 {{- end }}
 {{- if $s.healthMonitor.enabled }}
 {{ include "nvmeot.sidecar" (dict "root" . "name" "csi-health-monitor" "settings" $s.healthMonitor "args" (list $timeout)) }}

@@ -29,6 +29,11 @@ data:
 {{- $cert := genSignedCertWithKey "nvmeot-node" (list) (list "nvmeot-node") $days $ca (genPrivateKey "ecdsa") }}
 {{ include "nvmeot.tlsSecret" (list . "nvmeot-node-tls" $ca $cert) }}
 {{- end }}
+{{- if .Values.sidecars.snapshotMetadata.enabled }}
+{{- $cert := genSignedCertWithKey "nvmeot-snapshot-metadata" (list) (include "nvmeot.snapshotMetadataNames" . | fromJsonArray) $days $ca (genPrivateKey "ecdsa") }}
+{{ include "nvmeot.tlsSecret" (list . "nvmeot-snapshot-metadata-tls" $ca $cert) }}
+{{ include "nvmeot.snapshotMetadataService" (list . $ca.Cert) }}
+{{- end }}
 {{- range .Values.target.nodes }}
 {{- $cert := genSignedCertWithKey .name (list .address) (list) $days $ca (genPrivateKey "ecdsa") }}
 {{ include "nvmeot.tlsSecret" (list $ (printf "nvmeot-target-%s-tls" .name) $ca $cert) }}
@@ -102,6 +107,9 @@ spec:
 {{ include "nvmeot.tlsCertificate" (list . $issuer "nvmeot-controller" (dict "dnsNames" (list "nvmeot-controller") "usages" (list "digital signature" "client auth"))) }}
 {{- if .Values.node.freeze }}
 {{ include "nvmeot.tlsCertificate" (list . $issuer "nvmeot-node" (dict "dnsNames" (list "nvmeot-node") "usages" (list "digital signature" "client auth"))) }}
+{{- end }}
+{{- if .Values.sidecars.snapshotMetadata.enabled }}
+{{ include "nvmeot.tlsCertificate" (list . $issuer "nvmeot-snapshot-metadata" (dict "dnsNames" (include "nvmeot.snapshotMetadataNames" . | fromJsonArray) "usages" (list "digital signature" "server auth"))) }}
 {{- end }}
 {{- range .Values.target.nodes }}
 {{ include "nvmeot.tlsCertificate" (list $ $issuer (printf "nvmeot-target-%s" .name) (dict "ipAddresses" (list .address) "usages" (list "digital signature" "server auth"))) }}

@@ -58,6 +58,9 @@ func validate(object runtime.Object) field.ErrorList {
 		return corevalidation.ValidateSecret(o)
 	case *core.Service:
 		// The server allocates these before it validates.
+		if o.Spec.ClusterIP == "" {
+			o.Spec.ClusterIP = "192.0.2.1"
+		}
 		o.Spec.ClusterIPs = []string{o.Spec.ClusterIP}
 		return corevalidation.ValidateServiceCreate(o)
 	case *core.ServiceAccount:
