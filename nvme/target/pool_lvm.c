@@ -12,20 +12,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "nvme/base/file.h"
-#include "nvme/target/devnode.h"
 #include "nvme/target/dm.h"
+#include "nvme/target/lv.h"
 #include "nvme/target/lvm.h"
 #include "nvme/target/record.h"
 #include "nvme/target/records_fs.h"
@@ -37,12 +34,10 @@
 #define RUN_PATH "/run/nvmeot"
 #define NAME_PREFIX LVM_PREFIX
 #define RECORDS_PREFIX NAME_PREFIX "records-" /* followed by the thin pool's name */
-#define TAG "nvmeot"
 #define FORMATTING_TAG "nvmeot.formatting"
 #define COPYING_TAG "nvmeot.copying"
 #define RECORDS_BYTES (256ULL << 20)
 #define METADATA_LIMIT_PERCENT 90
-#define SYS_PATH "/sys"
 #define SECTOR DM_SECTOR_BYTES
 
 struct lvm_pool {
@@ -73,114 +68,6 @@ static uint64_t round_up(const struct lvm *lvm, uint64_t bytes)
 }
 
 /* --- thin volumes ----------------------------------------------------------------------------- */
-
-struct lv {
-	int fd;
-	dev_t number;
-	uint64_t size_bytes;
-};
-
-static void lv_close(struct lv *lv)
-{
-	cleanup_closep(&lv->fd);
-}
-
-static void lv_path(const struct lvm *lvm, const char *name, char out[PATH_MAX])
-{
-	char device[DM_NAME_SIZE];
-
-	lvm_dm_name(lvm, name, "", device);
-	snprintf(out, PATH_MAX, "/dev/mapper/%s", device);
-}
-
-/*
- * 1: opened; 0: it has no device. What lvm2 has made of nodes does not count: in a container with a
- * /dev of its own there are none for what was active before.
- */
-static int lv_open(const struct lvm *lvm, const char *name, struct lv *ret, struct err *err)
-{
-	char device[DM_NAME_SIZE], node[DM_NAME_SIZE + sizeof("mapper/")];
-	cleanup_close int fd = -1;
-	uint64_t size = 0;
-	dev_t number = 0;
-	int found;
-
-	lvm_dm_name(lvm, name, "", device);
-	found = dm_number(device, &number, err);
-	if (found <= 0)
-		return found;
-	snprintf(node, sizeof(node), "mapper/%s", device);
-	if (devnode_open(node, S_IFBLK, number, O_RDONLY, &fd, err) < 0)
-		/* It went in this moment. */
-		return err->sys == ENXIO || err->sys == ENODEV ? 0 : -1;
-	if (ioctl(fd, BLKGETSIZE64, &size) < 0)
-		return err_sys(err, errno, "ask for the size of /dev/%s", node);
-	*ret = (struct lv) { steal_fd(&fd), number, size };
-	return 1;
-}
-
-/*
- * Opens one that is ours for sure, after making its device if need be: the name alone says neither
- * which thin pool of the volume group it is in nor who made it, so lvm2 is asked. 0: there is no
- * such thin volume.
- */
-static int lv_find(const struct lvm *lvm, const char *name, struct lv *ret, struct err *err)
-{
-	int found = lvm_claim(lvm, name, TAG, err);
-	struct err failure = { 0 };
-
-	if (found <= 0)
-		return found;
-	found = lv_open(lvm, name, ret, err);
-	if (found != 0)
-		return found;
-	/* What lvm2 complains about need not be this volume. */
-	if (lvm_activate(lvm, name, &failure) == 0)
-		err_set(&failure, ERR_INTERNAL, "thin volume %s/%s cannot be activated", lvm->group,
-			name);
-	found = lv_open(lvm, name, ret, err);
-	if (found != 0)
-		return found;
-	*err = failure;
-	return -1;
-}
-
-/* Whether a block device is a thin volume of the thin pool, by sysfs; false: that is not known. */
-static bool is_in_pool(const struct lvm *lvm, dev_t number)
-{
-	cleanup_root_names struct root_names below = { 0 };
-	cleanup_root struct root sys = ROOT_INIT;
-	char name[ROOT_VALUE_SIZE], pool[DM_NAME_SIZE];
-	struct err ignored;
-
-	if (!lvm_dm_name(lvm, lvm->pool, "-tpool", pool) ||
-	    root_open(&sys, SYS_PATH, &ignored) < 0 ||
-	    root_list(&sys, &below, &ignored, "dev/block/%u:%u/slaves", major(number),
-		      minor(number)) < 0)
-		return false;
-	for (size_t i = 0; i < below.count; i++)
-		if (root_read(&sys, name, &ignored, "dev/block/%u:%u/slaves/%s/dm/name",
-			      major(number), minor(number), below.names[i]) > 0 &&
-		    strcmp(name, pool) == 0)
-			return true;
-	return false;
-}
-
-/* As lv_find, but does without lvm2 where the kernel knows the thin pool: it is not asked about the
- * tag then, so nothing may be changed because of what this finds. */
-static int lv_glance(const struct lvm *lvm, const char *name, struct lv *ret, struct err *err)
-{
-	CLEANUP(lv_close) struct lv lv = { .fd = -1 };
-	int found = lv_open(lvm, name, &lv, err);
-
-	if (found < 0)
-		return -1;
-	if (!found || !is_in_pool(lvm, lv.number))
-		return lv_find(lvm, name, ret, err);
-	*ret = lv;
-	lv.fd = -1;
-	return 1;
-}
 
 typedef int (*lv_finder)(const struct lvm *lvm, const char *name, struct lv *ret, struct err *err);
 
@@ -218,35 +105,12 @@ static int check_size(const struct lvm *lvm, const struct volume *volume, const 
 		       lvm->group, name, lv->size_bytes, volume->size_bytes, wanted);
 }
 
-/* What has been allocated for a thin volume. One whose pool has failed has no figure, nor has one
- * without a device. */
-static int lv_mapped(const struct lvm *lvm, const char *name, uint64_t *ret_bytes, struct err *err)
-{
-	char device[DM_NAME_SIZE], status[DM_STATUS_SIZE];
-	uint64_t sectors;
-	int found;
-
-	lvm_dm_name(lvm, name, "", device);
-	found = dm_status(device, status, err);
-	if (found < 0)
-		return -1;
-	if (!found)
-		return err_set(err, ERR_INTERNAL,
-			       "thin volume %s/%s has no device-mapper device %s", lvm->group, name,
-			       device);
-	if (sscanf(status, "%" SCNu64, &sectors) != 1)
-		return err_set(err, ERR_INTERNAL, "thin volume %s/%s has the status \"%.100s\"",
-			       lvm->group, name, status);
-	*ret_bytes = sectors * SECTOR;
-	return 0;
-}
-
 /* --- volumes ---------------------------------------------------------------------------------- */
 
 static int backing_look(const struct lvm *lvm, const char *name, lv_finder find,
 			struct pool_backing *ret, struct err *err)
 {
-	CLEANUP(lv_close) struct lv lv = { .fd = -1 };
+	cleanup_lv struct lv lv = { .fd = -1 };
 	uint64_t mapped = 0;
 	int found = find(lvm, name, &lv, err);
 
@@ -304,7 +168,7 @@ static int refuse_unseen(const struct lvm *lvm, const char *name, const struct e
 static int pool_lvm_create(struct pool *pool, const struct volume *volume, bool again,
 			   struct err *err)
 {
-	static const char *const tags[] = { TAG, NULL };
+	static const char *const tags[] = { LV_TAG, NULL };
 	const struct lvm *lvm = &lvm_pool(pool)->lvm;
 	struct pool_backing backing = { 0 };
 	char name[LVM_NAME_SIZE];
@@ -318,7 +182,7 @@ static int pool_lvm_create(struct pool *pool, const struct volume *volume, bool 
 	if (found < 0 && !again)
 		return refuse_unseen(lvm, name, &failure, err);
 	if (found < 0 && is_half_made(err)) {
-		if (lvm_remove(lvm, name, TAG, err) < 0)
+		if (lvm_remove(lvm, name, LV_TAG, err) < 0)
 			return -1;
 		return lvm_create(lvm, name, volume->size_bytes, tags, err);
 	}
@@ -335,7 +199,7 @@ static int pool_lvm_create(struct pool *pool, const struct volume *volume, bool 
 			       lvm->group, name);
 	if (backing.size_bytes == round_up(lvm, volume->size_bytes))
 		return 0;
-	if (lvm_remove(lvm, name, TAG, err) < 0)
+	if (lvm_remove(lvm, name, LV_TAG, err) < 0)
 		return -1;
 	return lvm_create(lvm, name, volume->size_bytes, tags, err);
 }
@@ -364,7 +228,7 @@ static int resize_attached(const struct uuid *uuid, const struct lv *lv, uint64_
 static int lv_grow(const struct lvm *lvm, const char *name, uint64_t size_bytes, uint64_t wanted,
 		   struct err *err)
 {
-	CLEANUP(lv_close) struct lv lv = { .fd = -1 };
+	cleanup_lv struct lv lv = { .fd = -1 };
 	struct err ignored;
 
 	if (lvm_grow(lvm, name, size_bytes, err) == 0)
@@ -378,7 +242,7 @@ static int lv_grow(const struct lvm *lvm, const char *name, uint64_t size_bytes,
 static int pool_lvm_grow(struct pool *pool, const struct volume *volume, struct err *err)
 {
 	const struct lvm *lvm = &lvm_pool(pool)->lvm;
-	CLEANUP(lv_close) struct lv lv = { .fd = -1 };
+	cleanup_lv struct lv lv = { .fd = -1 };
 	uint64_t wanted = round_up(lvm, volume->size_bytes);
 	char name[LVM_NAME_SIZE];
 
@@ -399,7 +263,7 @@ static int pool_lvm_attach(struct pool *pool, const struct volume *volume, bool 
 			   struct err *err)
 {
 	const struct lvm *lvm = &lvm_pool(pool)->lvm;
-	CLEANUP(lv_close) struct lv lv = { .fd = -1 };
+	cleanup_lv struct lv lv = { .fd = -1 };
 	char path[PATH_MAX];
 
 	if (lv_get(lvm, volume, lv_find, &lv, err) < 0 || check_size(lvm, volume, &lv, err) < 0)
@@ -429,7 +293,7 @@ static int pool_lvm_detach(struct pool *pool, const struct uuid *uuid, struct er
 static int name_unchanged(const struct lvm *lvm, const struct volume *volume,
 			  char out[LVM_NAME_SIZE], struct err *err)
 {
-	CLEANUP(lv_close) struct lv lv = { .fd = -1 };
+	cleanup_lv struct lv lv = { .fd = -1 };
 
 	lv_name(&volume->uuid, out);
 	if (lv_get(lvm, volume, lv_glance, &lv, err) < 0)
@@ -442,7 +306,7 @@ static int name_unchanged(const struct lvm *lvm, const struct volume *volume,
 static int pool_lvm_copy(struct pool *pool, const struct volume *copy, const struct volume *from,
 			 struct err *err)
 {
-	static const char *const tags[] = { TAG, COPYING_TAG, NULL };
+	static const char *const tags[] = { LV_TAG, COPYING_TAG, NULL };
 	const struct lvm *lvm = &lvm_pool(pool)->lvm;
 	char name[LVM_NAME_SIZE], from_name[LVM_NAME_SIZE];
 
@@ -467,7 +331,7 @@ static int pool_lvm_copy_is_whole(struct pool *pool, const struct uuid *uuid, st
 static int pool_lvm_copy_finish(struct pool *pool, const struct volume *copy, struct err *err)
 {
 	const struct lvm *lvm = &lvm_pool(pool)->lvm;
-	CLEANUP(lv_close) struct lv lv = { .fd = -1 };
+	cleanup_lv struct lv lv = { .fd = -1 };
 	uint64_t wanted = round_up(lvm, copy->size_bytes);
 	int whole = pool_lvm_copy_is_whole(pool, &copy->uuid, err);
 	char name[LVM_NAME_SIZE];
@@ -514,7 +378,7 @@ static int pool_lvm_remove(struct pool *pool, const struct uuid *uuid, struct er
 	char name[LVM_NAME_SIZE];
 
 	lv_name(uuid, name);
-	return lvm_remove(&lvm_pool(pool)->lvm, name, TAG, err);
+	return lvm_remove(&lvm_pool(pool)->lvm, name, LV_TAG, err);
 }
 
 /* Cuts the prefix off; false when the rest is no volume's UUID. */
@@ -534,7 +398,7 @@ static bool name_to_uuid(char *name, const void *context)
 
 static int pool_lvm_list(struct pool *pool, struct root_names *ret, struct err *err)
 {
-	if (lvm_list(&lvm_pool(pool)->lvm, TAG, NAME_PREFIX, ret, err) < 0)
+	if (lvm_list(&lvm_pool(pool)->lvm, LV_TAG, NAME_PREFIX, ret, err) < 0)
 		return -1;
 	root_names_filter(ret, name_to_uuid, NULL);
 	return 0;
@@ -662,8 +526,8 @@ static int pool_lvm_allocation(struct pool *pool, struct pool_allocation *ret, s
  */
 static int ensure_records(const struct lvm *lvm, const char *name, struct err *err)
 {
-	static const char *const tags[] = { TAG, FORMATTING_TAG, NULL };
-	CLEANUP(lv_close) struct lv lv = { .fd = -1 };
+	static const char *const tags[] = { LV_TAG, FORMATTING_TAG, NULL };
+	cleanup_lv struct lv lv = { .fd = -1 };
 	char path[PATH_MAX];
 	bool formatting = true;
 	int found = lvm_find(lvm, name, FORMATTING_TAG, &formatting, err);
@@ -681,7 +545,7 @@ static int ensure_records(const struct lvm *lvm, const char *name, struct err *e
 
 static int mount_records(const struct lvm *lvm, const char *name, const char *dir, struct err *err)
 {
-	CLEANUP(lv_close) struct lv lv = { .fd = -1 };
+	cleanup_lv struct lv lv = { .fd = -1 };
 	char path[PATH_MAX];
 
 	if (lv_open(lvm, name, &lv, err) < 0)

@@ -34,6 +34,7 @@ static int fake_root_open(struct root *root, const char *path, struct err *err);
 
 #define ioctl fake_ioctl
 #define root_open fake_root_open
+#include "nvme/target/lv.c"
 #include "nvme/target/pool_lvm.c"
 #undef ioctl
 #undef root_open
