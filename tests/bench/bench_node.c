@@ -368,7 +368,9 @@ static void compare(const char *name, struct times *among, struct times *alone, 
 
 static void measure_many(void)
 {
-	static struct times alone, among; /* large */
+	static struct times alone, among, bare; /* large */
+	cleanup_free char *to_bare = xasprintf(
+		"unstage with %" PRIu64 " volumes staged, to the kernel's calls then", volumes - 1);
 	bool has_stats;
 
 	make_volume(1);
@@ -385,6 +387,10 @@ static void measure_many(void)
 	compare("unstage", &among, &alone, UNSTAGE);
 	if (has_stats)
 		compare("stats", &among, &alone, STATS);
+	for (size_t i = 0; i < rounds; i++)
+		bare_turn(&bare, volumes + 1, i);
+	bench_row(to_bare, "ms", bench_median(among.ms[UNSTAGE], rounds),
+		  bench_median(bare.ms[UNSTAGE], rounds), 1.15);
 	for (size_t i = 2; i <= volumes; i++) {
 		unstage(i);
 		remove_volume(i);

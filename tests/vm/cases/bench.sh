@@ -32,7 +32,7 @@ rows() {
 }
 check "every benchmark of the target gives its row" rows 7 bench_target /mnt/pool "${counts[@]}"
 check "every benchmark of the node gives its row" \
-	rows 11 bench_node /mnt/pool/node "$NVMEOT_BUILD/bin/nvmeot-csi" "${node_counts[@]}"
+	rows 12 bench_node /mnt/pool/node "$NVMEOT_BUILD/bin/nvmeot-csi" "${node_counts[@]}"
 # The pool lies in memory: what is gone must go from there, too.
 give_back() {
 	rm -r "$1"
