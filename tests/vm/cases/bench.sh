@@ -3,7 +3,6 @@
 # The benchmarks that need the kernel's nvmet. Here they need only run: a few rounds, whatever the
 # figures; tests/bench/run asks for all rounds by a file.
 # timeout: 3600
-# cpus: 2
 # shellcheck source=tests/vm/guest/lib.sh
 . "$NVMEOT_SRC/tests/vm/guest/lib.sh"
 # Room for all that is promised to 200 volumes; it takes what is written.

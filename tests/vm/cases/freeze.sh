@@ -4,7 +4,6 @@
 # Snapshots that freeze the file system on its node: what they hold, and that nothing stays frozen
 # whoever dies: node, guard, both, agent; or is only stopped.
 # timeout: 1500
-# cpus: 2
 # shellcheck source=tests/vm/guest/driver.sh
 . "$NVMEOT_SRC/tests/vm/guest/driver.sh"
 
