@@ -10,6 +10,7 @@
 #include "csi/node/paths.h"
 #include "csi/volume/btrfs.h"
 #include "nvme/base/log.h"
+#include "nvme/target/volume.h"
 
 /* What a search over the records looks for. */
 struct search {
@@ -211,6 +212,16 @@ static int is_in_use(const struct release *r, const struct mount_table *table,
 	return held;
 }
 
+/* A subsystem of ours has the namespace of its own UUID alone, and no work on that has another job. */
+static bool is_alone(const struct release *r)
+{
+	const struct uuid *uuid = r->record->has_uuid ? &r->record->uuid : &r->ns.uuid;
+	char nqn[NQN_SIZE];
+
+	volume_nqn(uuid, nqn);
+	return strcmp(nqn, r->record->nqn) == 0;
+}
+
 /*
  * A foreign subsystem may have other namespaces in use on this node, whose controllers these are,
  * too. The records say so of ours, staged or about to be; the mounts say so of all, whoever made
@@ -221,19 +232,22 @@ static int is_shared(const struct release *r, struct err *err)
 	struct search search = { .not_this = r->record, .nqn = r->record->nqn };
 	struct host_namespaces all cleanup_host_namespaces = { 0 };
 	struct mount_table table cleanup_mount_table = { 0 };
-	int shared = node_record_any(&r->node->state, search.nqn, uses_subsystem, &search, err);
+	int shared = is_alone(r) ? 0 :
+				   node_record_any(&r->node->state, search.nqn, uses_subsystem,
+						   &search, err);
 
 	if (shared)
 		return shared;
-	/* Of what was mounted when the release began, others may have gone meanwhile. */
-	if (host_namespaces_get(&r->node->host->sysfs, r->record->nqn, &all, err) < 0 ||
-	    mount_table_read(&table, err) < 0)
+	if (host_namespaces_get(&r->node->host->sysfs, r->record->nqn, &all, err) < 0)
 		return -1;
 	for (size_t i = 0; i < all.count; i++) {
 		const struct host_namespace *ns = &all.list[i];
 
 		if (r->found && ns->major == r->ns.major && ns->minor == r->ns.minor)
 			continue;
+		/* Of what was mounted when the release began, others may have gone meanwhile. */
+		if (!table.text && mount_table_read(&table, err) < 0)
+			return -1;
 		shared = is_in_use(r, &table, ns, err);
 		if (shared)
 			return shared;

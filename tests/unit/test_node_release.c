@@ -113,6 +113,50 @@ static void test_neighbour_unused(void **state)
 	assert_true(world_has_record(ID));
 }
 
+/* Another volume, whose record names the same subsystem, and which is mounted nowhere. */
+static void save_another(const char *nqn)
+{
+	struct node_record record = { .volume_id = "another", .nsid = 2 };
+	struct err err = ERR_INIT;
+
+	strcpy(record.nqn, nqn);
+	strcpy(record.staging_path, STAGING "/another");
+	assert_int_equal(node_record_save(&node.state, &record, &err), 0);
+}
+
+/* The other one may be about to be staged, and is to find the controllers. */
+static void test_another_of_a_foreign_subsystem(void **state)
+{
+	const char *nqn = "nqn.2014-08.org.example:array";
+	struct err err;
+
+	(void)state;
+	tree_subsystem(SUBSYS0, nqn);
+	tree_controller(CONTROLLER, HOST_NQN, HOST_ID, "live", ADDRESS);
+	world_save(nqn, STAGING, false);
+	save_another(nqn);
+	if (unstage(ID, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_false(world_was_disconnected());
+	assert_false(world_has_record(ID));
+	assert_true(world_has_record("another"));
+}
+
+/* A subsystem of ours has one namespace: another handle of it counts when it is mounted. */
+static void test_another_of_our_subsystem(void **state)
+{
+	struct err err;
+
+	(void)state;
+	tree_subsystem(SUBSYS0, NQN);
+	tree_controller(CONTROLLER, HOST_NQN, HOST_ID, "live", ADDRESS);
+	world_save(NQN, STAGING, false);
+	save_another(NQN);
+	assert_int_equal(unstage(ID, &err), -1);
+	assert_int_equal(err.code, ERR_DEADLINE_EXCEEDED);
+	assert_true(world_was_disconnected());
+}
+
 static int await_go(void *sem, struct err *err)
 {
 	(void)err;
@@ -258,6 +302,8 @@ int main(void)
 		IN_WORLD(test_neighbour_held),
 		IN_WORLD(test_neighbour_unused),
 		IN_WORLD(test_neighbour_leaves_meanwhile),
+		IN_WORLD(test_another_of_a_foreign_subsystem),
+		IN_WORLD(test_another_of_our_subsystem),
 		IN_WORLD(test_two_names),
 		IN_WORLD(test_leftover_of_the_unknown),
 		IN_WORLD(test_leftover_under_a_cover),
