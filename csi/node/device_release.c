@@ -212,7 +212,7 @@ static int is_in_use(const struct release *r, const struct mount_table *table,
 	return held;
 }
 
-/* A subsystem of ours has the namespace of its own UUID alone, and no work on that has another job. */
+/* A subsystem of ours has but the namespace of its own UUID, on which no other job works now. */
 static bool is_alone(const struct release *r)
 {
 	const struct uuid *uuid = r->record->has_uuid ? &r->record->uuid : &r->ns.uuid;
