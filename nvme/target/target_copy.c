@@ -90,11 +90,11 @@ static int begin(struct target *target, struct target_copy *copy, struct err *er
 }
 
 static int begin_all(struct target *target, struct target_copy copies[], size_t count,
-		     struct err *err)
+		     size_t *ret_begun, struct err *err)
 {
-	for (size_t i = 0; i < count; i++)
-		if (begin(target, &copies[i], err) < 0)
-			return fail_all(target, copies, i, err);
+	for (*ret_begun = 0; *ret_begun < count; ++*ret_begun)
+		if (begin(target, &copies[*ret_begun], err) < 0)
+			return -1;
 	return 0;
 }
 
@@ -195,14 +195,20 @@ static int make(struct target *target, struct target_copy copies[], size_t count
 		const struct target_copy_hooks *hooks, struct err *err)
 {
 	bool pause = needs_pause(copies, count);
+	struct err ignored;
+	size_t begun;
+	int r;
 
-	if ((hooks && hooks->about(hooks->context, err) < 0) ||
-	    begin_all(target, copies, count, err) < 0)
+	if (hooks && hooks->about(hooks->context, err) < 0)
 		return -1;
-	if ((pause ? take_paused(target, copies, count, err) : take_all(copies, count, NULL, err)) <
-		    0 ||
-	    (hooks && hooks->taken(hooks->context, err) < 0) || finish_all(copies, count, err) < 0)
-		return fail_all(target, copies, count, err);
+	r = begin_all(target, copies, count, &begun, err);
+	if (r == 0)
+		r = pause ? take_paused(target, copies, count, err) :
+			    take_all(copies, count, NULL, err);
+	if (hooks && hooks->taken(hooks->context, r < 0 ? &ignored : err) < 0)
+		r = -1;
+	if (r < 0 || finish_all(copies, count, err) < 0)
+		return fail_all(target, copies, begun, err);
 	for (size_t i = 0; i < count; i++)
 		if (commit(target, copies[i].entry, err) < 0)
 			return -1;

@@ -304,7 +304,6 @@ static int begin_quiet(void *context, struct err *err)
 	return 0;
 }
 
-/* Once; also before an end was reached at which it matters whether they were quiet. */
 static int end_quiet(void *context, struct err *err)
 {
 	struct taking *taking = context;
@@ -317,15 +316,11 @@ static int end_quiet(void *context, struct err *err)
 static int take_copies(struct taking *taking, struct err *err)
 {
 	const struct target_copy_hooks hooks = { begin_quiet, end_quiet, taking };
-	struct err ignored;
-	int r;
 
 	if (taking->request->freeze)
 		measure_pools(taking);
-	r = target_copies_make(taking->target, taking->copies, taking->copy_count,
-			       taking->request->freeze ? &hooks : NULL, err);
-	end_quiet(taking, &ignored);
-	return r;
+	return target_copies_make(taking->target, taking->copies, taking->copy_count,
+				  taking->request->freeze ? &hooks : NULL, err);
 }
 
 static int take(struct taking *taking, struct err *err)

@@ -287,9 +287,10 @@ struct target_copy {
  * not be kept from writing for as long as several copies took. Takes turns in the pools.
  *
  * hooks, if they are not NULL: about is called once when nothing is to be waited for any more but
- * the storage, before anything is begun; when it fails nothing has been. taken is called once when
- * all copies are taken, before they count; when it fails they are taken back, and so they are, by
- * whoever resumes them, after a crash in between. For that they have the parameter VOLUME_FREEZE.
+ * the storage, before anything is begun; when it fails nothing has been. taken is called once after
+ * it, when all copies are taken, before they count, or one could not be, before any is taken back;
+ * when it fails they are taken back, and so they are, by whoever resumes them, after a crash in
+ * between. For that they have the parameter VOLUME_FREEZE.
  */
 struct target_copy_hooks {
 	int (*about)(void *context, struct err *err);

@@ -527,7 +527,16 @@ static void test_frozen_after_writing(void **state)
 	assert_int_equal(provisioned("fast"), 2 * VOLUME_BYTES + 16 * 4096);
 }
 
-/* They are let go when the copies fail, too. */
+static int removals; /* of backings */
+
+static int remove_when_let_go(struct pool *pool, const struct uuid *uuid, struct err *err)
+{
+	removals++;
+	assert_int_equal(quiet.begins, quiet.ends);
+	return pool_dir_ops.remove(pool, uuid, err);
+}
+
+/* They are let go when the copies fail, too, and do not wait until all is taken back. */
 static void test_frozen_fails(void **state)
 {
 	struct err err = ERR_INIT;
@@ -538,6 +547,16 @@ static void test_frozen_fails(void **state)
 	put("fast/" SNAP ".img.new", "x");
 	assert_code(take(SNAP, "snap-1", UUID, &err), &err, ERR_FAILED_PRECONDITION);
 	assert_quiet(1, 1);
+	take_away("fast/" SNAP ".img.new");
+	ops.remove = remove_when_let_go;
+	ops.copy = failing_copy;
+	fail_at = 2;
+	quiet.fails_to_end = true;
+	removals = 0;
+	assert_code(take_group(&err), &err, ERR_RESOURCE_EXHAUSTED);
+	assert_none();
+	assert_quiet(2, 2);
+	assert_int_equal(removals, 2);
 	take_frozen = false;
 }
 
