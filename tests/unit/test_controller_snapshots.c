@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "csi/controller/snapshots.h"
+#include "nvme/base/strb.h"
 #include "tests/unit/controller_fixture.h"
 #include "tests/unit/request_fixture.h"
 
@@ -310,18 +311,17 @@ static const char *list(Csi__V1__ListSnapshotsRequest *request, char *token)
 {
 	Csi__V1__ListSnapshotsResponse response = CSI__V1__LIST_SNAPSHOTS_RESPONSE__INIT;
 	static char text[256];
+	struct strb digits = strb_over(text, sizeof(text));
 	struct rpc_call call;
 	struct volume_id id;
 	struct err err;
 
-	text[0] = '\0';
 	request->starting_token = token;
 	if (CALL(&call, snapshots_list, request, &response, &err) < 0)
 		fail_msg("%s", err.msg);
 	for (size_t i = 0; i < response.n_entries; i++) {
 		assert_true(snapshot_id_parse(response.entries[i]->snapshot->snapshot_id, &id));
-		strcat(text, id.target);
-		strncat(text, &id.uuid.text[7], 1);
+		strb_addf(&digits, "%s%c", id.target, id.uuid.text[7]);
 	}
 	snprintf(token, VOLUME_ID_SIZE, "%s", response.next_token);
 	rpc_call_fini(&call);
