@@ -414,20 +414,26 @@ static void test_lost_event_of_the_session(void **state)
 /* The guard has to stay for a host that has just got its controller, and for no other. */
 static void test_lingers_for_the_young(void **state)
 {
-	struct session old = live_session(), young;
+	struct session young;
 	uint64_t begin_ns;
+	bool lingers = true;
 
 	(void)state;
-	poll(NULL, 0, 300);
-	drain_begin();
-	close(old.target);
-	old.target = -1;
-	begin_ns = clock_now_ns();
-	drain_end();
-	assert_true(ms_since(begin_ns) < 200);
-	nvmet_drain_fini(&drain);
-	end_session(&old);
+	/* More than once: a machine that is busy may linger by itself. */
+	for (int i = 0; lingers && i < 5; i++) {
+		struct session old = live_session();
 
+		poll(NULL, 0, 300);
+		drain_begin();
+		close(old.target);
+		old.target = -1;
+		begin_ns = clock_now_ns();
+		drain_end();
+		lingers = ms_since(begin_ns) >= 200;
+		nvmet_drain_fini(&drain);
+		end_session(&old);
+	}
+	assert_false(lingers);
 	begin_ns = clock_now_ns();
 	young = live_session();
 	drain_begin();

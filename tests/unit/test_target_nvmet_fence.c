@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -370,11 +371,15 @@ static void test_removal_settles_a_failed_fence(void **state)
 
 /* --- with slow storage ------------------------------------------------------------------------ */
 
+static sem_t has_joined;
+
 /* As soon as the guard is lifted the host gets another queue of the controller that was cut. */
 static void join_when_lifted(void)
 {
-	if (!guard_is_up() && joined_host < 0)
-		session_connect(&joined_host, &joined_target);
+	if (guard_is_up() || joined_host >= 0)
+		return;
+	session_connect(&joined_host, &joined_target);
+	sem_post(&has_joined);
 }
 
 static void *release_slowly(void *arg)
@@ -389,7 +394,9 @@ static void *release_both_slowly(void *arg)
 {
 	struct pollfd joined = { 0 };
 
-	release_slowly(arg);
+	sem_wait(&has_joined);
+	assert_false(released);
+	release_session();
 	joined.fd = joined_target;
 	assert_int_equal(poll(&joined, 1, 10000), 1);
 	assert_int_equal(joined.revents & POLLHUP, POLLHUP);
@@ -410,6 +417,7 @@ static void test_a_queue_beside_slow_writes_is_cut(void **state)
 	(void)state;
 	begin_session();
 	guard_seen = join_when_lifted;
+	assert_int_equal(sem_init(&has_joined, 0, 0), 0);
 	assert_int_equal(pthread_create(&thread, NULL, release_both_slowly, NULL), 0);
 	if (remove_a(false, &err) < 0)
 		fail_msg("%s", err.msg);
@@ -430,6 +438,7 @@ static void test_slow_writes_twice_are_no_fence(void **state)
 	begin_session();
 	guard_seen = join_when_lifted;
 	clock_speed = 20;
+	assert_int_equal(sem_init(&has_joined, 0, 0), 0);
 	assert_int_equal(pthread_create(&thread, NULL, release_slowly, NULL), 0);
 	assert_int_equal(remove_a(false, &err), -1);
 	assert_int_equal(pthread_join(thread, NULL), 0);

@@ -10,7 +10,7 @@
 #include "nvme/target/record.h"
 
 #define WAIT_MS 50
-#define START_MS (10 * WAIT_MS)
+#define START_MS 2000
 #define THIRD "7f6f4a53-6f0c-4f0e-9f0a-0b6f3f6c2a13"
 #define CALLS (TARGET_TURNS + 4)
 

@@ -6,7 +6,7 @@
 
 #include "nvme/base/clock.h"
 
-#define WAIT_MS 200
+#define WAIT_MS 500
 #define COUNT 8
 
 static int64_t first_ms, each_ms; /* what the pools take for a question, and for each answer */

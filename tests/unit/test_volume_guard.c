@@ -119,12 +119,12 @@ static void test_ignores_signals(void **state)
 
 static void test_deadline(void **state)
 {
-	struct deadline least = deadline_after_ms(500);
+	struct deadline least = deadline_after_ms(2000);
 	struct guard guard;
 
 	(void)state;
 	NEEDS_MOUNT();
-	guard = freeze(500);
+	guard = freeze(2000);
 	await(&guard, GUARD_THAWED);
 	assert_true(deadline_passed(least));
 	assert_false(guard.was_frozen);
@@ -139,9 +139,9 @@ static void test_told_too_late(void **state)
 
 	(void)state;
 	NEEDS_MOUNT();
-	guard = freeze(200);
+	guard = freeze(2000);
 	kill(guard.pid, SIGSTOP);
-	usleep(300000); /* its own time, for which there is no event */
+	usleep(2100000); /* its own time, for which there is no event */
 	guard_thaw(&guard);
 	kill(guard.pid, SIGCONT);
 	await(&guard, GUARD_THAWED);

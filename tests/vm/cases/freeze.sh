@@ -239,13 +239,24 @@ probe() {
 	) &
 }
 
-# Begins a group of A and B, and returns when A is frozen and a write to it waits.
+# Begins a group of A and B, and returns when A is frozen and a write to it waits; early enough to tell
+# what befalls it then from what would have come anyway: an agent waits for all hosts for 8 s.
 freeze_a() { # NAME
-	frozen_before=$(says "file system frozen")
-	begin_rpc "$controller_socket" csi.v1.GroupController CreateVolumeGroupSnapshot \
-		"$(group "$1" true "$volume_a" "$volume_b")"
-	wait_for 20 is_frozen || fail "A is not frozen"
-	probe
+	local i
+	for i in {1..8}; do
+		frozen_before=$(says "file system frozen")
+		order_ms=$(now_ms)
+		begin_rpc "$controller_socket" csi.v1.GroupController CreateVolumeGroupSnapshot \
+			"$(group "$1" true "$volume_a" "$volume_b")"
+		wait_for 20 is_frozen || fail "A is not frozen"
+		probe
+		(($(now_ms) - order_ms > 4000)) || return 0
+		note "A was frozen after $(($(now_ms) - order_ms)) ms: again"
+		release_b
+		end_rpc "$controller_socket" >/dev/null 2>&1 || true
+		wait_for 30 nothing_left || fail "something is left of A's freeze"
+	done
+	fail "A is never frozen in time"
 }
 
 still_frozen() {
@@ -253,12 +264,14 @@ still_frozen() {
 	[ ! -e /run/probed ]
 }
 
-thawed_within() { # MS, of $since_ms
-	local ms
-	wait_for 30 test -s /run/probed || return
-	ms=$(($(</run/probed) - since_ms))
-	echo "after $ms ms" | tee /run/took
-	((ms <= $1))
+thaws() { # as the write that waited tells
+	wait_for 60 test -s /run/probed || return
+	echo "after $(($(</run/probed) - since_ms)) ms" | tee /run/took
+}
+
+# At once is before the guard's own 10 s are over, which begin after the order.
+thaws_at_once() {
+	thaws && (($(</run/probed) - order_ms < 10000))
 }
 
 # Whatever the other host says in the end; nothing is left.
@@ -283,28 +296,28 @@ check "an unstage does not wait" refuses ABORTED "is busy with the freeze" unsta
 since_ms=$(now_ms)
 release_b
 check "a host that fails ends it for all" aborted "volume $volume_b is not frozen by host $other_nqn: as the test wants it"
-check "the write goes on" thawed_within 2000
-check "nothing is left" nothing_left
+check "the write goes on" thaws_at_once
+check "nothing is left" wait_for 10 nothing_left
 
 freeze_a node-killed
 check "A is frozen" still_frozen
 since_ms=$(now_ms)
 stop node KILL
-check "the node is killed: thawed at once" thawed_within 1000
+check "the node is killed: thawed at once" thaws_at_once
 note "$(cat /run/took)"
 aborted "host $host_nqn left" >/run/said || fail "$(cat /run/said)"
 release_b
 start_node
 check "the next start finds it thawed" said_more "is not frozen" 0
 attends 1
-check "nothing is left" nothing_left
+check "nothing is left" wait_for 10 nothing_left
 
 freeze_a guard-killed
 check "A is frozen" still_frozen
 guard=$(guards)
 since_ms=$(now_ms)
 kill -9 "$guard"
-check "the guard is killed: thawed at once" thawed_within 1000
+check "the guard is killed: thawed at once" thaws_at_once
 note "$(cat /run/took)"
 check "which makes it fail" aborted "volume $volume_a was quiet on host $host_nqn, but not for long"
 release_b
@@ -322,10 +335,10 @@ aborted "host $host_nqn left" >/run/said || fail "$(cat /run/said)"
 release_b
 new_log
 start_node
-check "until the next start of the node" thawed_within 30000
+check "until the next start of the node" thaws
 check "which says so" said_more "file system thawed that an earlier process had frozen" 0
 attends
-check "nothing is left" nothing_left
+check "nothing is left" wait_for 10 nothing_left
 
 # In a container the kernel ends all processes with the first one, which therefore is not the node.
 stop node
@@ -344,7 +357,7 @@ check "A is frozen" still_frozen
 contained=$(pgrep -n -f "nvmeot-csi --role=node")
 since_ms=$(now_ms)
 kill -9 "$contained"
-check "the node of a container is killed: thawed at once" thawed_within 1000
+check "the node of a container is killed: thawed at once" thaws_at_once
 note "$(cat /run/took)"
 aborted "host $host_nqn left" >/run/said || fail "$(cat /run/said)"
 release_b
@@ -355,13 +368,13 @@ check "and the container ends as it did" [ "$stopped" = 137 ]
 new_log
 start_node
 attends
-check "nothing is left" nothing_left
+check "nothing is left" wait_for 10 nothing_left
 
 freeze_a agent-killed
 check "A is frozen" still_frozen
 since_ms=$(now_ms)
 stop agent KILL
-check "the agent is killed: thawed at once" thawed_within 1000
+check "the agent is killed: thawed at once" thaws_at_once
 note "$(cat /run/took)"
 check "its caller hears of it" refuses UNAVAILABLE . end_rpc "$controller_socket"
 release_b
@@ -369,7 +382,7 @@ wait "$attendee" || true
 before=$(says "attending a target")
 start_agent
 attends "$before"
-check "nothing is left" nothing_left
+check "nothing is left" wait_for 10 nothing_left
 
 # The other host comes round, and the agent takes the snapshots; but it does not hear from this node
 # any more, whose guard lets go at its time.
@@ -383,9 +396,9 @@ freeze_a node-stopped
 kill -STOP "${pids[node]}"
 echo frozen >&8
 check "a node that is stopped: the snapshot does not count" aborted "volume $volume_a may have been written to"
-check "and the guard thaws at its time" thawed_within 14000
+check "and the guard thaws at its time" thaws
 note "$(cat /run/took)"
-check "which has come" [ "$(($(</run/probed) - since_ms))" -ge 9000 ]
+check "which has come" [ "$(($(</run/probed) - order_ms))" -ge 9000 ]
 kill -CONT "${pids[node]}"
 check "the other host was told to thaw" grep -q thaw /run/attendee
 check "nothing is left" wait_for 30 nothing_left
@@ -395,7 +408,7 @@ freeze_a guard-stopped
 kill -STOP "$(guards)"
 echo frozen >&8
 check "a guard that is stopped does not count either" aborted "volume $volume_a may have been written to|not for long enough"
-check "and the node thaws instead of it" thawed_within 16000
+check "and the node thaws instead of it" thaws
 note "$(cat /run/took)"
 check "nothing is left" wait_for 30 nothing_left
 
@@ -408,7 +421,7 @@ check "node and guard are stopped: the snapshot does not count" aborted "volume 
 check "and A stays frozen" still_frozen
 since_ms=$(now_ms)
 kill -CONT "$guard" "${pids[node]}"
-check "until they run again" thawed_within 2000
+check "until they run again" thaws
 note "$(cat /run/took)"
 check "nothing is left" wait_for 30 nothing_left
 
@@ -421,7 +434,7 @@ check "nothing is left" wait_for 10 nothing_left
 
 # --- groups, and hosts that do not attend -----------------------------------------------------
 
-echo nothing >&8
+for i in {1..8}; do echo nothing; done >&8
 check "a host on which nothing is mounted holds up nobody" at_last take_group ours true "$volume_a" "$volume_b"
 check "both are there" [ "$(snapshots)" = 2 ]
 check "the same again is the same" take_group ours true "$volume_a" "$volume_b"
@@ -475,4 +488,4 @@ for name in "$volume_a pod" "$volume_b pod-b"; do
 	unpublish $name >/dev/null
 	retire "${name% *}"
 done
-check "nothing is left" nothing_left
+check "nothing is left" wait_for 10 nothing_left

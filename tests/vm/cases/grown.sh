@@ -95,7 +95,7 @@ for fs in ext4 xfs btrfs; do
 	check "$fs: no write failed" [ ! -e /run/failed ]
 	check "$fs: nothing was lost" cmp /run/noise "$path/kept"
 
-	check "$fs, not grown: it is said in time" \
+	check "$fs, not grown: it is said in time" wait_for 60 \
 		refuses DEADLINE_EXCEEDED "has $((1280 * mib)) bytes, not the required $((2560 * mib)).*live" \
 		hurried grow_node "$volume" "$path" $((2560 * mib))
 	check "$fs: shrinking is refused" refuses OUT_OF_RANGE "do not shrink" \
@@ -135,8 +135,8 @@ check "a file system that cannot grow is said to be" refuses FAILED_PRECONDITION
 mount -o remount,rw "$private"
 check "afterwards the retry grows it" grows_node "$volume" "$path" $((256 * mib))
 check "afterwards the pod sees it" fills "$path" $((256 * mib))
-check "a size that does not come is said in time" refuses DEADLINE_EXCEEDED "not grown it" \
-	hurried grow_node "$volume" "$path" $((512 * mib))
+check "a size that does not come is said in time" wait_for 60 \
+	refuses DEADLINE_EXCEEDED "not grown it" hurried grow_node "$volume" "$path" $((512 * mib))
 grow_target "$volume" $((512 * mib)) >/dev/null
 check "once it came, the retry grows it" grows_node "$volume" "$path" $((512 * mib))
 check "once it came, the pod sees it" fills "$path" $((512 * mib))

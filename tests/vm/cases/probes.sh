@@ -72,7 +72,7 @@ check "of what it has" is "$(df -B1 --output=size "$pool_dir" | tail -n 1 | tr -
 
 start_node --http=$node_http --kubelet-dir="$kubelet_dir"
 host_nqn=$(node NodeGetInfo | jq -r .node_id)
-check "the node is ready: its kernel is fit" answers_with 200 $node_http /readyz
+check "the node is ready: its kernel is fit" wait_for 30 answers_with 200 $node_http /readyz
 check "nothing is staged" is 0 $node_http nvmeot_node_volumes_staged
 attach "$volume"
 stage "$volume" >/dev/null
@@ -89,7 +89,7 @@ check "nothing runs" is 0 $node_http nvmeot_node_jobs
 
 stop agent KILL
 check "a node without its target is alive" answers_with 200 $node_http /livez
-check "and ready" answers_with 200 $node_http /readyz
+check "and ready" wait_for 30 answers_with 200 $node_http /readyz
 
 # --- restart ----------------------------------------------------------------------------------
 

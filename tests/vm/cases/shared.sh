@@ -100,7 +100,7 @@ check "nothing is connected, or on record" \
 check "ten times" come_and_go 10
 
 hang 1
-check "a stage whose device hangs is told so" \
+check "a stage whose device hangs is told so" wait_for 60 \
 	refuses DEADLINE_EXCEEDED "stage of volume .*disk1.* for [0-9.]+ s now; it goes on" hurried 3s stage disk1
 check "another volume of the subsystem is staged meanwhile" within 3000 stage disk2
 check "it is published" within 2000 publish disk2 pod2

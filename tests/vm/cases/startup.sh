@@ -63,7 +63,7 @@ begun=$volume
 attach "$begun"
 mkfifo $gate
 (node_socket="$node_socket 2s"; stage "$begun" >/dev/null 2>&1) || true
-check "a stage is cut short before its mkfs" [ -e /run/at-gate ]
+check "a stage is cut short before its mkfs" wait_for 30 test -e /run/at-gate
 stop node KILL
 kill "$(pgrep -f '^/bin/bash /run/programs/mkfs.ext4')"
 rm $gate

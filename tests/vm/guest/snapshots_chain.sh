@@ -108,7 +108,9 @@ chain() { # ROUNDS
 	attach V
 	"$chain_writer" write "$device" 0 "$seed"
 	take_chain "$rounds"
-	check "the last ones take no longer than thrice the first" [ "$chain_last" -le $((3 * chain_first)) ]
+	# Few of them are over before the machine below has other things to do, or none any more.
+	((rounds < 100)) ||
+		check "the last ones take no longer than thrice the first" [ "$chain_last" -le $((3 * chain_first)) ]
 	check "there are $rounds" [ "$(snapshots | wc -w)" = "$rounds" ]
 	stop agent KILL
 	took start_agent "${agent_flags[@]}"
