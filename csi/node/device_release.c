@@ -212,13 +212,17 @@ static int is_in_use(const struct release *r, const struct mount_table *table,
 	return held;
 }
 
-/* A subsystem of ours has but the namespace of its own UUID, on which no other job works now. */
+/*
+ * A subsystem of ours has but the namespace of its own UUID, on which no other job works now: if the
+ * record has that UUID. The job of a handle by nsid need not have the namespace.
+ */
 static bool is_alone(const struct release *r)
 {
-	const struct uuid *uuid = r->record->has_uuid ? &r->record->uuid : &r->ns.uuid;
 	char nqn[NQN_SIZE];
 
-	volume_nqn(uuid, nqn);
+	if (!r->record->has_uuid)
+		return false;
+	volume_nqn(&r->record->uuid, nqn);
 	return strcmp(nqn, r->record->nqn) == 0;
 }
 

@@ -113,10 +113,10 @@ static void test_neighbour_unused(void **state)
 	assert_true(world_has_record(ID));
 }
 
-/* Another volume, whose record names the same subsystem, and which is mounted nowhere. */
-static void save_another(const char *nqn)
+/* Another handle by nsid, whose record names the same subsystem, and which is mounted nowhere. */
+static void save_another(const char *nqn, uint32_t nsid)
 {
-	struct node_record record = { .volume_id = "another", .nsid = 2 };
+	struct node_record record = { .volume_id = "another", .nsid = nsid };
 	struct err err = ERR_INIT;
 
 	strcpy(record.nqn, nqn);
@@ -134,7 +134,7 @@ static void test_another_of_a_foreign_subsystem(void **state)
 	tree_subsystem(SUBSYS0, nqn);
 	tree_controller(CONTROLLER, HOST_NQN, HOST_ID, "live", ADDRESS);
 	world_save(nqn, STAGING, false);
-	save_another(nqn);
+	save_another(nqn, 2);
 	if (unstage(ID, &err) < 0)
 		fail_msg("%s", err.msg);
 	assert_false(world_was_disconnected());
@@ -151,10 +151,28 @@ static void test_another_of_our_subsystem(void **state)
 	tree_subsystem(SUBSYS0, NQN);
 	tree_controller(CONTROLLER, HOST_NQN, HOST_ID, "live", ADDRESS);
 	world_save(NQN, STAGING, false);
-	save_another(NQN);
+	save_another(NQN, 1);
 	assert_int_equal(unstage(ID, &err), -1);
 	assert_int_equal(err.code, ERR_DEADLINE_EXCEEDED);
 	assert_true(world_was_disconnected());
+}
+
+/* Its job need not have the namespace, so the other one may be in the midst of a stage. */
+static void test_another_beside_a_handle_by_nsid(void **state)
+{
+	struct err err;
+
+	(void)state;
+	tree_subsystem(SUBSYS0, NQN);
+	tree_controller(CONTROLLER, HOST_NQN, HOST_ID, "live", ADDRESS);
+	tree_namespace(SUBSYS0 "/nvme0n1", UUID, "1", "259:4095");
+	world_save(NQN, STAGING, false);
+	save_another(NQN, 1);
+	if (unstage_from("another", STAGING "/another", &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_false(world_was_disconnected());
+	assert_false(world_has_record("another"));
+	assert_true(world_has_record(ID));
 }
 
 static int await_go(void *sem, struct err *err)
@@ -304,6 +322,7 @@ int main(void)
 		IN_WORLD(test_neighbour_leaves_meanwhile),
 		IN_WORLD(test_another_of_a_foreign_subsystem),
 		IN_WORLD(test_another_of_our_subsystem),
+		IN_WORLD(test_another_beside_a_handle_by_nsid),
 		IN_WORLD(test_two_names),
 		IN_WORLD(test_leftover_of_the_unknown),
 		IN_WORLD(test_leftover_under_a_cover),
