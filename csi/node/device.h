@@ -100,16 +100,16 @@ const struct mount_entry *device_next_mount(const struct mount_table *table,
 					    const struct host_namespace *ns);
 
 /*
- * Whether a path of a mount is the staging bind of another volume on the same subsystem, by its
- * record: 1: it is; 0: it is not; -1: error. Reads the records.
+ * Whether a path of a mount is the staging bind or the private mount of another volume on the same
+ * subsystem, by its record: 1: it is; 0: it is not; -1: error. Reads the records.
  */
-int device_is_staged_at(const struct node *node, const struct node_record *not_this,
-			const char *path, struct err *err);
+int device_is_of_another(const struct node *node, const struct node_record *not_this,
+			 const char *path, struct err *err);
 
 /*
  * Lets go of a stage: takes its bind away and, once no mount but the private one uses the
  * namespace, unmounts that, makes sure that the superblock is gone, disconnects, and removes the
- * record. When the bind of another record still uses the namespace, the device stays. Any other
+ * record. When a mount of another record still uses the namespace, the device stays. Any other
  * user is ERR_FAILED_PRECONDITION and named, before anything is touched. Safe to repeat after a
  * failure at any point. The caller's job has the record's volume and namespace.
  */

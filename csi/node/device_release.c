@@ -14,6 +14,7 @@
 
 /* What a search over the records looks for. */
 struct search {
+	const struct node *node;
 	const struct node_record *not_this;
 	const char *nqn;
 	const char *path;
@@ -27,21 +28,26 @@ static bool uses_subsystem(const struct node_record *record, void *context)
 	       strcmp(record->nqn, search->nqn) == 0;
 }
 
-static bool is_staged_at(const struct node_record *record, void *context)
+static bool is_of_another(const struct node_record *record, void *context)
 {
 	const struct search *search = context;
-	char path[PATH_MAX];
+	char staged[PATH_MAX], private[PATH_MAX];
 
-	device_stage_path(record->staging_path, path);
-	return uses_subsystem(record, context) && strcmp(path, search->path) == 0;
+	if (!uses_subsystem(record, context))
+		return false;
+	device_stage_path(record->staging_path, staged);
+	device_private_path(search->node, record, private);
+	return strcmp(staged, search->path) == 0 || strcmp(private, search->path) == 0;
 }
 
-int device_is_staged_at(const struct node *node, const struct node_record *not_this,
-			const char *path, struct err *err)
+int device_is_of_another(const struct node *node, const struct node_record *not_this,
+			 const char *path, struct err *err)
 {
-	struct search search = { .not_this = not_this, .nqn = not_this->nqn, .path = path };
+	struct search search = {
+		.node = node, .not_this = not_this, .nqn = not_this->nqn, .path = path
+	};
 
-	return node_record_any(&node->state, search.nqn, is_staged_at, &search, err);
+	return node_record_any(&node->state, search.nqn, is_of_another, &search, err);
 }
 
 /* What a release has to do with: the namespace in sysfs, and what the private mount still holds. */
@@ -66,8 +72,9 @@ static void release_fini(struct release *r)
 /*
  * The private mount of the namespace. It is looked for at its place first, then by device: whoever
  * lost the record may know the namespace by another of its names than the one that made the place.
+ * The place of another that is on record is not ours, even before anything is bound there.
  */
-static void find_private(struct release *r)
+static int find_private(struct release *r, struct err *err)
 {
 	const struct mount_entry *e = NULL;
 	char prefix[PATH_MAX];
@@ -75,15 +82,23 @@ static void find_private(struct release *r)
 	device_private_path(r->node, r->record, r->private);
 	r->held = mount_table_find(&r->table, r->private);
 	if (r->held || !r->found)
-		return;
+		return 0;
 	snprintf(prefix, sizeof(prefix), "%.4000s/mnt/", r->node->state.path);
 	while ((e = mount_table_next(&r->table, e, r->ns.major, r->ns.minor))) {
-		if (strncmp(e->target, prefix, strlen(prefix)) == 0) {
-			r->held = e;
-			snprintf(r->private, sizeof(r->private), "%s", e->target);
-			return;
-		}
+		int others;
+
+		if (strncmp(e->target, prefix, strlen(prefix)) != 0)
+			continue;
+		others = device_is_of_another(r->node, r->record, e->target, err);
+		if (others < 0)
+			return -1;
+		if (others)
+			continue;
+		r->held = e;
+		snprintf(r->private, sizeof(r->private), "%s", e->target);
+		return 0;
 	}
+	return 0;
 }
 
 static int release_init(struct release *r, const char *staging_path, struct err *err)
@@ -95,7 +110,8 @@ static int release_init(struct release *r, const char *staging_path, struct err 
 	    paths_refuse_covered(&r->table, staging_path, err) < 0)
 		return -1;
 	r->found = found;
-	find_private(r);
+	if (find_private(r, err) < 0)
+		return -1;
 	device_stage_path(staging_path, r->staged);
 	bind = mount_table_find(&r->table, r->staged);
 	r->block = r->record->block || (bind && paths_is_node(bind));
@@ -126,7 +142,7 @@ static int find_users(const struct release *r, struct err *err)
 		if (!is_of_release(r, user) || is_own_mount(r, user->target))
 			continue;
 		first = first ?: user;
-		kept = device_is_staged_at(r->node, r->record, user->target, err);
+		kept = device_is_of_another(r->node, r->record, user->target, err);
 		if (kept)
 			return kept;
 	}
@@ -213,8 +229,8 @@ static int is_in_use(const struct release *r, const struct mount_table *table,
 }
 
 /*
- * A subsystem of ours has but the namespace of its own UUID, on which no other job works now: if the
- * record has that UUID. The job of a handle by nsid need not have the namespace.
+ * A subsystem of ours has but the namespace of its own UUID, on which no other job works now: if
+ * the record has that UUID. The job of a handle by nsid need not have the namespace.
  */
 static bool is_alone(const struct release *r)
 {

@@ -168,7 +168,7 @@ static int other_publish(const struct publish_work *work, const struct host_name
 		if (strcmp(entry->target, private) == 0 || strcmp(entry->target, staged) == 0 ||
 		    strcmp(entry->target, spec->target_path) == 0)
 			continue;
-		staging = device_is_staged_at(work->node, &work->record, entry->target, err);
+		staging = device_is_of_another(work->node, &work->record, entry->target, err);
 		if (staging < 0)
 			return -1;
 		if (staging)

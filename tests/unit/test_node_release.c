@@ -12,6 +12,7 @@
 #include <semaphore.h>
 
 #include "csi/node/stage.h"
+#include "tests/unit/dhchap_keys.h"
 #include "tests/unit/node_world.h"
 
 #define STAGING "/nowhere/staging"
@@ -175,6 +176,39 @@ static void test_another_beside_a_handle_by_nsid(void **state)
 	assert_true(world_has_record(ID));
 }
 
+/* What it finds mounted is of the handle whose job has the namespace, even before that is bound. */
+static void test_failed_stage_by_nsid_unmounts_nothing(void **state)
+{
+	cleanup_free char *private = world_path("state/mnt/" UUID);
+	struct stage_spec *spec = xcalloc(1, sizeof(*spec));
+	struct node_time time = { .wait.deadline = deadline_after_ms(60000),
+				  .work = deadline_after_ms(1000) };
+	struct err err = ERR_INIT;
+	char dev[32];
+
+	(void)state;
+	NEEDS_MOUNT();
+	world_mkdirs(private);
+	assert_int_equal(mount("none", private, "tmpfs", 0, NULL), 0);
+	world_mounted_dev(private, dev);
+	tree_subsystem(SUBSYS0, NQN);
+	tree_controller(CONTROLLER, HOST_NQN, HOST_ID, "live", ADDRESS);
+	tree_namespace(SUBSYS0 "/nvme0n1", UUID, "1", dev);
+	world_save(NQN, STAGING, false);
+	strcpy(spec->volume_id, "static");
+	strcpy(spec->staging_path, STAGING "/static");
+	spec->access.mode_name = "SINGLE_NODE_WRITER";
+	spec->access.fs_type = "ext4";
+	strcpy(spec->attachment.nqn, NQN);
+	spec->attachment.nsid = 1;
+	strcpy(spec->parameters.connect.keys.host, KEY_32);
+	assert_int_equal(stage_volume(&node, spec, &time, &err), -1);
+	assert_true(world_is_mounted(private));
+	assert_false(world_was_disconnected());
+	assert_false(world_has_record("static"));
+	assert_int_equal(umount(private), 0);
+}
+
 static int await_go(void *sem, struct err *err)
 {
 	(void)err;
@@ -323,6 +357,7 @@ int main(void)
 		IN_WORLD(test_another_of_a_foreign_subsystem),
 		IN_WORLD(test_another_of_our_subsystem),
 		IN_WORLD(test_another_beside_a_handle_by_nsid),
+		IN_WORLD(test_failed_stage_by_nsid_unmounts_nothing),
 		IN_WORLD(test_two_names),
 		IN_WORLD(test_leftover_of_the_unknown),
 		IN_WORLD(test_leftover_under_a_cover),
