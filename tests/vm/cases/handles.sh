@@ -99,6 +99,17 @@ check "one path: nothing is left of the second one" not test -e "$(pod second)"
 unpublish rw first >/dev/null
 unstage rw >/dev/null
 unstage ro >/dev/null
+
+# Mounted under the name that it has by nsid.
+volume_contexts[nsid]="{\"nqn\":\"nqn.2026-11.io.nvmeot:$uuid\",
+	\"portals\":\"tcp://127.0.0.1:4420\",\"nsid\":\"1\"}"
+publish_contexts[nsid]="{}"
+as "$writer" stage nsid >/dev/null
+check "a handle that names it by UUID does not come beside one by nsid" \
+	refuses FAILED_PRECONDITION "is in use at $state_dir/mnt/" as "$writer" stage rw
+check "which stays mounted and connected" eval 'touch "$(staged nsid)/one" && [ "$(controllers)" = 1 ]'
+unstage nsid >/dev/null
 check "nothing is connected" [ "$(controllers)" = 0 ]
+check "nothing is mounted in the end" not grep -q "$kubelet_dir\|$state_dir" /proc/self/mountinfo
 detach "$volume" >/dev/null
 delete "$volume" >/dev/null
