@@ -57,18 +57,17 @@ start_both() {
 thief() {
 	local files=0
 
-	while :; do
+	while [ ! -e /run/stop-thief ]; do
 		dd if=/dev/zero of="$pool_dir/others-$files" bs=4k status=none 2>/dev/null || true
 		files=$((files + 1))
 		read -r -t 0.05 <&"$never" || true
 	done
 }
 
-# What it was writing would take what is freed, and hold it without a name.
+# By itself: one that is killed may leave a dd behind that has yet to begin.
 end_thief() {
-	kill "$thief_pid"
-	wait "$thief_pid" || true
-	wait_for 60 not pgrep -x dd
+	touch /run/stop-thief
+	wait "$thief_pid"
 }
 
 no_space_left() {
