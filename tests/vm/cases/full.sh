@@ -119,9 +119,13 @@ check "p1 is full" wait_for 60 no_space_left
 all_go p1
 end_thief
 rm "$pool_dir"/others-*
-create_one p1 3 >/dev/null
-check "with space there are spares again" [ "$(spares "$pool_dir")" = 8 ]
-call DeleteVolume p1 3 >/dev/null
+# ext4 gives the blocks of removed files back when they are committed; what is written after that fills.
+refilled() {
+	create_one p1 3 && call DeleteVolume p1 3 || return
+	echo "$(spares "$pool_dir") spares, $(stat -f -c %a "$pool_dir") blocks are free"
+	[ "$(spares "$pool_dir")" = 8 ]
+}
+check "with space there are spares again" wait_for 60 refilled
 
 check "p2 is full" fill_thin_pool
 check "it says so" eval "warnings p2 | grep -E 'mode \"out_of_data_space\"|only 0 of'"
